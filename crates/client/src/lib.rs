@@ -1,0 +1,1 @@
+//! A failover-aware Redis Sentinel client on top of the redis crate

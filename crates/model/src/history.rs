@@ -1,0 +1,513 @@
+//! [`History`]: what happened in a run, as the nodes saw it and as the clients claim it.
+//!
+//! Written as NDJSON, one record a line, after a first line that describes the run. Times are microseconds since the
+//! start (`t_us`). The digest is over exactly these bytes, so two runs with the same digest were the same run.
+
+use std::fmt;
+use std::io::{self, BufRead, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::event::EventName;
+use crate::id::{ClientId, NodeId, OpId, RunId};
+use crate::time::Time;
+
+/// Version of the NDJSON form; raised when a field changes its meaning.
+pub const FORMAT: u32 = 1;
+
+/// The first line: what was run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Title of the plan.
+    pub title: String,
+    /// Root seed.
+    pub seed: u64,
+    /// Data nodes and Sentinels.
+    pub nodes: Vec<NodeId>,
+    /// Clients and the driver each ran with.
+    pub clients: Vec<(ClientId, String)>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When.
+    #[serde(rename = "t_us")]
+    pub at: Time,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// A step of the timeline fired, on these nodes. Empty if there was none to fire on: then it did nothing.
+    Fault {
+        /// Its sentence, as in `kill master`.
+        fault: String,
+        /// Index in the timeline; `None` if injected from code.
+        step: Option<usize>,
+        /// The nodes that it hit.
+        nodes: Vec<NodeId>,
+    },
+    /// A lasting fault ended.
+    Healed {
+        /// Its sentence.
+        fault: String,
+        /// Index in the timeline.
+        step: Option<usize>,
+    },
+    /// A node started, stopped, froze or went on.
+    State {
+        /// Which node.
+        node: NodeId,
+        /// Its new state.
+        state: NodeState,
+    },
+    /// A Sentinel published an event.
+    Event {
+        /// Which Sentinel.
+        node: NodeId,
+        /// The event.
+        event: EventName,
+        /// Its text, with the addresses of the world.
+        payload: String,
+    },
+    /// A Sentinel's answer for a master changed.
+    Answer {
+        /// Which Sentinel.
+        node: NodeId,
+        /// The master's name.
+        master: String,
+        /// The node whose address it gives.
+        addr: NodeId,
+    },
+    /// A data node became a master (`of` is `None`) or a replica.
+    Role {
+        /// Which node.
+        node: NodeId,
+        /// The node that it follows.
+        of: Option<NodeId>,
+    },
+    /// A replica's link to its master came up or was lost.
+    ReplicaLink {
+        /// The replica.
+        node: NodeId,
+        /// Up or lost.
+        up: bool,
+        /// If up: by a full resynchronisation.
+        full: bool,
+    },
+    /// A client's connection was accepted.
+    Opened {
+        /// The node.
+        node: NodeId,
+        /// The client.
+        client: ClientId,
+        /// Number of the connection in this run.
+        conn: u64,
+    },
+    /// A client's connection ended.
+    Closed {
+        /// The node.
+        node: NodeId,
+        /// The client.
+        client: ClientId,
+        /// Number of the connection.
+        conn: u64,
+        /// Who closed it.
+        by: ClosedBy,
+    },
+    /// A node ran or refused a command of a client.
+    Executed(Execution),
+    /// A client began an operation.
+    Started {
+        /// Which.
+        op: OpId,
+        /// What it is.
+        action: Action,
+    },
+    /// A client's operation ended, as the client tells it.
+    Ended {
+        /// Which.
+        op: OpId,
+        /// How.
+        #[serde(flatten)]
+        result: OpResult,
+    },
+    /// A message reached a subscriber.
+    Delivered {
+        /// The subscriber.
+        client: ClientId,
+        /// The publication that the message carries.
+        op: OpId,
+    },
+    /// The clients have been stopped and dropped; what is left of them.
+    Residue {
+        /// The client.
+        client: ClientId,
+        /// Connections still open.
+        open: u64,
+        /// Tasks still alive on the runtime, over all clients.
+        tasks: u64,
+    },
+    /// What a data node was and held at the end.
+    Final(FinalData),
+    /// What a Sentinel answered at the end.
+    FinalAnswer {
+        /// The Sentinel.
+        node: NodeId,
+        /// The master's name.
+        master: String,
+        /// The node whose address it gives.
+        addr: NodeId,
+        /// True if it runs and can be reached.
+        up: bool,
+    },
+}
+
+/// What became of a node's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Runs.
+    Up,
+    /// Does not run: connections are refused.
+    Down,
+    /// Stands still: connections are accepted, nothing is answered.
+    Frozen,
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// The client.
+    Client,
+    /// The node: `CLIENT KILL`, a protocol error, `QUIT`.
+    Node,
+    /// A fault: the process was killed, the connection cut.
+    Fault,
+}
+
+/// A command at a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The node.
+    pub node: NodeId,
+    /// The client.
+    pub client: ClientId,
+    /// On which connection.
+    pub conn: u64,
+    /// Upper-case name, with the subcommand where there is one: `INCR`, `SENTINEL GET-MASTER-ADDR-BY-NAME`.
+    pub command: String,
+    /// The operation that it belongs to, if its arguments name one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub op: Option<OpId>,
+    /// `None` if it ran, else the code of the error: `READONLY`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// True if it is a command that writes.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub write: bool,
+    /// True if the node was a master.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub master: bool,
+    /// Where in the replication history it stands, if it changed the data set.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// True if the connection was cut before the reply.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub reply_cut: bool,
+}
+
+/// What an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// `INCR` of the operation's own key.
+    Incr,
+    /// `SET` of the operation's own value, or of its own key.
+    Set,
+    /// `GET` from the master.
+    Get,
+    /// `GET` from a replica.
+    ReplicaGet,
+    /// `LPUSH` of the operation's own item.
+    Push,
+    /// `BLPOP`.
+    Pop,
+    /// `PUBLISH` of the operation's own message.
+    Publish,
+    /// `SUBSCRIBE`.
+    Subscribe,
+}
+
+impl Action {
+    /// True if it changes data, so that it must not be lost or doubled.
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::Incr | Self::Set | Self::Push | Self::Pop)
+    }
+
+    /// True if it must go to the master.
+    pub const fn master_bound(self) -> bool {
+        !matches!(self, Self::ReplicaGet)
+    }
+}
+
+/// How an operation ended, as the client tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum OpResult {
+    /// It succeeded.
+    Ok {
+        /// The operation whose item, value or message the reply holds, if it names one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        got: Option<OpId>,
+        /// The number that the reply is, if it is one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        number: Option<i64>,
+    },
+    /// It failed and did not run.
+    Failed(OpError),
+    /// It failed and may have run.
+    Ambiguous(OpError),
+    /// The call was still open when the run ended.
+    Unfinished,
+}
+
+/// An error as the client reported it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpError {
+    /// What the client says that happened.
+    pub cause: Cause,
+    /// The text of the error.
+    pub error: String,
+}
+
+/// What a client's error says that happened, as its type and text tell; invariant 7 holds it to the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A connection was lost or refused.
+    Connection,
+    /// Something took too long.
+    Timeout,
+    /// The node answered an error.
+    Server,
+    /// No Sentinel could be reached.
+    NoSentinel,
+    /// The Sentinels answered and do not know the master.
+    UnknownMaster,
+    /// The Sentinels gave an address whose node is not, or not yet, a master, or cannot be reached.
+    NoMaster,
+    /// Wrong or missing credentials.
+    Auth,
+    /// Anything else.
+    Other,
+}
+
+/// What a data node was and held at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalData {
+    /// The node.
+    pub node: NodeId,
+    /// `None` if it is a master, else the node that it follows.
+    pub of: Option<NodeId>,
+    /// True if it runs and can be reached.
+    pub up: bool,
+    /// Replication offset.
+    pub offset: u64,
+    /// The stretches of replication history that its data set descends from, oldest first: for each replication id the
+    /// offset up to which it was followed. A write at [`Position`] p is part of the data set, whatever has overwritten
+    /// or removed it since, if the stretch of p's id reaches p's offset.
+    pub lineage: Vec<Position>,
+}
+
+impl FinalData {
+    /// True if the data set descends from the write at `position`.
+    pub fn holds(&self, position: &Position) -> bool {
+        self.lineage.iter().any(|end| end.replid == position.replid && end.offset >= position.offset)
+    }
+}
+
+/// A place in replication history: replication id and offset, written `3f0c9a51:1234`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The first 8 digits of the replication id.
+    pub replid: u32,
+    /// The replication offset.
+    pub offset: u64,
+}
+
+impl Position {
+    /// The position at `offset` of the history called `replid`.
+    pub fn new(replid: &RunId, offset: u64) -> Self {
+        Self { replid: u32::from_str_radix(&replid.as_str()[..8], 16).unwrap_or(0), offset }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}:{}", self.replid, self.offset)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(s: &str) -> Result<Self, ()> {
+        let (replid, offset) = s.split_once(':').ok_or(())?;
+        let replid = u32::from_str_radix(replid, 16).map_err(|_| ())?;
+        Ok(Self { replid, offset: offset.parse().map_err(|_| ())? })
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom(format!("`{text}` is not a position `3f0c9a51:1234`")))
+    }
+}
+
+/// What happened in a run, in the order in which it happened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// What was run.
+    pub header: Header,
+    /// What happened.
+    pub records: Vec<Record>,
+}
+
+impl History {
+    /// Adds a record.
+    pub fn push(&mut self, at: Time, what: What) {
+        self.records.push(Record { at, what });
+    }
+
+    /// Writes it as NDJSON.
+    pub fn write_ndjson(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut out, &self.header)?;
+        out.write_all(b"\n")?;
+        for record in &self.records {
+            serde_json::to_writer(&mut out, record)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Reads it back. The error names the line.
+    pub fn read_ndjson(input: impl BufRead) -> io::Result<Self> {
+        fn at_line(number: usize) -> impl Fn(serde_json::Error) -> io::Error {
+            move |error| io::Error::new(io::ErrorKind::InvalidData, format!("line {number}: {error}"))
+        }
+        let mut lines = input.lines().enumerate();
+        let Some((_, first)) = lines.next() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an empty file is no history"));
+        };
+        let header: Header = serde_json::from_str(&first?).map_err(at_line(1))?;
+        if header.format != FORMAT {
+            let text = format!("line 1: format {} instead of {FORMAT}", header.format);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut records = Vec::new();
+        for (index, line) in lines {
+            records.push(serde_json::from_str(&line?).map_err(at_line(index + 1))?);
+        }
+        Ok(Self { header, records })
+    }
+
+    /// SHA-256 over the NDJSON form, as 64 hex digits.
+    pub fn digest(&self) -> String {
+        use std::fmt::Write as _;
+        let mut hasher = HashWriter(Sha256::new());
+        self.write_ndjson(&mut hasher).expect("hashing does not fail");
+        let mut hex = String::with_capacity(64);
+        for byte in hasher.0.finalize() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+struct HashWriter(Sha256);
+
+impl Write for HashWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.update(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> History {
+        let op = OpId { client: ClientId::new("writer"), seq: 1 };
+        let mut history =
+            History { header: Header { format: FORMAT, seed: 7, ..Header::default() }, ..History::default() };
+        history.push(Time::from_millis(1), What::Started { op: op.clone(), action: Action::Incr });
+        history.push(
+            Time::from_millis(2),
+            What::Executed(Execution {
+                node: NodeId::data(1),
+                client: op.client.clone(),
+                conn: 3,
+                command: "INCR".into(),
+                op: Some(op.clone()),
+                error: None,
+                write: true,
+                master: true,
+                position: Some(Position { replid: 0x3f0c_9a51, offset: 31 }),
+                reply_cut: false,
+            }),
+        );
+        history.push(
+            Time::from_millis(2),
+            What::Ended { op, result: OpResult::Failed(OpError { cause: Cause::Timeout, error: "slow".into() }) },
+        );
+        history
+    }
+
+    #[test]
+    fn ndjson_reads_back() {
+        let history = sample();
+        let mut bytes = Vec::new();
+        history.write_ndjson(&mut bytes).unwrap();
+        assert_eq!(History::read_ndjson(&bytes[..]).unwrap(), history);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(r#"{"t_us":1000,"kind":"started","op":"writer#1","action":"incr"}"#), "{text}");
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let error =
+            History::read_ndjson(&b"{\"format\":1,\"title\":\"\",\"seed\":0,\"nodes\":[],\"clients\":[]}\nx\n"[..]);
+        assert!(error.unwrap_err().to_string().starts_with("line 2:"));
+    }
+
+    #[test]
+    fn the_digest_tells_runs_apart() {
+        let mut other = sample();
+        assert_eq!(other.digest(), sample().digest());
+        other.records.pop();
+        assert_ne!(other.digest(), sample().digest());
+    }
+}

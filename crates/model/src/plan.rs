@@ -1,0 +1,337 @@
+//! [`Plan`]: a run as data. A scenario file becomes one, the builder of the testbed makes one, a chaos schedule is one.
+
+use std::time::Duration;
+
+use crate::addr::Addr;
+use crate::event::EventName;
+use crate::fault::Fault;
+use crate::id::NodeId;
+use crate::verdict::Invariant;
+
+/// Everything that a run needs but its seed and the drivers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// One line that says what happens.
+    pub title: String,
+    /// The nodes.
+    pub cluster: Cluster,
+    /// The clients under test.
+    pub clients: Vec<Client>,
+    /// What is done, in the order of the file.
+    pub timeline: Vec<Step>,
+    /// Virtual time that the run takes; the clients stop there.
+    pub run_for: Duration,
+    /// What must come out.
+    pub expect: Expect,
+}
+
+/// The nodes of a run. Data nodes are numbered through all groups: of two groups with two replicas each, the first has
+/// `redis-1` (its master) to `redis-3`, the second `redis-4` to `redis-6`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Master groups; at least one.
+    pub groups: Vec<Group>,
+    /// How many Sentinels; each watches every group.
+    pub sentinels: u16,
+    /// Zones of Sentinels: `sentinel-1` first. Missing ones are in [`Cluster::DEFAULT_ZONE`].
+    pub sentinel_zones: Vec<String>,
+    /// Credentials that the Sentinels ask of clients and of each other.
+    pub sentinel_auth: Option<Credentials>,
+    /// One-way delay between nodes.
+    pub node_latency: Duration,
+}
+
+/// One master and its replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The master name that clients ask for.
+    pub name: String,
+    /// Number of replicas at the start.
+    pub replicas: u16,
+    /// Sentinels that must agree that the master is down.
+    pub quorum: u16,
+    /// Zones of the data nodes, the master first. Missing ones are in [`Cluster::DEFAULT_ZONE`].
+    pub zones: Vec<String>,
+    /// `replica-priority` of the data nodes, the master first. Missing ones have 100. 0 is never promoted.
+    pub priorities: Vec<u32>,
+    /// `down-after-milliseconds`.
+    pub down_after: Duration,
+    /// `failover-timeout`.
+    pub failover_timeout: Duration,
+    /// `parallel-syncs`.
+    pub parallel_syncs: u16,
+    /// Credentials that the data nodes ask of clients, Sentinels and replicas.
+    pub auth: Option<Credentials>,
+    /// One-way delay of the replication stream, on top of [`Cluster::node_latency`].
+    pub replication_lag: Duration,
+    /// `min-replicas-to-write`; 0 is off.
+    pub min_replicas_to_write: u16,
+    /// `min-replicas-max-lag`.
+    pub min_replicas_max_lag: Duration,
+    /// `replica-serve-stale-data`.
+    pub serve_stale_data: bool,
+}
+
+/// User and password. User `None` is the default user, as by `requirepass`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// ACL user.
+    pub user: Option<String>,
+    /// Password.
+    pub password: String,
+}
+
+impl Cluster {
+    /// The zone of whatever names none.
+    pub const DEFAULT_ZONE: &'static str = "default";
+
+    /// One group called `mymaster` with 2 replicas, 3 Sentinels, quorum 2, Sentinel's own defaults otherwise.
+    pub fn standard() -> Self {
+        Self {
+            groups: vec![Group::new("mymaster")],
+            sentinels: 3,
+            sentinel_zones: Vec::new(),
+            sentinel_auth: None,
+            node_latency: Duration::from_micros(200),
+        }
+    }
+
+    /// Every data node with its group's index, in order.
+    pub fn data_nodes(&self) -> Vec<(NodeId, usize)> {
+        let mut nodes = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            for _ in 0..=group.replicas {
+                nodes.push((NodeId::data(nodes.len() as u16 + 1), index));
+            }
+        }
+        nodes
+    }
+
+    /// Every Sentinel, in order.
+    pub fn sentinel_nodes(&self) -> Vec<NodeId> {
+        (1..=self.sentinels).map(NodeId::sentinel).collect()
+    }
+
+    /// Every node: data nodes, then Sentinels.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.data_nodes().into_iter().map(|(node, _)| node).chain(self.sentinel_nodes()).collect()
+    }
+
+    /// The node that is the master of group `index` at the start.
+    pub fn first_master(&self, index: usize) -> NodeId {
+        let before: u16 = self.groups[..index].iter().map(|group| group.replicas + 1).sum();
+        NodeId::data(before + 1)
+    }
+
+    /// The index of the group called `name`.
+    pub fn group(&self, name: &str) -> Option<usize> {
+        self.groups.iter().position(|group| group.name == name)
+    }
+
+    /// The group that a data node belongs to, and its place in it (0 is the first master).
+    pub fn place(&self, node: NodeId) -> Option<(usize, usize)> {
+        let mut number = usize::from(node.number).checked_sub(1)?;
+        if node.is_sentinel() {
+            return None;
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            let size = usize::from(group.replicas) + 1;
+            if number < size {
+                return Some((index, number));
+            }
+            number -= size;
+        }
+        None
+    }
+
+    /// The zone of a node.
+    pub fn zone(&self, node: NodeId) -> &str {
+        let zones_and_place = match self.place(node) {
+            Some((group, place)) => Some((&self.groups[group].zones, place)),
+            None => usize::from(node.number).checked_sub(1).map(|place| (&self.sentinel_zones, place)),
+        };
+        zones_and_place.and_then(|(zones, place)| zones.get(place)).map_or(Self::DEFAULT_ZONE, String::as_str)
+    }
+
+    /// The address of a node inside the world: `10.0.0.1:6379` for `redis-1`, `10.128.0.1:26379` for `sentinel-1`.
+    pub fn addr(node: NodeId) -> Addr {
+        let (kind, port) = if node.is_sentinel() { (128, 26379) } else { (0, 6379) };
+        let [high, low] = node.number.to_be_bytes();
+        Addr::new(&format!("10.{kind}.{high}.{low}"), port)
+    }
+}
+
+impl Group {
+    /// A group with 2 replicas, quorum 2, and the defaults of Redis: `down_after` 30 s, `failover_timeout` 180 s,
+    /// `parallel_syncs` 1, no password.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            replicas: 2,
+            quorum: 2,
+            zones: Vec::new(),
+            priorities: Vec::new(),
+            down_after: Duration::from_secs(30),
+            failover_timeout: Duration::from_secs(180),
+            parallel_syncs: 1,
+            auth: None,
+            replication_lag: Duration::ZERO,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: Duration::from_secs(10),
+            serve_stale_data: true,
+        }
+    }
+}
+
+/// One client under test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Its name: letters, digits, `-`, `_`.
+    pub id: String,
+    /// The driver; `None` for the default one or the one of the command line.
+    pub driver: Option<String>,
+    /// Where it stands.
+    pub zone: String,
+    /// The master name that it asks for.
+    pub master: String,
+    /// What it does.
+    pub workload: Workload,
+    /// Time from the start of one operation to the start of the next, when it does not take longer than that.
+    pub every: Duration,
+    /// When it starts.
+    pub start: Duration,
+    /// How long one call may take: the deadline that the caller gives. Invariant 5 holds it to that.
+    pub deadline: Duration,
+    /// Its recovery budget: how long after the new master is in place operations may still fail. Invariants 1 and 2.
+    pub budget: Duration,
+    /// The caller accepts that an operation that may have run is repeated. Waives invariant 3 for this client.
+    pub retry_ambiguous: bool,
+    /// Connections that it may open in any one second, over all nodes. Invariant 6.
+    pub max_connects_per_second: u32,
+    /// Connections that it may hold at a time, over all nodes. Invariant 6.
+    pub max_open_connections: u32,
+}
+
+impl Client {
+    /// A client of `mymaster` in the default zone that starts after 3 s (when a cluster has discovered itself), does
+    /// an operation every 100 ms with a deadline of 10 s, and has a budget of 3 s.
+    pub fn new(id: &str, workload: Workload) -> Self {
+        Self {
+            id: id.to_owned(),
+            driver: None,
+            zone: Cluster::DEFAULT_ZONE.to_owned(),
+            master: "mymaster".to_owned(),
+            workload,
+            every: Duration::from_millis(100),
+            start: Duration::from_secs(3),
+            deadline: Duration::from_secs(10),
+            budget: Duration::from_secs(3),
+            retry_ambiguous: false,
+            max_connects_per_second: 40,
+            max_open_connections: 40,
+        }
+    }
+}
+
+/// What a client does, operation after operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Workload {
+    /// `INCR` of one key an operation: not idempotent, so that every execution can be counted.
+    Counter,
+    /// `SET` of a unique value, then `GET` of it, in turns.
+    Register,
+    /// `LPUSH` of a unique item, and a second connection that takes them with `BLPOP`.
+    Queue,
+    /// `GET` from a replica.
+    ReplicaReads,
+    /// A subscriber, and a publisher that sends it unique messages.
+    PubSub,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Counter, Self::Register, Self::Queue, Self::ReplicaReads, Self::PubSub];
+
+    /// The word for it in a scenario file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Register => "register",
+            Self::Queue => "queue",
+            Self::ReplicaReads => "replica_reads",
+            Self::PubSub => "pubsub",
+        }
+    }
+}
+
+/// One entry of the timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// When.
+    pub when: Trigger,
+    /// What.
+    pub fault: Fault,
+    /// A lasting fault is undone after this long.
+    pub lasting: Option<Duration>,
+}
+
+/// When a step fires.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trigger {
+    /// At this time after the start.
+    At(Duration),
+    /// `after` the first occurrence of the event at any Sentinel, counted from when the entry before this one in the
+    /// timeline fired (from the start, for the first entry).
+    On {
+        /// The event.
+        event: EventName,
+        /// Delay after it.
+        after: Duration,
+    },
+}
+
+/// What must come out of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expect {
+    /// From the first fault to the client's first good write on the new master, for every client that writes.
+    pub recovered_within: Option<Duration>,
+    /// How many times the master must change; `None` if it does not matter. 0: it must stay.
+    pub failovers: Option<u32>,
+    /// Acknowledged writes that may be missing at the end, at most; `None` if only their honesty matters (invariant 4).
+    pub acknowledged_writes_lost: Option<u64>,
+    /// Invariants that do not count in this run, each with its reason.
+    pub waive: Vec<(Invariant, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_numbered_through_the_groups() {
+        let mut cluster = Cluster::standard();
+        cluster.groups.push(Group::new("cache"));
+        assert_eq!(cluster.data_nodes().len(), 6);
+        assert_eq!(cluster.first_master(1), NodeId::data(4));
+        assert_eq!(cluster.place(NodeId::data(5)), Some((1, 1)));
+        assert_eq!(cluster.place(NodeId::data(7)), None);
+        assert_eq!(cluster.group("cache"), Some(1));
+    }
+
+    #[test]
+    fn zones_fall_back_to_the_default() {
+        let mut cluster = Cluster::standard();
+        cluster.groups[0].zones = vec!["a".into()];
+        cluster.sentinel_zones = vec!["a".into(), "b".into()];
+        assert_eq!(cluster.zone(NodeId::data(1)), "a");
+        assert_eq!(cluster.zone(NodeId::data(2)), "default");
+        assert_eq!(cluster.zone(NodeId::sentinel(2)), "b");
+        assert_eq!(cluster.zone(NodeId::sentinel(3)), "default");
+    }
+
+    #[test]
+    fn world_addresses() {
+        assert_eq!(Cluster::addr(NodeId::data(1)).to_string(), "10.0.0.1:6379");
+        assert_eq!(Cluster::addr(NodeId::sentinel(300)).to_string(), "10.128.1.44:26379");
+    }
+}

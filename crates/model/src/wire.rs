@@ -1,0 +1,206 @@
+//! What travels on a connection: commands one way, replies the other, and a snapshot in a full resynchronisation.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::addr::{Addr, Text};
+
+/// A command with its arguments, as bulk strings: `["SET", "k", "v"]`.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Command(pub Vec<Bytes>);
+
+impl Command {
+    /// A command of static words.
+    pub fn of(words: &[&'static str]) -> Self {
+        Self(words.iter().map(|word| Bytes::from_static(word.as_bytes())).collect())
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<Bytes>) -> Self {
+        self.0.push(arg.into());
+        self
+    }
+
+    /// The name as sent; empty if there is none.
+    pub fn name(&self) -> &[u8] {
+        self.0.first().map_or(&[], |name| name)
+    }
+
+    /// True if the name is `name`, in any case.
+    pub fn is(&self, name: &str) -> bool {
+        self.name().eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Argument `index`, counted with the name as 0.
+    pub fn get(&self, index: usize) -> Option<&Bytes> {
+        self.0.get(index)
+    }
+
+    /// Number of words, the name among them.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is not even a name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes that the command takes in the RESP form, which is what replication offsets count.
+    pub fn encoded_len(&self) -> u64 {
+        fn digits(mut n: usize) -> usize {
+            let mut digits = 1;
+            while n >= 10 {
+                n /= 10;
+                digits += 1;
+            }
+            digits
+        }
+        let bulks: usize = self.0.iter().map(|arg| 1 + digits(arg.len()) + 2 + arg.len() + 2).sum();
+        (1 + digits(self.0.len()) + 2 + bulks) as u64
+    }
+}
+
+/// Words separated by spaces, bytes that are not UTF-8 replaced.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&String::from_utf8_lossy(word))?;
+        }
+        Ok(())
+    }
+}
+
+/// A reply, whatever the protocol version of the connection. The host encodes it: for RESP2 a map becomes a flat array,
+/// a push or a set an array, a null `$-1`, a null array `*-1`, a double a bulk string.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `+text`
+    Simple(Cow<'static, str>),
+    /// `-text`, the code at its start: `ERR unknown command …`
+    Error(Cow<'static, str>),
+    /// `:n`
+    Int(i64),
+    /// `$n`, bytes
+    Bulk(Bytes),
+    /// `$n`, text that may hold addresses
+    Text(Text),
+    /// `,d` or a bulk string
+    Double(f64),
+    /// `_`, or `$-1`
+    Null,
+    /// `_`, or `*-1`
+    NullArray,
+    /// `*n`
+    Array(Vec<Reply>),
+    /// `%n`, or a flat array of 2n
+    Map(Vec<(Reply, Reply)>),
+    /// `~n`, or an array
+    Set(Vec<Reply>),
+    /// `>n`, or an array: an out-of-band message
+    Push(Vec<Reply>),
+}
+
+impl Reply {
+    /// `+OK`
+    pub const OK: Self = Self::Simple(Cow::Borrowed("OK"));
+    /// `+QUEUED`
+    pub const QUEUED: Self = Self::Simple(Cow::Borrowed("QUEUED"));
+    /// `+PONG`
+    pub const PONG: Self = Self::Simple(Cow::Borrowed("PONG"));
+
+    /// A bulk string.
+    pub fn bulk(text: impl Into<Bytes>) -> Self {
+        Self::Bulk(text.into())
+    }
+
+    /// A bulk string of static text.
+    pub const fn word(text: &'static str) -> Self {
+        Self::Bulk(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// An error; `text` begins with its code.
+    pub fn error(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Error(text.into())
+    }
+
+    /// The host of an address, as a bulk string.
+    pub fn host(addr: &Addr) -> Self {
+        Self::Text(Text::new().host(addr))
+    }
+
+    /// The port of an address, as a bulk string.
+    pub fn port(addr: &Addr) -> Self {
+        Self::Text(Text::new().port(addr))
+    }
+
+    /// The first word of an error: `READONLY`. `None` if this is no error.
+    pub fn error_code(&self) -> Option<&str> {
+        match self {
+            Self::Error(text) => Some(text.split(' ').next().unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    /// The text of a simple or bulk string, with the world's own addresses.
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Simple(text) => Some(Cow::Borrowed(text)),
+            Self::Bulk(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Self::Text(text) => Some(Cow::Owned(text.to_string())),
+            _ => None,
+        }
+    }
+
+    /// The number of an integer reply.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array, a set or a push.
+    pub fn as_array(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(items) | Self::Set(items) | Self::Push(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that travels on a connection. Commands go from the end that connected to the end that accepted, replies
+/// the other way, but for a replication stream: after a successful `PSYNC` the master sends a snapshot and commands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    /// A command.
+    Command(Command),
+    /// A reply or a push.
+    Reply(Reply),
+    /// The RDB file of a full resynchronisation.
+    Snapshot(Bytes),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_length_is_that_of_resp() {
+        let command = Command::of(&["SET", "k"]).arg("v".repeat(12));
+        let encoded = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$12\r\n{}\r\n", "v".repeat(12));
+        assert_eq!(command.encoded_len(), encoded.len() as u64);
+    }
+
+    #[test]
+    fn error_codes() {
+        assert_eq!(Reply::error("READONLY You can't").error_code(), Some("READONLY"));
+        assert_eq!(Reply::OK.error_code(), None);
+    }
+}

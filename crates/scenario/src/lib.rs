@@ -1,0 +1,1 @@
+//! Scenario files: the YAML model, its validation and its JSON Schema

@@ -1,0 +1,1 @@
+//! One Redis Sentinel as a state machine without I/O

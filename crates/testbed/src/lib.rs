@@ -1,0 +1,1 @@
+//! The public library: a fake Sentinel cluster on loopback sockets in virtual time
