@@ -1,1 +1,3 @@
-//! The public library: a fake Sentinel cluster on loopback sockets in virtual time
+//! The public library: a fake Sentinel cluster on loopback sockets in virtual time.
+
+pub mod driver;

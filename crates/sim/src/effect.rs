@@ -1,0 +1,47 @@
+//! [`Effect`]: what the world asks of its host.
+
+use model::{ClientId, NodeId, Reply};
+
+/// Something that the host must do towards a client, now, in the order in which it was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Replies on this connection are encoded in this RESP version (2 or 3) from here on.
+    Protocol {
+        /// The connection, as [`World::open`](crate::World::open) numbered it.
+        conn: u64,
+        /// 2 or 3.
+        version: u8,
+    },
+    /// Send this reply, its addresses rendered for the connection's client.
+    Reply {
+        /// The connection.
+        conn: u64,
+        /// The reply.
+        reply: Reply,
+    },
+    /// Close the connection, after what was sent before. No further input about it is taken.
+    Close {
+        /// The connection.
+        conn: u64,
+    },
+    /// From now on this client, dialling this node, is treated so.
+    Door {
+        /// Who dials.
+        client: ClientId,
+        /// Which node.
+        node: NodeId,
+        /// What happens to the attempt.
+        door: Door,
+    },
+}
+
+/// What happens to a client that dials a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// The connection is accepted (by the kernel, if the process is frozen).
+    Open,
+    /// The connection is refused: no process listens.
+    Refused,
+    /// The attempt is never answered: the host is off the network, or a partition lies between.
+    Silent,
+}
