@@ -1,0 +1,76 @@
+//! Driver `redis-multiplexed`: the connection that the Sentinel client of the crate `redis` gave at the start, held for
+//! ever. Many applications do this, for a `MultiplexedConnection` is meant to be cloned and kept.
+
+use redis::Client;
+use redis::aio::MultiplexedConnection;
+use redis::sentinel::SentinelServerType;
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+
+use crate::outcome::{self, Stage};
+use crate::{redis_setup, request};
+
+/// One `MultiplexedConnection` for the life of the application.
+pub struct RedisMultiplexed;
+
+impl Driver for RedisMultiplexed {
+    fn name(&self) -> &'static str {
+        "redis-multiplexed"
+    }
+
+    fn about(&self) -> &'static str {
+        "redis 1.x, MultiplexedConnection from the SentinelClient, held for ever"
+    }
+
+    fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        Box::pin(async move {
+            let connecting = |error| outcome::call_error(Stage::Connecting, &error);
+            let mut sentinel =
+                redis_setup::sentinel_client(&settings, SentinelServerType::Master).map_err(connecting)?;
+            let client = sentinel.async_get_client().await.map_err(connecting)?;
+            let master = client.get_multiplexed_async_connection().await.map_err(connecting)?;
+            Ok(Box::new(MultiplexedSession { settings, client, master, replica: None, popping: None })
+                as Box<dyn Session>)
+        })
+    }
+}
+
+struct MultiplexedSession {
+    settings: Settings,
+    /// The address of the start.
+    client: Client,
+    master: MultiplexedConnection,
+    /// Opened by the first read from a replica.
+    replica: Option<MultiplexedConnection>,
+    /// Opened by the first blocking command.
+    popping: Option<MultiplexedConnection>,
+}
+
+impl MultiplexedSession {
+    async fn replica(&mut self) -> redis::RedisResult<&mut MultiplexedConnection> {
+        if let Some(ref mut connection) = self.replica {
+            Ok(connection)
+        } else {
+            let mut sentinel = redis_setup::sentinel_client(&self.settings, SentinelServerType::Replica)?;
+            Ok(self.replica.insert(sentinel.get_async_connection().await?))
+        }
+    }
+}
+
+impl Session for MultiplexedSession {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            let connection = match request {
+                Request::Pop(..) => return redis_setup::pop_on(&mut self.popping, &self.client, request).await,
+                Request::ReplicaGet(_) => {
+                    self.replica().await.map_err(|error| outcome::call_error(Stage::Connecting, &error))?
+                }
+                _ => &mut self.master,
+            };
+            request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::Command, &error))
+        })
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(redis_setup::subscribe(&self.client, channel, on_message))
+    }
+}

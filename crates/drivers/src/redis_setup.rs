@@ -1,0 +1,80 @@
+//! What the drivers of the crate `redis` have in common: its Sentinel client set up from the settings of a run.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisResult};
+use testbed::driver::{Answer, CallError, OnMessage, Request, Settings};
+
+use crate::outcome::{self, Stage};
+use crate::request::{self, BLOCKING_SLACK};
+
+/// The Sentinel client for masters or replicas, with separate credentials, Nagle's algorithm off and every other
+/// setting as the crate has it.
+pub(crate) fn sentinel_client(settings: &Settings, server: SentinelServerType) -> RedisResult<SentinelClient> {
+    let sentinels = settings.sentinels.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let mut builder = SentinelClientBuilder::new(sentinels, &settings.master, server)?
+        .set_client_to_redis_tcp_settings(tcp.clone())
+        .set_client_to_sentinel_tcp_settings(tcp);
+    if let Some(auth) = &settings.sentinel_auth {
+        builder = builder.set_client_to_sentinel_password(&auth.password);
+        if let Some(user) = &auth.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+    }
+    if let Some(auth) = &settings.data_auth {
+        builder = builder.set_client_to_redis_password(&auth.password);
+        if let Some(user) = &auth.user {
+            builder = builder.set_client_to_redis_username(user);
+        }
+    }
+    builder.build()
+}
+
+/// The configuration of a connection that can carry `request`: the crate's own, but that the reply to a blocking
+/// command may take as long as the command blocks.
+pub(crate) fn connection_config(request: &Request) -> AsyncConnectionConfig {
+    let config = AsyncConnectionConfig::new();
+    match request {
+        Request::Pop(_, seconds) => config.set_response_timeout(Some(Duration::from_secs(*seconds) + BLOCKING_SLACK)),
+        _ => config,
+    }
+}
+
+/// Opens a connection to `client`'s address for blocking commands like `request` where there is none yet, and runs
+/// `request` on it.
+pub(crate) async fn pop_on(
+    slot: &mut Option<MultiplexedConnection>,
+    client: &Client,
+    request: &Request,
+) -> Result<Answer, CallError> {
+    let connection = if let Some(connection) = slot {
+        connection
+    } else {
+        let config = connection_config(request);
+        let opened = client.get_multiplexed_async_connection_with_config(&config).await;
+        slot.insert(opened.map_err(|error| outcome::call_error(Stage::Connecting, &error))?)
+    };
+    request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::Command, &error))
+}
+
+/// Subscribes to `channel` at `client`'s address, until the connection is lost.
+pub(crate) async fn subscribe(client: &Client, channel: &str, mut on_message: OnMessage) -> CallError {
+    let connecting = |error: &_| outcome::call_error(Stage::Connecting, error);
+    let mut pubsub = match client.get_async_pubsub().await {
+        Ok(pubsub) => pubsub,
+        Err(error) => return connecting(&error),
+    };
+    if let Err(error) = pubsub.subscribe(channel).await {
+        return connecting(&error);
+    }
+    let mut messages = pubsub.into_on_message();
+    while let Some(message) = messages.next().await {
+        on_message(message.get_payload_bytes());
+    }
+    outcome::subscription_lost()
+}

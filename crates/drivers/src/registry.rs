@@ -1,0 +1,35 @@
+//! The drivers by name.
+
+use std::sync::Arc;
+
+use testbed::driver::Driver;
+
+use crate::{RedisConnectionManager, RedisMultiplexed, RedisSentinel};
+
+/// Name of the driver that is used where none is named.
+pub const DEFAULT: &str = "sentinel-client";
+
+/// Every driver, the default one first.
+pub fn all() -> Vec<Arc<dyn Driver>> {
+    vec![Arc::new(RedisSentinel), Arc::new(RedisMultiplexed), Arc::new(RedisConnectionManager)]
+}
+
+/// The driver called `name`.
+pub fn by_name(name: &str) -> Option<Arc<dyn Driver>> {
+    all().into_iter().find(|driver| driver.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_driver_is_found_by_its_name_and_the_names_differ() {
+        let drivers = all();
+        for (index, driver) in drivers.iter().enumerate() {
+            assert_eq!(by_name(driver.name()).map(|found| found.about()), Some(driver.about()));
+            assert!(drivers[..index].iter().all(|other| other.name() != driver.name()), "{}", driver.name());
+        }
+        assert!(by_name("no-such-driver").is_none());
+    }
+}
