@@ -1,1 +1,42 @@
-//! From a run's history to its verdict: the invariants
+//! From a run's history to its verdict. Pure: the same plan and history give the same verdict, and nothing else is
+//! looked at. What a client claims is compared with what the nodes saw.
+//!
+//! ```text
+//! facts ──> periods ──> converge I1, stale I2, once I3, loss I4,      ──> findings ──> verdict
+//!  (one pass)           bounded I5, load I6, honest I7, residue I8,
+//!                       recovery, expect, evidence
+//! ```
+//!
+//! | module | answers |
+//! |---|---|
+//! | `steps` | what had a value when: a value that changes in steps |
+//! | `facts` | roles, processes, answers, masterships and operations, joined from the records |
+//! | `faults` | which fault stands between a client and a node |
+//! | `periods` | when a client can be asked to succeed, and on which node |
+//! | `findings` | findings folded per rule and client, waivers applied |
+//! | `recovery` | each change of master in its parts |
+//! | `expect` | the expectations of the plan |
+//! | `evidence` | what must have happened for the run to prove anything |
+//! | `verdict` | [`judge`], which asks all of them |
+
+mod bounded;
+mod converge;
+mod evidence;
+mod expect;
+mod facts;
+mod faults;
+mod findings;
+mod honest;
+mod load;
+mod loss;
+mod once;
+mod periods;
+mod recovery;
+mod residue;
+mod stale;
+mod steps;
+#[cfg(test)]
+mod story;
+mod verdict;
+
+pub use verdict::judge;

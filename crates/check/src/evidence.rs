@@ -1,0 +1,91 @@
+//! What must have happened for the run to prove anything: faults that fired, clients that worked and that were touched.
+
+use model::history::OpResult;
+use model::plan::Client;
+use model::{Plan, Time};
+
+use crate::converge::held_to;
+use crate::facts::{Facts, Mastership};
+use crate::findings::Findings;
+use crate::periods::Periods;
+
+/// Fewer operations than that show nothing.
+const FEWEST_OPERATIONS: usize = 10;
+
+/// Adds each step of the timeline that did nothing.
+pub(crate) fn check_steps(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>) {
+    for (index, step) in plan.timeline.iter().enumerate() {
+        let mut fired = facts.firings.iter().filter(|firing| firing.step == Some(index)).peekable();
+        let number = index + 1;
+        match fired.peek() {
+            None => {
+                findings.unproven(
+                    None,
+                    facts.end,
+                    format!("step {number} of the timeline, {}, never fired", step.fault),
+                );
+            }
+            Some(first) if first.nodes.is_empty() => {
+                let text = format!("step {number} of the timeline, {}, found nothing to act on", step.fault);
+                findings.unproven(None, first.at, text);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Adds what `client` left unproven.
+pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
+    let id = &client.id;
+    let ops = facts.ops_of(client).count();
+    if facts.group_of(client).is_none() {
+        // That the master is unknown is what such a run is about: its client has nothing to succeed with.
+        return;
+    }
+    if ops < FEWEST_OPERATIONS {
+        findings.unproven(
+            Some(id),
+            facts.end,
+            format!("{id} began {ops} operations; less than {FEWEST_OPERATIONS} show nothing"),
+        );
+        return;
+    }
+    if !facts.ops_of(client).any(crate::facts::Op::ok) {
+        findings.unproven(Some(id), facts.end, format!("no operation of {id} succeeded"));
+    }
+    if !facts.executions_of(client).iter().any(|(_, execution)| !execution.node.is_sentinel()) {
+        findings.unproven(Some(id), facts.end, format!("no data node saw a command of {id}"));
+    }
+    let changes = facts.group_of(client).into_iter().flat_map(|group| facts.failovers(group));
+    for change in changes {
+        let visible = periods.standing.iter().any(|p| p.node == change.node && p.until > change.answered);
+        if visible && !noticed(facts, client, change) {
+            let text = format!("{id} never noticed that {} became the master at {}", change.node, change.answered);
+            findings.unproven(Some(id), change.answered, text);
+        }
+    }
+    let last = facts.group_of(client).and_then(|group| facts.failovers(group).last());
+    if let Some(last) = last
+        && let Some(period) = periods.good.last().filter(|p| p.from >= last.answered && p.until == Time::NEVER)
+        && !facts
+            .ops_of(client)
+            .any(|op| !op.action.master_bound() || held_to(facts, client, op, &periods.good) == Some(period))
+    {
+        let text = format!("the run ended before {id} had to have recovered: nothing it did was held to that");
+        findings.unproven(Some(id), facts.end, text);
+    }
+}
+
+/// True if the change left a trace in what the client did: an operation failed, it opened a connection, asked a
+/// Sentinel, or used the new master.
+fn noticed(facts: &Facts<'_>, client: &Client, change: &Mastership) -> bool {
+    // It may have noticed the outage that led to the change, and sat still since.
+    let fault = facts.firings.iter().rfind(|firing| firing.at <= change.answered).map(|firing| firing.at);
+    let since = fault.unwrap_or(change.answered);
+    let inside = |at: Time| since <= at && at < change.until;
+    facts.executions_of(client).iter().any(|(at, e)| inside(*at) && (e.node.is_sentinel() || e.node == change.node))
+        || facts.connections_of(client).iter().any(|connection| inside(connection.opened))
+        || facts
+            .ops_of(client)
+            .any(|op| matches!(op.ended, Some((at, OpResult::Failed(_) | OpResult::Ambiguous(_))) if inside(at)))
+}

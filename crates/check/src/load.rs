@@ -1,0 +1,98 @@
+//! I6 load: connects per second and open sockets per client stay under a cap.
+//!
+//! Both are counted at the nodes, over all of them, Sentinels too: connections accepted in any window of one second,
+//! and connections open at a time.
+
+use std::time::Duration;
+
+use model::Time;
+use model::plan::Client;
+use model::verdict::Invariant;
+
+use crate::facts::Facts;
+use crate::findings::Findings;
+
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Adds what `client` did against it.
+pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<'_>) {
+    let mine = facts.connections_of(client);
+    let mut opened: Vec<Time> = mine.iter().map(|connection| connection.opened).collect();
+    opened.sort_unstable();
+    if let Some((at, count)) = first_over(&opened, client.max_connects_per_second) {
+        let cap = client.max_connects_per_second;
+        let text = format!("{} opened {count} connections within 1s up to {at}; {cap} are allowed", client.id);
+        findings.violated(Invariant::I6, Some(&client.id), at, text);
+    }
+    let closed: Vec<Time> = mine.iter().map(|connection| connection.closed).collect();
+    if let Some((at, count)) = first_too_many(&opened, closed, client.max_open_connections) {
+        let cap = client.max_open_connections;
+        let text = format!("{} held {count} connections open at {at}; {cap} are allowed", client.id);
+        findings.violated(Invariant::I6, Some(&client.id), at, text);
+    }
+}
+
+/// The first moment at which more than `cap` of `opened` lie within a window, with the most that do in any.
+fn first_over(opened: &[Time], cap: u32) -> Option<(Time, usize)> {
+    let mut from = 0;
+    let mut first = None;
+    let mut most = 0;
+    for (index, at) in opened.iter().enumerate() {
+        while opened[from] + WINDOW <= *at {
+            from += 1;
+        }
+        let count = index + 1 - from;
+        most = most.max(count);
+        if count > cap as usize {
+            first.get_or_insert(*at);
+        }
+    }
+    first.map(|at| (at, most))
+}
+
+/// The first moment at which more than `cap` are open, with the most that ever are.
+fn first_too_many(opened: &[Time], mut closed: Vec<Time>, cap: u32) -> Option<(Time, usize)> {
+    closed.sort_unstable();
+    let mut first = None;
+    let mut most = 0;
+    for (index, at) in opened.iter().enumerate() {
+        let ended = closed.partition_point(|closed| closed <= at);
+        let open = (index + 1).saturating_sub(ended);
+        most = most.max(open);
+        if open > cap as usize {
+            first.get_or_insert(*at);
+        }
+    }
+    first.map(|at| (at, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(ms: &[u64]) -> Vec<Time> {
+        ms.iter().map(|ms| Time::from_millis(*ms)).collect()
+    }
+
+    #[test]
+    fn a_window_is_one_second() {
+        let table: [(&[u64], u32, Option<(u64, usize)>); 4] = [
+            (&[], 0, None),
+            (&[0, 500, 999], 3, None),
+            (&[0, 500, 999, 999, 1_000], 3, Some((999, 4))),
+            (&[0, 1_000, 2_000], 1, None),
+        ];
+        for (opened, cap, over) in table {
+            let over = over.map(|(at, count)| (Time::from_millis(at), count));
+            assert_eq!(first_over(&times(opened), cap), over, "{opened:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_closed_is_not_open() {
+        let never = Time::NEVER;
+        let closed = |ms: &[u64]| times(ms).into_iter().chain([never]).collect::<Vec<_>>();
+        assert_eq!(first_too_many(&times(&[1, 2, 3]), closed(&[2, 3]), 1), None);
+        assert_eq!(first_too_many(&times(&[1, 2, 3]), closed(&[3, 4]), 1), Some((Time::from_millis(2), 2)));
+    }
+}

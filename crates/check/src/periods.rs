@@ -1,0 +1,140 @@
+//! [`Periods`]: when a client can be asked to succeed, and on which node.
+
+use model::plan::Client;
+use model::{Fault, NodeId, Time};
+
+use crate::facts::Facts;
+use crate::faults::{Path, Standing, Witness, fault_of};
+
+/// A time during which one node is the one that a client has to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// From here,
+    pub(crate) from: Time,
+    /// to before here; [`Time::NEVER`] if to the end of the run.
+    pub(crate) until: Time,
+}
+
+impl Period {
+    /// True if `at` lies in it.
+    pub(crate) fn holds(&self, at: Time) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
+/// The period in which `at` lies.
+pub(crate) fn find(periods: &[Period], at: Time) -> Option<&Period> {
+    let after = periods.partition_point(|period| period.from <= at);
+    periods[..after].last().filter(|period| period.holds(at))
+}
+
+/// The periods of one client.
+pub(crate) struct Periods {
+    /// The master stands: the majority of the Sentinels answers it, it runs, is a master, and the client is on its side
+    /// of the network. A client that uses another node in such a period (but for the budget) uses a stale one.
+    pub(crate) standing: Vec<Period>,
+    /// Moreover all is well for the client: nothing stands between it and the master, and of the Sentinels that it can
+    /// reach more tell the truth than not. Commands in such a period (but for the budget) must succeed.
+    ///
+    /// A new one begins where the master showed that it does not serve: connections were cut at it, or it refused a
+    /// command of the client with an error such as `NOREPLICAS`.
+    pub(crate) good: Vec<Period>,
+}
+
+impl Periods {
+    /// Those of `client`; none if the plan does not have its group.
+    pub(crate) fn new(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client) -> Self {
+        let Some(group) = facts.group_of(client) else {
+            return Self { standing: Vec::new(), good: Vec::new() };
+        };
+        let standing = |at| {
+            let master = facts.majority(group, at)?;
+            (facts.serves(master, at) && faults.path(client, master, at) != Path::Cut).then_some(master)
+        };
+        let good = |at| {
+            let master = standing(at)?;
+            let clear = faults.path(client, master, at) == Path::Clear;
+            (clear && discoverable(facts, faults, client, group, master, at)).then_some(master)
+        };
+        Self {
+            standing: sweep(&facts.changes, standing),
+            good: split(sweep(&facts.changes, good), &interruptions(facts, client)),
+        }
+    }
+}
+
+/// The periods of a choice that can change only at `changes`.
+fn sweep(changes: &[Time], choice: impl Fn(Time) -> Option<NodeId>) -> Vec<Period> {
+    let mut periods: Vec<Period> = Vec::new();
+    let mut open: Option<Period> = None;
+    for at in changes {
+        let node = choice(*at);
+        if open.map(|period| period.node) != node {
+            periods.extend(open.map(|period| Period { until: *at, ..period }));
+            open = node.map(|node| Period { node, from: *at, until: Time::NEVER });
+        }
+    }
+    periods.extend(open);
+    periods
+}
+
+/// The same periods, each ended and begun anew where its node was interrupted.
+fn split(periods: Vec<Period>, interruptions: &[(Time, NodeId)]) -> Vec<Period> {
+    let mut pieces = Vec::new();
+    for mut period in periods {
+        let inside = |(at, node): &&(Time, NodeId)| *node == period.node && *at > period.from && *at < period.until;
+        let cuts: Vec<Time> = interruptions.iter().filter(inside).map(|(at, _)| *at).collect();
+        for at in cuts {
+            pieces.push(Period { until: at, ..period });
+            period.from = at;
+        }
+        pieces.push(period);
+    }
+    pieces
+}
+
+/// True if the client can find `master` by asking Sentinels: more of those that it can reach tell the truth than not.
+fn discoverable(
+    facts: &Facts<'_>,
+    faults: &Standing<'_>,
+    client: &Client,
+    group: usize,
+    master: NodeId,
+    at: Time,
+) -> bool {
+    let (mut truthful, mut misled) = (0, 0);
+    for sentinel in facts.plan.cluster.sentinel_nodes() {
+        if !facts.up(sentinel, at) || faults.path(client, sentinel, at) != Path::Clear {
+            continue;
+        }
+        match faults.witness(client, sentinel, at) {
+            Witness::True if facts.answer(sentinel, group, at) == Some(master) => truthful += 1,
+            Witness::True | Witness::Lies => misled += 1,
+            Witness::Useless => {}
+        }
+    }
+    truthful > misled
+}
+
+/// Errors by which a healthy process that is a master tells that it does not serve at present.
+const NOT_SERVING: [&str; 5] = ["NOREPLICAS", "LOADING", "MASTERDOWN", "MISCONF", "BUSY"];
+
+/// When a node showed the client that it does not serve, in the order of time.
+fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
+    let cut = facts.firings.iter().filter(|firing| match fault_of(facts, firing) {
+        Some(fault) => matches!(fault, Fault::Cut(_)),
+        None => firing.sentence.starts_with("cut "),
+    });
+    let cut = cut.flat_map(|firing| firing.nodes.iter().map(|node| (firing.at, *node)));
+    let refused = facts
+        .executions_of(client)
+        .iter()
+        .filter(|(_, execution)| execution.error.as_deref().is_some_and(|error| NOT_SERVING.contains(&error)));
+    let refused = refused.map(|(at, execution)| (*at, execution.node));
+    let mut all: Vec<(Time, NodeId)> = cut.chain(refused).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

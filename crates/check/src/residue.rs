@@ -1,0 +1,29 @@
+//! I8 no residue: sockets and tasks return to the baseline when the clients are dropped.
+
+use model::plan::Plan;
+use model::verdict::Invariant;
+
+use crate::facts::Facts;
+use crate::findings::Findings;
+
+/// Adds what the clients left behind. Tasks are counted over all clients, so that they are nobody's in particular.
+pub(crate) fn check(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>) {
+    for client in &plan.clients {
+        match facts.residue.get(client.id.as_str()) {
+            None => {
+                let text = format!("what {} left behind at the end was not counted", client.id);
+                findings.unproven(Some(&client.id), facts.end, text);
+            }
+            Some((at, open, _)) if *open > 0 => {
+                let text = format!("{} was dropped and left {open} connections open", client.id);
+                findings.violated(Invariant::I8, Some(&client.id), *at, text);
+            }
+            Some(_) => {}
+        }
+    }
+    let tasks = facts.residue.values().max_by_key(|(_, _, tasks)| *tasks);
+    if let Some((at, _, tasks)) = tasks.filter(|(_, _, tasks)| *tasks > 0) {
+        let text = format!("{tasks} tasks were still alive after all clients were dropped");
+        findings.violated(Invariant::I8, None, *at, text);
+    }
+}

@@ -1,0 +1,98 @@
+//! [`judge`]: asks every invariant, every expectation and for evidence, and sums up.
+
+use std::time::Duration;
+
+use model::history::OpResult;
+use model::plan::Client;
+use model::verdict::ClientSummary;
+use model::{ClientId, History, Plan, Verdict};
+
+use crate::facts::Facts;
+use crate::faults::Standing;
+use crate::findings::Findings;
+use crate::periods::Periods;
+use crate::{bounded, converge, evidence, expect, honest, load, loss, once, recovery, residue, stale};
+
+/// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
+/// nothing about their deadline and budget. Never panics, however incomplete the history is.
+pub fn judge(plan: &Plan, history: &History) -> Verdict {
+    let facts = Facts::new(plan, history);
+    let faults = Standing::new(&facts);
+    let mut findings = Findings::new(plan);
+    let mut lost = 0;
+    for client in &plan.clients {
+        let periods = Periods::new(&facts, &faults, client);
+        converge::check(&facts, client, &periods, &mut findings);
+        stale::check(&facts, client, &periods, &mut findings);
+        once::check(&facts, client, &mut findings);
+        lost += loss::check(&facts, client, &mut findings);
+        bounded::check(&facts, client, &mut findings);
+        load::check(&facts, client, &mut findings);
+        honest::check(&facts, &faults, client, &mut findings);
+        evidence::check_client(&facts, client, &periods, &mut findings);
+    }
+    residue::check(&facts, plan, &mut findings);
+    expect::check(&facts, lost, &mut findings);
+    evidence::check_steps(&facts, plan, &mut findings);
+    let failovers = recovery::all(&facts, history);
+    let clients = plan.clients.iter().map(|client| summary(&facts, client)).collect();
+    let (outcome, findings) = findings.conclude();
+    Verdict { outcome, findings, failovers, clients, acknowledged_writes_lost: lost }
+}
+
+fn summary(facts: &Facts<'_>, client: &Client) -> ClientSummary {
+    let count = |wanted: fn(&OpResult) -> bool| {
+        facts.ops_of(client).filter(|op| op.ended.is_some_and(|(_, result)| wanted(result))).count() as u64
+    };
+    let mut good: Vec<_> = facts.ops_of(client).filter(|op| op.ok()).map(|op| op.ended_at(facts.end)).collect();
+    good.sort_unstable();
+    let gaps = good.windows(2).map(|pair| pair[1].since(pair[0]));
+    let driver = facts.drivers.get(client.id.as_str()).copied().or(client.driver.as_deref());
+    ClientSummary {
+        client: ClientId::new(&client.id),
+        driver: driver.unwrap_or_default().to_owned(),
+        ok: good.len() as u64,
+        failed: count(|result| matches!(result, OpResult::Failed(_))),
+        ambiguous: count(|result| matches!(result, OpResult::Ambiguous(_))),
+        longest_gap_us: gaps.max().unwrap_or(Duration::ZERO).as_micros() as u64,
+        connections: facts.connections_of(client).len() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Outcome;
+
+    use super::*;
+    use crate::story::{Story, plan};
+
+    #[test]
+    fn a_quiet_run_passes() {
+        let mut plan = plan();
+        plan.timeline.clear();
+        plan.expect.failovers = Some(0);
+        let verdict = Story::quiet().judge(&plan);
+        assert_eq!(verdict.findings, []);
+        assert_eq!(verdict.outcome, Outcome::Pass);
+        assert_eq!(verdict.clients[0].ok, 270);
+        assert_eq!(verdict.clients[0].driver, "test");
+        assert_eq!(verdict.clients[0].longest_gap_us, 100_000);
+    }
+
+    #[test]
+    fn a_client_that_recovers_within_its_budget_passes() {
+        let mut plan = plan();
+        plan.expect.failovers = Some(1);
+        plan.expect.recovered_within = Some(Duration::from_millis(5_002));
+        let verdict = Story::failover().judge(&plan);
+        assert_eq!(verdict.findings, []);
+        assert_eq!(verdict.outcome, Outcome::Pass);
+        assert_eq!((verdict.clients[0].ok, verdict.clients[0].failed), (220, 50));
+        assert_eq!(verdict.clients[0].longest_gap_us, 5_100_000);
+    }
+
+    #[test]
+    fn an_empty_history_proves_nothing() {
+        assert_eq!(judge(&plan(), &History::default()).outcome, Outcome::Inconclusive);
+    }
+}
