@@ -1,0 +1,421 @@
+//! [`Sentinel`]: the machine itself: its parts, its inputs and its outputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use model::machine::Note;
+use model::{Addr, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
+use rand::RngExt as _;
+
+use crate::Ms;
+use crate::config::{Config, KnownMaster, Periods, State};
+use crate::instance::{Instance, Master, Peer, Replica, Who};
+use crate::link::{Link, Links};
+
+/// One Sentinel. See [`model::machine`] for how to drive it.
+#[derive(Clone, Debug)]
+pub struct Sentinel {
+    pub(crate) config: Config,
+    pub(crate) id: RunId,
+    /// The run id of the process, which `INFO server` shows; not the Sentinel's id.
+    pub(crate) process_id: RunId,
+    pub(crate) rng: Rng,
+    pub(crate) current_epoch: Epoch,
+    pub(crate) masters: Vec<Master>,
+    pub(crate) links: Links,
+    pub(crate) sessions: BTreeMap<Conn, Session>,
+    pub(crate) periods: Periods,
+    pub(crate) tilt_since: Option<Ms>,
+    pub(crate) settings: Settings,
+    pub(crate) crash_after_election: bool,
+    pub(crate) crash_after_promotion: bool,
+    pub(crate) next_key: u32,
+    started: Time,
+    last_pass: Option<Ms>,
+    next_pass: Time,
+    clock_offset: Ms,
+    answers: Vec<(u32, Addr)>,
+    next_session: u64,
+}
+
+/// The global parameters of `SENTINEL CONFIG`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub resolve_hostnames: bool,
+    pub announce_hostnames: bool,
+    pub announce_ip: String,
+    pub announce_port: u16,
+    pub sentinel_user: String,
+    pub sentinel_pass: String,
+}
+
+/// What a Sentinel knows of a client's connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub id: u64,
+    pub from: Addr,
+    pub name: Bytes,
+    pub resp3: bool,
+    pub authenticated: bool,
+    pub channels: BTreeSet<Bytes>,
+    pub patterns: BTreeSet<Bytes>,
+}
+
+impl Session {
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+}
+
+/// Sentinel's clock at the start of a run, far from zero, as any real clock is.
+const CLOCK_BASE: Ms = 1_700_000_000_000;
+
+impl Sentinel {
+    /// A Sentinel that starts at `now`. `boot` counts the starts of the node: each has its own random draws.
+    pub fn new(config: Config, seed: Seed, boot: u32, now: Time) -> Self {
+        let mut ids = seed.stream(&format!("{}:id", config.identity.node));
+        let id = config.my_id.clone().unwrap_or_else(|| RunId::random(&mut ids));
+        let mut rng = seed.stream(&format!("{}:{boot}", config.identity.node));
+        let process_id = RunId::random(&mut rng);
+        // The first pass comes with the first cron of the process, 1 ms after its start.
+        let next_pass = now + std::time::Duration::from_millis(1);
+        let mut sentinel = Self {
+            id,
+            process_id,
+            rng,
+            current_epoch: 0,
+            masters: Vec::new(),
+            links: Links::default(),
+            sessions: BTreeMap::new(),
+            periods: config.periods,
+            tilt_since: None,
+            settings: Settings::default(),
+            crash_after_election: false,
+            crash_after_promotion: false,
+            next_key: 0,
+            started: now,
+            last_pass: None,
+            next_pass,
+            clock_offset: 0,
+            answers: Vec::new(),
+            next_session: 0,
+            config,
+        };
+        for monitor in sentinel.config.masters.clone() {
+            sentinel.add_master(monitor, now);
+        }
+        sentinel
+    }
+
+    /// A Sentinel that starts again with what its configuration file remembers; `config.masters` is not used.
+    pub fn restore(config: Config, state: State, seed: Seed, boot: u32, now: Time) -> Self {
+        let config = Config { my_id: Some(state.my_id), masters: Vec::new(), ..config };
+        let mut sentinel = Self::new(config, seed, boot, now);
+        sentinel.current_epoch = state.current_epoch;
+        let ms = sentinel.clock(now);
+        for known in state.masters {
+            let m = sentinel.add_master(known.monitor, now);
+            sentinel.masters[m].config_epoch = known.config_epoch;
+            sentinel.masters[m].ballot.epoch = known.leader_epoch;
+            for addr in known.replicas {
+                let link = sentinel.links.create(ms);
+                sentinel.masters[m].replicas.push(Replica::new(addr, link, ms));
+            }
+            for (addr, id) in known.sentinels {
+                let link = sentinel.peer_link(&id, ms);
+                sentinel.masters[m].peers.push(Peer::new(addr, id, link, ms));
+            }
+        }
+        sentinel
+    }
+
+    pub(crate) fn add_master(&mut self, monitor: crate::Monitor, now: Time) -> usize {
+        let ms = self.clock(now);
+        let link = self.links.create(ms);
+        self.masters.push(Master::new(self.next_key, monitor, link, ms));
+        self.next_key += 1;
+        self.masters.len() - 1
+    }
+
+    /// What its configuration file holds now.
+    pub fn persisted(&self) -> State {
+        let masters = self.masters.iter().map(|master| {
+            let current = master.current_addr();
+            let mut monitor = master.config.clone();
+            monitor.addr = current.clone();
+            // From its promotion on the new master stands as the master, and the old one as a replica.
+            let replicas = master.replicas.iter().map(|replica| &replica.base.addr);
+            let replicas = replicas.map(|addr| if addr == current { &master.base.addr } else { addr }).cloned();
+            KnownMaster {
+                monitor,
+                config_epoch: master.config_epoch,
+                leader_epoch: master.ballot.epoch,
+                replicas: replicas.collect(),
+                sentinels: master.peers.iter().map(|peer| (peer.base.addr.clone(), peer.id().clone())).collect(),
+            }
+        });
+        State { my_id: self.id.clone(), current_epoch: self.current_epoch, masters: masters.collect() }
+    }
+
+    /// Its id: 40 hex digits, the same through all restarts.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// The address that it answers for a master.
+    pub fn master_addr(&self, name: &str) -> Option<&Addr> {
+        self.masters.iter().find(|master| master.name() == name).map(Master::current_addr)
+    }
+
+    /// The current epoch.
+    pub fn current_epoch(&self) -> Epoch {
+        self.current_epoch
+    }
+
+    /// The configuration epoch of a master.
+    pub fn config_epoch(&self, name: &str) -> Option<Epoch> {
+        self.masters.iter().find(|master| master.name() == name).map(|master| master.config_epoch)
+    }
+
+    /// When to call [`Sentinel::handle`] with [`Input::Tick`], if nothing comes before.
+    pub fn deadline(&self) -> Time {
+        self.next_pass
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Tick => {
+                if now >= self.next_pass {
+                    self.pass(now, out);
+                    // `serverCron` runs at a frequency that each pass draws anew, from 10 to 19 Hz.
+                    let hz: u64 = 10 + self.rng.random_range(0..10);
+                    self.next_pass = now + std::time::Duration::from_millis(1_000 / hz);
+                }
+            }
+            Input::Connected(conn) => self.links.connected(conn, out),
+            Input::Accepted(conn, from) => self.accept(conn, from),
+            Input::Received(conn, frame) => match frame {
+                Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
+                Frame::Reply(reply) if conn.is_outbound() => self.reply(conn, &reply, now, out),
+                _ => {}
+            },
+            Input::Closed(conn) if conn.is_outbound() => self.links.lost(conn),
+            Input::Closed(conn) => {
+                self.sessions.remove(&conn);
+            }
+            Input::ClockJump(by) => self.clock_offset += by,
+            Input::LoadingUntil(_) | Input::IgnoreClientKill(_) => {}
+        }
+        self.note_answers(out);
+    }
+
+    /// Sentinel's own clock at `now`.
+    pub(crate) fn clock(&self, now: Time) -> Ms {
+        CLOCK_BASE + now.as_millis() as Ms + self.clock_offset
+    }
+
+    /// For how long it has run.
+    pub(crate) fn uptime(&self, now: Time) -> std::time::Duration {
+        now.since(self.started)
+    }
+
+    fn pass(&mut self, now: Time, out: &mut Vec<Output>) {
+        let ms = self.clock(now);
+        if self.last_pass.is_none() {
+            for m in 0..self.masters.len() {
+                let text = self.masters[m].text().str(format!(" quorum {}", self.masters[m].config.quorum));
+                self.emit((EventName::Monitor, text), out);
+            }
+        }
+        let delta = self.last_pass.map_or(0, |last| ms - last);
+        self.last_pass = Some(ms);
+        self.timer(ms, delta, out);
+    }
+
+    fn accept(&mut self, conn: Conn, from: Addr) {
+        self.next_session += 1;
+        let session = Session {
+            id: self.next_session,
+            from,
+            name: Bytes::new(),
+            resp3: false,
+            authenticated: self.config.auth.is_none(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+        };
+        self.sessions.insert(conn, session);
+    }
+
+    /// Tells the history when the answer for a master changes.
+    fn note_answers(&mut self, out: &mut Vec<Output>) {
+        for master in &self.masters {
+            let addr = master.current_addr();
+            let known = self.answers.iter_mut().find(|(key, _)| *key == master.key);
+            match known {
+                Some((_, known)) if known == addr => continue,
+                Some((_, known)) => *known = addr.clone(),
+                None => self.answers.push((master.key, addr.clone())),
+            }
+            out.push(Output::Note(Note::Answer { master: master.name().to_owned(), addr: addr.clone() }));
+        }
+    }
+
+    /// Publishes an event to its subscribers and notes it.
+    pub(crate) fn emit(&mut self, (event, text): (EventName, Text), out: &mut Vec<Output>) {
+        let channel = event.as_str().as_bytes();
+        for (conn, session) in &self.sessions {
+            if session.channels.contains(channel) {
+                let message = vec![Reply::word("message"), Reply::word(event.as_str()), Reply::Text(text.clone())];
+                out.push(Output::Send(*conn, Frame::Reply(Reply::Push(message))));
+            }
+            for pattern in &session.patterns {
+                if glob(pattern, channel) {
+                    let message = vec![
+                        Reply::word("pmessage"),
+                        Reply::Bulk(pattern.clone()),
+                        Reply::word(event.as_str()),
+                        Reply::Text(text.clone()),
+                    ];
+                    out.push(Output::Send(*conn, Frame::Reply(Reply::Push(message))));
+                }
+            }
+        }
+        out.push(Output::Note(Note::Event(event, text)));
+    }
+
+    pub(crate) fn instance(&self, who: Who) -> &Instance {
+        match who {
+            Who::Master(m) => &self.masters[m].base,
+            Who::Replica(m, r) => &self.masters[m].replicas[r].base,
+            Who::Peer(m, p) => &self.masters[m].peers[p].base,
+        }
+    }
+
+    pub(crate) fn instance_mut(&mut self, who: Who) -> &mut Instance {
+        match who {
+            Who::Master(m) => &mut self.masters[m].base,
+            Who::Replica(m, r) => &mut self.masters[m].replicas[r].base,
+            Who::Peer(m, p) => &mut self.masters[m].peers[p].base,
+        }
+    }
+
+    pub(crate) fn link(&self, who: Who) -> &Link {
+        self.links.get(self.instance(who).link)
+    }
+
+    pub(crate) fn link_mut(&mut self, who: Who) -> &mut Link {
+        let id = self.instance(who).link;
+        self.links.get_mut(id)
+    }
+
+    pub(crate) fn text_of(&self, who: Who) -> Text {
+        let master = &self.masters[who.master()];
+        match who {
+            Who::Master(_) => master.text(),
+            Who::Replica(_, r) => master.replica_text(r),
+            Who::Peer(_, p) => master.peer_text(p),
+        }
+    }
+
+    /// The link to the Sentinel `id`: the one that another master already has to it, or a new one.
+    pub(crate) fn peer_link(&mut self, id: &RunId, now: Ms) -> crate::link::LinkId {
+        let shared = self
+            .masters
+            .iter()
+            .flat_map(|master| &master.peers)
+            .find(|peer| peer.id() == id)
+            .map(|peer| peer.base.link);
+        match shared {
+            Some(link) => {
+                self.links.get_mut(link).refcount += 1;
+                link
+            }
+            None => self.links.create(now),
+        }
+    }
+}
+
+/// Redis's glob: `*`, `?`, `[a-z]`, `[^a]` and `\` to escape.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        let step = match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, t));
+                p += 1;
+                continue;
+            }
+            Some(b'?') => Some(p + 1),
+            Some(b'[') => class(pattern, p, text[t]),
+            Some(b'\\') if p + 1 < pattern.len() => (pattern[p + 1] == text[t]).then_some(p + 2),
+            Some(byte) => (*byte == text[t]).then_some(p + 1),
+            None => None,
+        };
+        match (step, star) {
+            (Some(next), _) => {
+                p = next;
+                t += 1;
+            }
+            (None, Some((after, from))) => {
+                p = after;
+                t = from + 1;
+                star = Some((after, from + 1));
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// Matches one byte against the class that begins at `start`; gives the place after it.
+fn class(pattern: &[u8], start: usize, byte: u8) -> Option<usize> {
+    let mut p = start + 1;
+    let negated = pattern.get(p) == Some(&b'^');
+    if negated {
+        p += 1;
+    }
+    let mut hit = false;
+    while p < pattern.len() && pattern[p] != b']' {
+        if pattern[p] == b'\\' && p + 1 < pattern.len() {
+            p += 1;
+            hit |= pattern[p] == byte;
+        } else if p + 2 < pattern.len() && pattern[p + 1] == b'-' {
+            let (low, high) = (pattern[p].min(pattern[p + 2]), pattern[p].max(pattern[p + 2]));
+            hit |= (low..=high).contains(&byte);
+            p += 2;
+        } else {
+            hit |= pattern[p] == byte;
+        }
+        p += 1;
+    }
+    (hit != negated).then_some((p + 1).min(pattern.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn glob_table() {
+        for (pattern, text, matches) in [
+            ("*", "", true),
+            ("*", "+switch-master", true),
+            ("+sdown", "+sdown", true),
+            ("+s*", "-sdown", false),
+            ("*master*", "+switch-master", true),
+            ("?sdown", "+sdown", true),
+            ("[+-]sdown", "-sdown", true),
+            ("[^+]sdown", "+sdown", false),
+            ("[a-c]x", "bx", true),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("*-*-*", "a-b", false),
+            ("", "x", false),
+            ("[", "x", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), matches, "{pattern} {text}");
+        }
+    }
+}

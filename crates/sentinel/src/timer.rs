@@ -1,0 +1,301 @@
+//! A pass of Sentinel's timer: the order of things is Redis's.
+
+use bytes::Bytes;
+use model::{Command, EventName, Output, Text};
+
+use crate::Ms;
+use crate::down::{Limits, Signs, objectively_down, subjectively_down};
+use crate::instance::{FailoverState, Role, Who};
+use crate::link::{Lane, Pending};
+use crate::machine::Sentinel;
+
+/// Commands that may wait for a reply on one link, per instance that shares it.
+const MAX_PENDING: usize = 100;
+
+/// The channel on which Sentinels meet.
+pub(crate) const HELLO: &str = "__sentinel__:hello";
+
+impl Sentinel {
+    /// One pass, `delta` milliseconds after the one before.
+    pub(crate) fn timer(&mut self, now: Ms, delta: Ms, out: &mut Vec<Output>) {
+        if delta < 0 || delta > self.periods.tilt_trigger {
+            self.tilt_since = Some(now);
+            self.emit((EventName::Tilt, Text::from("#tilt mode entered")), out);
+        }
+        let mut switch = None;
+        for m in 0..self.masters.len() {
+            self.instance_pass(Who::Master(m), now, out);
+            for r in 0..self.masters[m].replicas.len() {
+                self.instance_pass(Who::Replica(m, r), now, out);
+            }
+            for p in 0..self.masters[m].peers.len() {
+                self.instance_pass(Who::Peer(m, p), now, out);
+            }
+            if self.masters[m].state == FailoverState::UpdateConfig {
+                switch = Some(m);
+            }
+        }
+        // Redis switches one master a pass.
+        if let Some(m) = switch {
+            self.switch_to_promoted(m, now, out);
+        }
+    }
+
+    fn instance_pass(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        self.reconnect(who, now, out);
+        self.periodic(who, now, out);
+        if let Some(since) = self.tilt_since {
+            if now - since < self.periods.tilt {
+                return;
+            }
+            self.tilt_since = None;
+            self.emit((EventName::TiltEnd, Text::from("#tilt mode exited")), out);
+        }
+        self.check_subjectively_down(who, now, out);
+        if let Who::Master(m) = who {
+            self.check_objectively_down(m, now, out);
+            if self.start_failover_if_needed(m, now, out) {
+                self.ask_others(m, true, now, out);
+            }
+            self.failover_step(m, now, out);
+            self.ask_others(m, false, now, out);
+        }
+    }
+
+    fn reconnect(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        let instance = self.instance(who);
+        let (id, addr) = (instance.link, instance.addr.clone());
+        let link = self.links.get_mut(id);
+        if !link.disconnected || addr.port == 0 || now - link.last_reconnect < self.periods.ping {
+            return;
+        }
+        link.last_reconnect = now;
+        let needs_commands = !link.has_commands();
+        let needs_pubsub = !link.has_pubsub() && !matches!(who, Who::Peer(..));
+        if needs_commands {
+            self.links.open(id, Lane::Commands, &addr, now, out);
+            let greeting = self.greeting(who, "cmd");
+            let link = self.links.get_mut(id);
+            for command in greeting {
+                link.send(command, Pending::Nothing, out);
+            }
+            self.send_ping(who, now, out);
+        }
+        if needs_pubsub {
+            self.links.open(id, Lane::PubSub, &addr, now, out);
+            let greeting = self.greeting(who, "pubsub");
+            let link = self.links.get_mut(id);
+            for command in greeting {
+                link.send_pubsub(command, out);
+            }
+            link.send_pubsub(Command::of(&["SUBSCRIBE", HELLO]), out);
+        }
+        let link = self.links.get_mut(id);
+        if link.has_commands() && (matches!(who, Who::Peer(..)) || link.has_pubsub()) {
+            link.disconnected = false;
+        }
+    }
+
+    /// What is sent first on a new connection: credentials, if there are any, and a name.
+    fn greeting(&self, who: Who, kind: &str) -> Vec<Command> {
+        let auth = match who {
+            Who::Peer(..) => {
+                let settings = &self.settings;
+                if settings.sentinel_pass.is_empty() {
+                    self.config.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()))
+                } else {
+                    let user = Some(settings.sentinel_user.clone()).filter(|user| !user.is_empty());
+                    Some((user, settings.sentinel_pass.clone()))
+                }
+            }
+            Who::Master(m) | Who::Replica(m, _) => {
+                let auth = self.masters[m].config.auth.as_ref();
+                auth.map(|auth| (auth.user.clone(), auth.password.clone()))
+            }
+        };
+        let mut commands = Vec::with_capacity(2);
+        if let Some((user, password)) = auth {
+            let command = Command::of(&["AUTH"]);
+            let command = match user {
+                Some(user) => command.arg(user),
+                None => command,
+            };
+            commands.push(command.arg(password));
+        }
+        let name = format!("sentinel-{}-{kind}", &self.id.as_str()[..8]);
+        commands.push(Command::of(&["CLIENT", "SETNAME"]).arg(name));
+        commands
+    }
+
+    fn send_ping(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        let link = self.link_mut(who);
+        if link.send(Command::of(&["PING"]), Pending::Ping, out) {
+            link.last_ping = now;
+            if link.waiting_since == 0 {
+                link.waiting_since = now;
+            }
+        }
+    }
+
+    fn periodic(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        let link = self.link(who);
+        if link.disconnected || link.pending.len() >= MAX_PENDING * link.refcount as usize {
+            return;
+        }
+        let ping_due = {
+            let period = self.masters[who.master()].down_after().min(self.periods.ping);
+            now - link.last_pong > period && now - link.last_ping > period / 2
+        };
+        if self.info_due(who, now) {
+            self.link_mut(who).send(Command::of(&["INFO"]), Pending::Info, out);
+        }
+        if ping_due {
+            self.send_ping(who, now, out);
+        }
+        if now - self.instance(who).last_publish > self.periods.publish {
+            self.send_hello(who, out);
+        }
+    }
+
+    fn info_due(&self, who: Who, now: Ms) -> bool {
+        let master = &self.masters[who.master()];
+        let (report, period) = match who {
+            Who::Peer(..) => return false,
+            Who::Master(_) => (&master.report, self.periods.info),
+            Who::Replica(_, r) => {
+                let report = &master.replicas[r].report;
+                // A replica is watched closely while it may be promoted, or while it has lost its master.
+                let closely = master.o_down || master.in_progress || report.master_link_down != 0;
+                (report, if closely { 1_000 } else { self.periods.info })
+            }
+        };
+        report.at == 0 || now - report.at > period
+    }
+
+    fn send_hello(&mut self, who: Who, out: &mut Vec<Output>) {
+        // The address announced is that of the connection, so there must be one.
+        if !self.link(who).commands_up() {
+            return;
+        }
+        let master = &self.masters[who.master()];
+        let (host, port) = self.announced();
+        let current = master.current_addr();
+        let payload = format!(
+            "{host},{port},{},{},{},{},{},{}",
+            self.id,
+            self.current_epoch,
+            master.name(),
+            current.host,
+            current.port,
+            master.config_epoch
+        );
+        let key = master.key;
+        let command = Command::of(&["PUBLISH", HELLO]).arg(Bytes::from(payload));
+        self.link_mut(who).send(command, Pending::Publish { master: key }, out);
+    }
+
+    /// The address under which this Sentinel presents itself.
+    pub(crate) fn announced(&self) -> (String, u16) {
+        let own = &self.config.identity.addr;
+        let settings = &self.settings;
+        let host = if settings.announce_ip.is_empty() { own.host.to_string() } else { settings.announce_ip.clone() };
+        (host, if settings.announce_port == 0 { own.port } else { settings.announce_port })
+    }
+
+    fn check_subjectively_down(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        let down_after = self.masters[who.master()].down_after();
+        let id = self.instance(who).link;
+        let link = self.links.get(id);
+        let signs = Signs {
+            waiting_since: link.waiting_since,
+            disconnected: link.disconnected,
+            last_available: link.last_available,
+            slave_since: match who {
+                Who::Master(m) if self.masters[m].report.role == Role::Slave => self.masters[m].report.role_since,
+                _ => 0,
+            },
+            rebooted_since: match who {
+                Who::Master(m) => self.masters[m].rebooted_since,
+                _ => 0,
+            },
+        };
+        // A connection that seems to stand but brings nothing is made anew, if it is not itself new.
+        let old = |since: Ms| now - since > self.periods.min_link_reconnect;
+        let commands_stuck = link.has_commands()
+            && old(link.commands_since)
+            && link.waiting_since != 0
+            && now - link.waiting_since > down_after / 2
+            && now - link.last_pong > down_after / 2;
+        let pubsub_stuck =
+            link.has_pubsub() && old(link.pubsub_since) && now - link.pubsub_activity > self.periods.publish * 3;
+        if commands_stuck {
+            self.links.close(id, Lane::Commands, out);
+        }
+        if pubsub_stuck {
+            self.links.close(id, Lane::PubSub, out);
+        }
+        let limits = Limits {
+            down_after,
+            info_period: self.periods.info,
+            reboot_down_after: match who {
+                Who::Master(m) => self.masters[m].reboot_down_after,
+                _ => 0,
+            },
+        };
+        let down = subjectively_down(now, signs, limits);
+        let instance = self.instance_mut(who);
+        if down == instance.s_down {
+            return;
+        }
+        instance.s_down = down;
+        if down {
+            instance.s_down_since = now;
+        }
+        let event = if down { EventName::SubjectivelyDown } else { EventName::SubjectivelyUp };
+        self.emit((event, self.text_of(who)), out);
+    }
+
+    fn check_objectively_down(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
+        let master = &mut self.masters[m];
+        let others = master.peers.iter().filter(|peer| peer.finds_down).count();
+        let down = objectively_down(master.base.s_down, others, master.config.quorum);
+        if down == master.o_down {
+            return;
+        }
+        master.o_down = down;
+        let event = if down {
+            master.o_down_since = now;
+            let text = master.text().str(format!(" #quorum {}/{}", others + 1, master.config.quorum));
+            (EventName::ObjectivelyDown, text)
+        } else {
+            (EventName::ObjectivelyUp, master.text())
+        };
+        self.emit(event, out);
+    }
+
+    /// Asks the other Sentinels whether they find the master down and, once a failover runs, for their vote.
+    fn ask_others(&mut self, m: usize, forced: bool, now: Ms, out: &mut Vec<Output>) {
+        let periods = self.periods;
+        let epoch = self.current_epoch;
+        let Self { masters, links, id, .. } = self;
+        let master = &mut masters[m];
+        let candidate = if master.state > FailoverState::None { id.to_string() } else { "*".to_owned() };
+        for peer in &mut master.peers {
+            let age = now - peer.last_down_reply;
+            if age > periods.ask * 5 {
+                peer.finds_down = false;
+                peer.leader = None;
+            }
+            let link = links.get_mut(peer.base.link);
+            if !master.base.s_down || link.disconnected || (!forced && age < periods.ask) {
+                continue;
+            }
+            let command = Command::of(&["SENTINEL", "is-master-down-by-addr"])
+                .arg(master.base.addr.host.to_string())
+                .arg(master.base.addr.port.to_string())
+                .arg(epoch.to_string())
+                .arg(candidate.clone());
+            link.send(command, Pending::Ask { master: master.key }, out);
+        }
+    }
+}
