@@ -406,7 +406,9 @@ mod tests {
             ("+s*", "-sdown", false),
             ("*master*", "+switch-master", true),
             ("?sdown", "+sdown", true),
-            ("[+-]sdown", "-sdown", true),
+            ("[-+]sdown", "+sdown", true),
+            // Redis reads this as the range from `+` to `]`, without an end.
+            ("[+-]sdown", "-sdown", false),
             ("[^+]sdown", "+sdown", false),
             ("[a-c]x", "bx", true),
             ("\\*", "*", true),

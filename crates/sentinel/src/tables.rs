@@ -96,16 +96,13 @@ impl Sentinel {
         table.number("master-link-down-time", report.master_link_down);
         table.text("master-link-status", if replica.link_up { "ok" } else { "err" });
         // The master's address as the replica gives it, which is one of the world's.
-        match &replica.master_host {
-            Some(host) => {
-                let addr = model::Addr::new(host, replica.master_port);
-                table.push("master-host", Reply::host(&addr));
-                table.push("master-port", Reply::port(&addr));
-            }
-            None => {
-                table.text("master-host", "?");
-                table.number("master-port", i64::from(replica.master_port));
-            }
+        if let Some(host) = &replica.master_host {
+            let addr = model::Addr::new(host, replica.master_port);
+            table.push("master-host", Reply::host(&addr));
+            table.push("master-port", Reply::port(&addr));
+        } else {
+            table.text("master-host", "?");
+            table.number("master-port", 0);
         }
         table.number("slave-priority", i64::from(replica.priority));
         table.number("slave-repl-offset", replica.offset as i64);
