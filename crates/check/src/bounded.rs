@@ -35,3 +35,36 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         findings.violated(Invariant::I5, Some(&client.id), op.started + client.deadline, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::history::Cause;
+
+    use super::*;
+    use crate::story::{Story, plan};
+
+    #[test]
+    fn a_call_may_be_one_tick_of_the_timer_late() {
+        let late = |ms: u64| {
+            let mut story = Story::failover();
+            story.bad(900, 5_000..15_000 + ms, Cause::Timeout, "slow");
+            story.against(&plan(), Invariant::I5)
+        };
+        assert!(late(1).is_empty());
+        assert_eq!(late(2), ["writer#900, started at 5.000s, took 10.002s; its deadline was 10s"]);
+    }
+
+    #[test]
+    fn an_open_call_counts_up_to_the_end_of_the_run() {
+        let open = |ms, action| {
+            let mut story = Story::failover();
+            story.began(900, ms, action);
+            story.against(&plan(), Invariant::I5)
+        };
+        let text = "writer#900, started at 19.000s, was still open at the end of the run, after 11.001s; \
+                    its deadline was 10s";
+        assert_eq!(open(19_000, Action::Incr), [text]);
+        assert!(open(20_001, Action::Incr).is_empty());
+        assert!(open(5_000, Action::Subscribe).is_empty(), "a subscription may last");
+    }
+}

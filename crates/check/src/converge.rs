@@ -100,3 +100,189 @@ pub(crate) fn since(facts: &Facts<'_>, client: &Client, period: &Period, at: Tim
         format!("{} after {node} was in service again ({from}, budget {budget})", seconds(at.since(from)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::fault::{Answer, Fault, Target};
+    use model::history::{Cause, Execution, NodeState, What};
+    use model::{NodeId, OpId, Plan};
+
+    use super::*;
+    use crate::story::{A, B, Story, incr, op, plan, step};
+
+    fn against(plan: &Plan, story: &Story) -> Vec<String> {
+        story.against(plan, Invariant::I1)
+    }
+
+    #[test]
+    fn a_failure_after_the_budget_is_told_in_full() {
+        let mut story = Story::failover();
+        story.bad(900, 18_200..18_201, Cause::Server, "READONLY");
+        let text = "writer#900 was started at 18.200s, 3.7s after redis-2 had become the master \
+                    (T0 14.500s, budget 3s), and failed: READONLY";
+        assert_eq!(against(&plan(), &story), [text]);
+    }
+
+    #[test]
+    fn a_failure_within_the_budget_is_allowed() {
+        let mut story = Story::failover();
+        story.bad(900, 17_499..29_000, Cause::Timeout, "slow");
+        assert!(against(&plan(), &story).is_empty());
+    }
+
+    #[test]
+    fn a_call_that_never_ends_is_a_failure_once_its_deadline_is_over() {
+        let mut story = Story::failover();
+        story.began(900, 19_000, Action::Incr);
+        assert_eq!(against(&plan(), &story).len(), 1);
+        let mut story = Story::failover();
+        story.began(900, 21_000, Action::Incr);
+        assert!(against(&plan(), &story).is_empty(), "the run ends before the deadline");
+    }
+
+    #[test]
+    fn success_must_be_on_the_new_master() {
+        let mut story = Story::failover();
+        story.good(900, 20_000, A);
+        assert!(against(&plan(), &story)[0].ends_with("and was executed on redis-1"));
+    }
+
+    #[test]
+    fn a_cut_reply_excuses_the_operation_that_it_hits_and_no_other() {
+        let mut story = Story::failover();
+        story.bad(900, 20_000..20_003, Cause::Connection, "closed");
+        story.tell(20_002, What::Executed(Execution { reply_cut: true, ..incr(900, B) }));
+        assert!(against(&plan(), &story).is_empty());
+        story.bad(901, 20_004..20_005, Cause::Connection, "closed");
+        assert_eq!(against(&plan(), &story).len(), 1);
+    }
+
+    #[test]
+    fn a_client_on_the_other_side_has_until_the_heal_and_its_budget() {
+        let mut plan = plan();
+        plan.clients[0].zone = "a".into();
+        plan.cluster.groups[0].zones = vec!["a".into(), "b".into()];
+        let sides = [Target::Zone("a".into()), Target::Zone("b".into())].map(|zone| vec![zone]);
+        let [from, to] = sides;
+        plan.timeline.push(step(10_000, Fault::Partition { from, to, one_way: false }));
+        let told = |failures: &[u64]| {
+            let mut story = Story::failover();
+            story.fault(10_000, 1, "partition", &[A, B]);
+            story.healed(22_000, 1, "partition");
+            for (index, ms) in failures.iter().enumerate() {
+                story.bad(900 + index as u64, *ms..ms + 1, Cause::Timeout, "slow");
+            }
+            against(&plan, &story).len()
+        };
+        assert_eq!(told(&[18_000, 21_990, 24_999]), 0);
+        assert_eq!(told(&[25_000]), 1);
+    }
+
+    /// A failure at 20 s, with `answer` of these Sentinels in force since 12 s.
+    fn with_override(sentinels: &[u16], answer: Answer) -> usize {
+        let mut plan = plan();
+        plan.timeline.push(step(12_000, Fault::Override { target: Target::Sentinels, answer }));
+        let mut story = Story::failover();
+        let nodes: Vec<NodeId> = sentinels.iter().copied().map(NodeId::sentinel).collect();
+        story.fault(12_000, 1, "override", &nodes);
+        story.bad(900, 20_000..20_001, Cause::NoMaster, "not found");
+        against(&plan, &story).len()
+    }
+
+    #[test]
+    fn clients_must_survive_sentinels_that_fail_or_lie_as_long_as_most_tell_the_truth() {
+        assert_eq!(with_override(&[1], Answer::Hang), 1);
+        assert_eq!(with_override(&[1, 2], Answer::Hang), 1);
+        assert_eq!(with_override(&[1, 2, 3], Answer::Hang), 0);
+        assert_eq!(with_override(&[1, 2, 3], Answer::Null), 0);
+        assert_eq!(with_override(&[1], Answer::Stale), 1);
+        assert_eq!(with_override(&[1, 2], Answer::Stale), 0);
+        assert_eq!(with_override(&[1, 2, 3], Answer::NoSwitchEvent), 1);
+        assert_eq!(with_override(&[1, 2, 3], Answer::Slow(Duration::from_millis(300))), 1);
+        assert_eq!(with_override(&[1, 2, 3], Answer::Slow(Duration::from_secs(2))), 0);
+    }
+
+    /// A failure on `redis-2` at 21 s, with `fault` at it from 19 s, healed at `healed`.
+    fn with_fault(fault: Fault, healed: u64) -> usize {
+        let mut plan = plan();
+        plan.timeline.push(step(19_000, fault));
+        let mut story = Story::failover();
+        story.fault(19_000, 1, "fault", &[B]);
+        story.healed(healed, 1, "fault");
+        story.bad(900, 25_000..25_001, Cause::Timeout, "slow");
+        against(&plan, &story).len()
+    }
+
+    #[test]
+    fn faults_at_the_master_stop_the_demand_until_healed_and_the_budget_is_over() {
+        let faults = [Fault::Hang, Fault::Unreachable, Fault::Loading];
+        for fault in faults {
+            assert_eq!(with_fault(fault(Target::Master(None)), 22_001), 0);
+            assert_eq!(with_fault(fault(Target::Master(None)), 21_999), 1);
+        }
+        assert_eq!(with_fault(Fault::KeepClients(Target::Master(None)), 29_000), 1);
+        let latency = |ms| Fault::Latency {
+            between: Target::Client("writer".into()),
+            and: Target::Node(B),
+            delay: Duration::from_millis(ms),
+            jitter: Duration::ZERO,
+        };
+        assert_eq!(with_fault(latency(10), 29_000), 1, "ten milliseconds are no excuse");
+        assert_eq!(with_fault(latency(1_000), 29_000), 0);
+    }
+
+    #[test]
+    fn a_cut_begins_the_budget_anew() {
+        let mut plan = plan();
+        plan.timeline.push(step(20_000, Fault::Cut(Target::Master(None))));
+        let mut story = Story::failover();
+        story.fault(20_000, 1, "cut master", &[B]);
+        story.bad(900, 22_999..23_000, Cause::Connection, "closed");
+        assert!(against(&plan, &story).is_empty());
+        story.bad(901, 23_000..23_001, Cause::Connection, "closed");
+        let text = "3s after redis-2 was in service again (20.000s, budget 3s)";
+        assert!(against(&plan, &story)[0].contains(text));
+    }
+
+    #[test]
+    fn a_master_that_refuses_for_lack_of_replicas_does_not_serve_yet() {
+        let mut story = Story::failover();
+        story.bad(900, 20_000..20_001, Cause::Server, "NOREPLICAS");
+        story.tell(20_001, What::Executed(Execution { error: Some("NOREPLICAS".into()), ..incr(900, B) }));
+        assert!(against(&plan(), &story).is_empty());
+    }
+
+    #[test]
+    fn an_outage_that_ends_without_a_failover_counts_too() {
+        let mut plan = plan();
+        plan.timeline = vec![step(10_000, Fault::Freeze(Target::Master(None)))];
+        let mut story = Story::quiet();
+        story.fault(10_000, 0, "freeze master", &[A]);
+        story.state(10_000, A, NodeState::Frozen);
+        story.state(15_000, A, NodeState::Up);
+        story.bad(900, 17_000..17_001, Cause::Timeout, "slow");
+        assert!(against(&plan, &story).is_empty());
+        story.bad(901, 18_000..18_001, Cause::Timeout, "slow");
+        assert_eq!(against(&plan, &story).len(), 1);
+    }
+
+    #[test]
+    fn published_messages_reach_the_subscriber() {
+        let mut plan = plan();
+        plan.clients[0].workload = Workload::PubSub;
+        let mut story = Story::failover();
+        story.began(900, 20_000, Action::Publish);
+        story.ended_ok(900, 20_002);
+        assert!(against(&plan, &story)[0].ends_with("was published, but never reached the subscriber"));
+        let id: OpId = op(900);
+        story.tell(20_002, What::Delivered { client: id.client.clone(), op: id });
+        assert!(against(&plan, &story).is_empty());
+    }
+
+    #[test]
+    fn reads_from_replicas_are_not_master_bound() {
+        let mut story = Story::failover();
+        story.began(900, 20_000, Action::ReplicaGet);
+        assert!(against(&plan(), &story).is_empty());
+    }
+}

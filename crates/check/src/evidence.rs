@@ -89,3 +89,74 @@ fn noticed(facts: &Facts<'_>, client: &Client, change: &Mastership) -> bool {
             .ops_of(client)
             .any(|op| matches!(op.ended, Some((at, OpResult::Failed(_) | OpResult::Ambiguous(_))) if inside(at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Outcome;
+    use model::fault::{Fault, Target};
+    use model::history::What;
+    use model::verdict::Rule;
+
+    use super::*;
+    use crate::story::{Story, plan, step};
+
+    fn unproven(plan: &Plan, story: &Story) -> Vec<String> {
+        let verdict = story.judge(plan);
+        let missing: Vec<_> = verdict.findings.into_iter().filter(|f| f.rule == Rule::Evidence).collect();
+        assert_eq!(verdict.outcome == Outcome::Inconclusive, !missing.is_empty());
+        missing.into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn steps_must_fire_and_hit() {
+        let mut plan = plan();
+        plan.timeline.push(step(20_000, Fault::Kill(Target::OldMaster(None))));
+        let mut story = Story::failover();
+        assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, never fired"]);
+        story.fault(20_000, 1, "kill old-master", &[]);
+        assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, found nothing to act on"]);
+    }
+
+    #[test]
+    fn a_client_must_work() {
+        let mut plan = plan();
+        plan.clients.push(model::plan::Client::new("idle", model::plan::Workload::Counter));
+        let mut story = Story::failover();
+        story.tell(30_001, What::Residue { client: model::ClientId::new("idle"), open: 0, tasks: 0 });
+        assert_eq!(unproven(&plan, &story), ["idle began 0 operations; less than 10 show nothing"]);
+    }
+
+    #[test]
+    fn a_client_must_succeed_at_nodes() {
+        let mut story = Story::quiet();
+        story.forget(|what| matches!(what, What::Ended { .. } | What::Executed(_)));
+        let mut plan = plan();
+        plan.timeline.clear();
+        let texts: Vec<String> = story.under(&plan, Rule::Evidence).into_iter().map(|finding| finding.text).collect();
+        assert_eq!(texts, ["no operation of writer succeeded", "no data node saw a command of writer"]);
+    }
+
+    #[test]
+    fn a_client_must_notice_a_change_of_master() {
+        let mut story = Story::failover();
+        // It stood still from before the fault on.
+        let after = model::Time::from_millis(9_999);
+        story.history.records.retain(|record| {
+            let of_client = matches!(
+                record.what,
+                What::Started { .. } | What::Ended { .. } | What::Executed(_) | What::Opened { .. }
+            );
+            record.at < after || !of_client
+        });
+        let texts = unproven(&plan(), &story);
+        assert_eq!(texts[0], "writer never noticed that redis-2 became the master at 14.500s");
+    }
+
+    #[test]
+    fn a_run_that_ends_before_the_budget_does_proves_no_recovery() {
+        let mut plan = plan();
+        plan.clients[0].budget = std::time::Duration::from_secs(20);
+        let text = "the run ended before writer had to have recovered: nothing it did was held to that";
+        assert_eq!(unproven(&plan, &Story::failover()), [text]);
+    }
+}

@@ -72,3 +72,61 @@ pub(crate) fn recovered(facts: &Facts<'_>, client: &Client) -> Option<Time> {
     let since = healed.unwrap_or(first);
     good(&|op| op.started >= since)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::fault::{Fault, Target};
+    use model::history::NodeState;
+
+    use super::*;
+    use model::Plan;
+
+    use crate::story::{A, C, Story, plan, step};
+
+    #[test]
+    fn the_number_of_changes_is_exact() {
+        let told = |expected| {
+            let mut plan = plan();
+            plan.expect.failovers = expected;
+            let unmet = Story::failover().under(&plan, Rule::Failovers);
+            unmet.into_iter().map(|finding| finding.text).collect::<Vec<_>>()
+        };
+        assert!(told(None).is_empty());
+        assert!(told(Some(1)).is_empty());
+        assert_eq!(told(Some(0)), ["the master changed 1 times instead of 0: to redis-2 at 14.500s"]);
+        assert_eq!(told(Some(2)).len(), 1);
+    }
+
+    fn within(ms: u64, plan: Plan, story: &Story) -> Vec<String> {
+        let mut plan = plan;
+        plan.expect.recovered_within = Some(Duration::from_millis(ms));
+        story.under(&plan, Rule::RecoveredWithin).into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn recovery_ends_with_the_first_good_write_on_the_last_new_master() {
+        let story = Story::failover();
+        assert!(within(5_002, plan(), &story).is_empty());
+        let text = "writer recovered at 15.002s, 5.002s after the first fault; 5.001s are allowed";
+        assert_eq!(within(5_001, plan(), &story), [text]);
+        let mut moved_on = Story::failover();
+        moved_on.role(29_000, C, None);
+        moved_on.answer(29_000, 1, C);
+        moved_on.answer(29_000, 2, C);
+        let text = "writer never recovered from the fault at 10.000s; 25s are allowed";
+        assert_eq!(within(25_000, plan(), &moved_on), [text]);
+    }
+
+    #[test]
+    fn without_a_change_recovery_ends_with_the_first_good_write_after_the_heal() {
+        let mut plan = plan();
+        plan.timeline = vec![step(10_000, Fault::Freeze(Target::Master(None)))];
+        let mut story = Story::quiet();
+        story.fault(10_000, 0, "freeze master", &[A]);
+        story.state(10_000, A, NodeState::Frozen);
+        story.state(14_950, A, NodeState::Up);
+        story.healed(14_950, 0, "freeze master");
+        assert!(within(5_002, plan.clone(), &story).is_empty());
+        assert_eq!(within(5_001, plan, &story).len(), 1);
+    }
+}

@@ -206,11 +206,8 @@ fn resolve(facts: &Facts<'_>, firing: &Firing<'_>, target: &Target, side: &mut S
             side.nodes.extend(hit);
         }
         Target::SentinelLeader => {
-            let elected = facts
-                .events
-                .iter()
-                .filter(|(when, _, event, _)| *when <= at && matches!(event, EventName::ElectedLeader));
-            side.nodes.extend(elected.last().map(|(_, sentinel, _, _)| *sentinel));
+            let elections = facts.events.iter().filter(|(_, _, event, _)| *event == EventName::ElectedLeader);
+            side.nodes.extend(elections.rev().find(|(when, ..)| *when <= at).map(|(_, sentinel, ..)| *sentinel));
         }
         Target::SentinelsMinority => side.nodes.extend(&sentinels[..minority]),
         Target::SentinelsMajority => side.nodes.extend(&sentinels[..sentinels.len() - minority]),

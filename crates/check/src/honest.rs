@@ -103,3 +103,93 @@ fn reachable_throughout(
             && faults.witness(client, sentinel, at) != Witness::Useless
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::fault::{Answer, Fault, Target};
+    use model::history::{Execution, What};
+    use model::{NodeId, Plan};
+
+    use super::*;
+    use crate::story::{B, Story, incr, op, plan, step};
+
+    fn claim(cause: Cause) -> Story {
+        let mut story = Story::failover();
+        story.bad(900, 15_500..15_600, cause, "the error");
+        story
+    }
+
+    fn against(plan: &Plan, story: &Story) -> Vec<String> {
+        story.against(plan, Invariant::I7)
+    }
+
+    #[test]
+    fn what_ran_was_not_known_not_to_have_run() {
+        let mut story = claim(Cause::Timeout);
+        assert!(against(&plan(), &story).is_empty());
+        story.ran(900, 15_501, B);
+        let text = "writer#900 failed at 15.600s with \"the error\", which says that it did not run, \
+                    but redis-2 executed it at 15.501s";
+        assert_eq!(against(&plan(), &story), [text]);
+    }
+
+    #[test]
+    fn an_ambiguous_error_may_have_run() {
+        let mut story = Story::failover();
+        story.began(900, 15_500, Action::Incr);
+        story.ran(900, 15_501, B);
+        let error = OpError { cause: Cause::Connection, error: "closed".into() };
+        story.tell(15_502, What::Ended { op: op(900), result: OpResult::Ambiguous(error) });
+        assert!(against(&plan(), &story).is_empty());
+    }
+
+    #[test]
+    fn no_sentinel_is_a_lie_if_a_healthy_one_answered() {
+        let mut story = claim(Cause::NoSentinel);
+        assert!(against(&plan(), &story).is_empty());
+        story.asked(15_550, 3);
+        assert!(against(&plan(), &story)[0].ends_with("but sentinel-3 answered it at 15.550s"));
+        let mut plan = plan();
+        plan.timeline.push(step(15_000, Fault::Override { target: Target::Sentinels, answer: Answer::Hang }));
+        story.fault(15_000, 1, "override", &[NodeId::sentinel(3)]);
+        assert!(against(&plan, &story).is_empty(), "it hung");
+    }
+
+    #[test]
+    fn unknown_master_is_a_lie_unless_some_sentinel_said_so() {
+        let mut story = claim(Cause::UnknownMaster);
+        assert!(against(&plan(), &story)[0].ends_with("do not know mymaster, but none had said so"));
+        let mut unknown = plan();
+        unknown.clients[0].master = "other".into();
+        assert!(against(&unknown, &story).is_empty(), "there is no such master");
+        let mut null = plan();
+        null.timeline.push(step(15_000, Fault::Override { target: Target::Sentinels, answer: Answer::Null }));
+        story.fault(15_000, 1, "override", &[NodeId::sentinel(3)]);
+        assert!(against(&null, &story).is_empty(), "one said so");
+    }
+
+    #[test]
+    fn errors_of_nodes_must_have_been_answered() {
+        let refusal = |code: &str| Execution { error: Some(code.into()), ..incr(900, B) };
+        for (cause, code, lies) in [
+            (Cause::Server, None, 1),
+            (Cause::Server, Some("READONLY"), 0),
+            (Cause::Auth, None, 1),
+            (Cause::Auth, Some("READONLY"), 1),
+            (Cause::Auth, Some("WRONGPASS"), 0),
+        ] {
+            let mut story = claim(cause);
+            if let Some(code) = code {
+                story.tell(15_550, What::Executed(refusal(code)));
+            }
+            assert_eq!(against(&plan(), &story).len(), lies, "{cause:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn lost_connections_and_the_like_are_believed() {
+        for cause in [Cause::Connection, Cause::Timeout, Cause::NoMaster, Cause::Other] {
+            assert!(against(&plan(), &claim(cause)).is_empty(), "{cause:?}");
+        }
+    }
+}

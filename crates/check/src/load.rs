@@ -76,16 +76,11 @@ mod tests {
 
     #[test]
     fn a_window_is_one_second() {
-        let table: [(&[u64], u32, Option<(u64, usize)>); 4] = [
-            (&[], 0, None),
-            (&[0, 500, 999], 3, None),
-            (&[0, 500, 999, 999, 1_000], 3, Some((999, 4))),
-            (&[0, 1_000, 2_000], 1, None),
-        ];
-        for (opened, cap, over) in table {
-            let over = over.map(|(at, count)| (Time::from_millis(at), count));
-            assert_eq!(first_over(&times(opened), cap), over, "{opened:?}");
-        }
+        let over = |opened: &[u64], cap| first_over(&times(opened), cap).map(|(at, count)| (at.as_millis(), count));
+        assert_eq!(over(&[], 0), None);
+        assert_eq!(over(&[0, 500, 999], 3), None);
+        assert_eq!(over(&[0, 500, 999, 999, 1_000], 3), Some((999, 4)));
+        assert_eq!(over(&[0, 1_000, 2_000], 1), None);
     }
 
     #[test]
@@ -94,5 +89,22 @@ mod tests {
         let closed = |ms: &[u64]| times(ms).into_iter().chain([never]).collect::<Vec<_>>();
         assert_eq!(first_too_many(&times(&[1, 2, 3]), closed(&[2, 3]), 1), None);
         assert_eq!(first_too_many(&times(&[1, 2, 3]), closed(&[3, 4]), 1), Some((Time::from_millis(2), 2)));
+    }
+
+    #[test]
+    fn both_caps_are_held_against_the_client() {
+        let mut story = crate::story::Story::failover();
+        for conn in 10..14 {
+            story.opened(conn, 20_000 + conn, crate::story::B);
+        }
+        let mut plan = crate::story::plan();
+        assert!(story.against(&plan, Invariant::I6).is_empty());
+        plan.clients[0].max_connects_per_second = 3;
+        let text = "writer opened 4 connections within 1s up to 20.013s; 3 are allowed";
+        assert_eq!(story.against(&plan, Invariant::I6), [text]);
+        plan.clients[0].max_connects_per_second = 4;
+        plan.clients[0].max_open_connections = 4;
+        let text = "writer held 5 connections open at 20.013s; 4 are allowed";
+        assert_eq!(story.against(&plan, Invariant::I6), [text]);
     }
 }

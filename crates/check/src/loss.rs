@@ -19,12 +19,12 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     let last = facts.majority(group, facts.end).and_then(|node| facts.finals.get(&node).copied());
     let mut unknown = None;
     for op in facts.ops_of(client).filter(|op| op.ok() && traceable(op.action)) {
-        let Some((_, _)) = op.ran().next() else {
+        if op.ran().next().is_none() {
             let text = format!("{} was acknowledged, but no node executed it", op.id);
             findings.violated(Invariant::I4, Some(&client.id), op.ended_at(facts.end), text);
             lost += 1;
             continue;
-        };
+        }
         let Some(last) = last else {
             unknown.get_or_insert(op.ended_at(facts.end));
             continue;
@@ -69,4 +69,86 @@ fn dishonest(facts: &Facts<'_>, op: &Op<'_>, last: &FinalData) -> Option<String>
     } else {
         format!("{} had executed it at {at} without being the master", execution.node)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::history::{Execution, Position, What};
+    use model::verdict::{Rule, Severity};
+
+    use super::*;
+    use crate::story::{A, B, C, Story, incr, plan};
+
+    fn acknowledged(ms: u64, execution: Option<Execution>) -> Story {
+        let mut story = Story::failover();
+        story.began(900, ms, Action::Incr);
+        if let Some(execution) = execution {
+            story.tell(ms + 1, What::Executed(execution));
+        }
+        story.ended_ok(900, ms + 2);
+        story
+    }
+
+    fn at_offset(offset: u64, node: model::NodeId) -> Execution {
+        let position = Some(Position { replid: 1, offset });
+        Execution { position, ..incr(900, node) }
+    }
+
+    #[test]
+    fn what_the_new_master_had_received_is_not_lost() {
+        let verdict = acknowledged(9_990, Some(at_offset(9_991, A))).judge(&plan());
+        assert_eq!(verdict.acknowledged_writes_lost, 0);
+    }
+
+    #[test]
+    fn what_only_the_old_master_had_is_lost_honestly_and_counted() {
+        let story = acknowledged(9_990, Some(at_offset(10_001, A)));
+        assert_eq!(story.judge(&plan()).acknowledged_writes_lost, 1);
+        assert!(story.against(&plan(), Invariant::I4).is_empty());
+        let mut plan = plan();
+        plan.expect.acknowledged_writes_lost = Some(0);
+        let unmet = story.under(&plan, Rule::AcknowledgedWritesLost);
+        assert_eq!(unmet[0].text, "1 acknowledged writes are missing at the end; 0 are allowed");
+        plan.expect.acknowledged_writes_lost = Some(1);
+        assert!(story.under(&plan, Rule::AcknowledgedWritesLost).is_empty());
+    }
+
+    #[test]
+    fn an_acknowledged_write_that_no_node_executed_is_a_lie() {
+        let text = "writer#900 was acknowledged, but no node executed it";
+        assert_eq!(acknowledged(20_000, None).against(&plan(), Invariant::I4), [text]);
+        let refused = Execution { error: Some("READONLY".into()), ..at_offset(1, B) };
+        assert_eq!(acknowledged(20_000, Some(refused)).against(&plan(), Invariant::I4), [text]);
+    }
+
+    #[test]
+    fn what_the_final_master_dropped_itself_is_no_honest_loss() {
+        let texts = acknowledged(20_000, Some(at_offset(99_999, B))).against(&plan(), Invariant::I4);
+        assert!(texts[0].ends_with("neither demoted nor stopped since"), "{texts:?}");
+    }
+
+    #[test]
+    fn what_the_final_master_lost_by_a_demotion_in_between_is_honest() {
+        let mut story = acknowledged(20_000, Some(at_offset(99_999, B)));
+        story.role(21_000, B, Some(C));
+        story.role(22_000, B, None);
+        assert!(story.against(&plan(), Invariant::I4).is_empty());
+        assert_eq!(story.judge(&plan()).acknowledged_writes_lost, 1);
+    }
+
+    #[test]
+    fn a_write_on_a_replica_is_no_honest_loss() {
+        let execution = Execution { master: false, ..at_offset(99_999, C) };
+        let texts = acknowledged(20_000, Some(execution)).against(&plan(), Invariant::I4);
+        assert!(texts[0].ends_with("without being the master"), "{texts:?}");
+    }
+
+    #[test]
+    fn without_the_final_state_nothing_is_proven() {
+        let mut story = Story::failover();
+        story.forget(|what| matches!(what, What::Final(_)));
+        let unproven = story.under(&plan(), Rule::Evidence);
+        assert_eq!(unproven[0].severity, Severity::NoEvidence);
+        assert_eq!(unproven[0].text, "what the master of mymaster holds at the end is not known");
+    }
 }

@@ -29,3 +29,41 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::history::{Execution, What};
+
+    use super::*;
+    use crate::story::{A, B, Story, incr, plan};
+
+    fn twice(action: Action, second: Execution) -> Story {
+        let mut story = Story::failover();
+        story.began(900, 9_990, action);
+        story.ran(900, 9_991, A);
+        story.tell(15_010, What::Executed(second));
+        story
+    }
+
+    #[test]
+    fn an_increment_that_ran_twice_is_told_with_places_and_times() {
+        let text = "INCR of writer#900 was executed 2 times: on redis-1 at 9.991s, on redis-2 at 15.010s";
+        assert_eq!(twice(Action::Incr, incr(900, B)).against(&plan(), Invariant::I3), [text]);
+    }
+
+    #[test]
+    fn refused_attempts_repeated_sets_and_opted_in_retries_are_allowed() {
+        let refused = Execution { error: Some("READONLY".into()), ..incr(900, B) };
+        assert!(twice(Action::Incr, refused).against(&plan(), Invariant::I3).is_empty());
+        assert!(twice(Action::Set, incr(900, B)).against(&plan(), Invariant::I3).is_empty());
+        let mut plan = plan();
+        plan.clients[0].retry_ambiguous = true;
+        assert!(twice(Action::Incr, incr(900, B)).against(&plan, Invariant::I3).is_empty());
+    }
+
+    #[test]
+    fn a_read_that_repeats_the_name_of_a_write_is_not_that_write() {
+        let read = Execution { command: "GET".into(), write: false, ..incr(900, B) };
+        assert!(twice(Action::Push, read).against(&plan(), Invariant::I3).is_empty());
+    }
+}

@@ -138,3 +138,52 @@ fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
     all.dedup();
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: NodeId = NodeId::data(1);
+    const B: NodeId = NodeId::data(2);
+
+    fn read(periods: &[Period]) -> String {
+        let end = |at: Time| if at == Time::NEVER { "end".to_owned() } else { at.as_millis().to_string() };
+        let parts = periods.iter().map(|p| format!("{} {}-{}", p.node, p.from.as_millis(), end(p.until)));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// `choices`: the moment of a change, and the node from there on.
+    fn swept(choices: &[(u64, Option<NodeId>)]) -> Vec<Period> {
+        let changes: Vec<Time> = choices.iter().map(|(ms, _)| Time::from_millis(*ms)).collect();
+        sweep(&changes, |at| choices.iter().find(|(ms, _)| Time::from_millis(*ms) == at).and_then(|(_, node)| *node))
+    }
+
+    #[test]
+    fn periods_run_from_change_to_change() {
+        assert_eq!(read(&swept(&[(0, None)])), "");
+        assert_eq!(read(&swept(&[(0, Some(A)), (3, Some(A))])), "redis-1 0-end");
+        assert_eq!(read(&swept(&[(0, Some(A)), (3, None), (5, Some(A))])), "redis-1 0-3, redis-1 5-end");
+        assert_eq!(read(&swept(&[(0, Some(A)), (3, Some(B)), (5, None)])), "redis-1 0-3, redis-2 3-5");
+    }
+
+    #[test]
+    fn interruptions_divide_the_periods_of_their_node() {
+        let pieces = |interruptions: &[(u64, NodeId)]| {
+            let periods = swept(&[(0, Some(A)), (10, Some(B))]);
+            let interruptions: Vec<_> = interruptions.iter().map(|(ms, n)| (Time::from_millis(*ms), *n)).collect();
+            read(&split(periods, &interruptions))
+        };
+        assert_eq!(pieces(&[]), "redis-1 0-10, redis-2 10-end");
+        assert_eq!(pieces(&[(4, B), (10, A)]), "redis-1 0-10, redis-2 10-end");
+        assert_eq!(pieces(&[(4, A), (6, A)]), "redis-1 0-4, redis-1 4-6, redis-1 6-10, redis-2 10-end");
+        assert_eq!(pieces(&[(12, B)]), "redis-1 0-10, redis-2 10-12, redis-2 12-end");
+    }
+
+    #[test]
+    fn a_moment_finds_its_period() {
+        let periods = swept(&[(1, Some(A)), (3, None), (5, Some(B))]);
+        let nodes: Vec<_> =
+            [0, 1, 2, 3, 5, 9].iter().map(|ms| find(&periods, Time::from_millis(*ms)).map(|p| p.node)).collect();
+        assert_eq!(nodes, [None, Some(A), Some(A), None, Some(B), Some(B)]);
+    }
+}

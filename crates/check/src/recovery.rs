@@ -109,3 +109,59 @@ fn change_began(facts: &Facts<'_>, change: &Mastership) -> Time {
     let converged = change.converged.unwrap_or(change.answered);
     facts.promotions(change.node).filter(|at| *at <= converged).last().unwrap_or(converged)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::fault::Target;
+    use model::history::What;
+
+    use super::*;
+    use crate::story::{A, B, Story, plan, step};
+
+    fn ms(ms: u64) -> Time {
+        Time::from_millis(ms)
+    }
+
+    #[test]
+    fn a_failover_comes_apart_into_its_parts() {
+        let parts = Recovery {
+            master: "mymaster".into(),
+            fault: Some(ms(10_000)),
+            sdown: Some(ms(14_000)),
+            odown: Some(ms(14_100)),
+            elected: Some(ms(14_200)),
+            promoted: Some(ms(14_300)),
+            first_answer: Some(ms(14_400)),
+            switch: Some(ms(14_400)),
+            converged: Some(ms(14_500)),
+            rediscovered: Some(ms(14_900)),
+            first_write: Some(ms(15_002)),
+        };
+        assert_eq!(Story::failover().judge(&plan()).failovers, [parts]);
+    }
+
+    #[test]
+    fn the_fault_is_the_last_at_the_old_master_before_it_was_seen_down() {
+        let fault_with = |extra: u64, node: NodeId, fault: Fault| {
+            let mut plan = plan();
+            plan.timeline.push(step(extra, fault));
+            let mut story = Story::failover();
+            story.fault(extra, 1, "extra", &[node]);
+            story.judge(&plan).failovers[0].fault
+        };
+        let at_master = || Target::Master(None);
+        assert_eq!(fault_with(12_000, A, Fault::Cut(at_master())), Some(ms(12_000)));
+        assert_eq!(fault_with(12_000, A, Fault::Restart(at_master())), Some(ms(10_000)), "that mends");
+        assert_eq!(fault_with(12_000, B, Fault::Cut(at_master())), Some(ms(10_000)), "another node");
+        assert_eq!(fault_with(14_350, A, Fault::Cut(at_master())), Some(ms(10_000)), "too late");
+        let manual = Fault::Failover { via: None, master: None };
+        assert_eq!(fault_with(13_000, NodeId::sentinel(1), manual), Some(ms(13_000)), "a manual failover");
+    }
+
+    #[test]
+    fn a_master_that_only_one_sentinel_leaves_has_not_changed() {
+        let mut story = Story::failover();
+        story.forget(|what| matches!(what, What::Answer { node, .. } if *node != NodeId::sentinel(2)));
+        assert_eq!(story.judge(&plan()).failovers, []);
+    }
+}

@@ -27,3 +27,36 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>)
         findings.violated(Invariant::I8, None, *at, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::ClientId;
+    use model::history::What;
+    use model::verdict::Rule;
+
+    use super::*;
+    use crate::story::{Story, plan};
+
+    fn left(open: u64, tasks: u64) -> Vec<String> {
+        let mut story = Story::failover();
+        story.forget(|what| matches!(what, What::Residue { .. }));
+        story.tell(30_001, What::Residue { client: ClientId::new("writer"), open, tasks });
+        story.against(&plan(), Invariant::I8)
+    }
+
+    #[test]
+    fn connections_and_tasks_must_be_gone() {
+        assert!(left(0, 0).is_empty());
+        assert_eq!(left(2, 0), ["writer was dropped and left 2 connections open"]);
+        assert_eq!(left(0, 1), ["1 tasks were still alive after all clients were dropped"]);
+        assert_eq!(left(2, 1).len(), 2);
+    }
+
+    #[test]
+    fn what_was_not_counted_is_not_proven() {
+        let mut story = Story::failover();
+        story.forget(|what| matches!(what, What::Residue { .. }));
+        let unproven = story.under(&plan(), Rule::Evidence);
+        assert_eq!(unproven[0].text, "what writer left behind at the end was not counted");
+    }
+}

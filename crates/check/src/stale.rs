@@ -56,3 +56,73 @@ fn coming(facts: &Facts<'_>, group: usize, node: NodeId, period: &Period, at: Ti
     };
     next.is_some_and(|next| next.node == node) || facts.plan.cluster.sentinel_nodes().into_iter().any(known_later)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::fault::{Fault, Target};
+    use model::history::{Execution, NodeState, What};
+
+    use super::*;
+    use crate::story::{A, B, C, Story, incr, plan, step};
+
+    /// What is held against `execution` at `ms`, while the old master runs as a master again.
+    fn at(ms: u64, execution: Execution) -> Vec<String> {
+        let mut story = Story::failover();
+        story.state(16_000, A, NodeState::Up);
+        story.tell(ms, What::Executed(execution));
+        story.against(&plan(), Invariant::I2)
+    }
+
+    #[test]
+    fn a_returned_old_master_is_stale_after_the_budget() {
+        let text = "INCR of writer#900 was accepted by redis-1, still a writable master, at 18.000s, \
+                    3.5s after redis-2 had become the master (T0 14.500s, budget 3s)";
+        assert_eq!(at(18_000, incr(900, A)), [text]);
+        assert!(at(17_499, incr(900, A)).is_empty());
+    }
+
+    #[test]
+    fn what_is_refused_or_not_master_bound_is_no_matter() {
+        let refused = Execution { error: Some("READONLY".into()), master: false, ..incr(900, A) };
+        assert!(at(18_000, refused).is_empty());
+        let info = Execution { command: "INFO".into(), write: false, op: None, ..incr(900, A) };
+        assert!(at(18_000, info).is_empty());
+        assert!(at(18_000, incr(900, B)).is_empty());
+    }
+
+    #[test]
+    fn reads_count_unless_the_client_reads_from_replicas() {
+        let get = Execution { command: "GET".into(), write: false, master: false, op: None, ..incr(900, C) };
+        assert!(at(18_000, get.clone())[0].starts_with("GET was accepted by redis-3, a replica, at 18.000s"));
+        let mut plan = plan();
+        plan.clients[0].workload = Workload::ReplicaReads;
+        let mut story = Story::failover();
+        story.tell(18_000, What::Executed(get));
+        assert!(story.against(&plan, Invariant::I2).is_empty());
+    }
+
+    #[test]
+    fn a_client_that_is_cut_off_from_the_master_is_excused_until_healed() {
+        let mut plan = plan();
+        let (from, to) = (vec![Target::Client("writer".into())], vec![Target::ReplicaBest(None)]);
+        plan.timeline.push(step(10_000, Fault::Partition { from, to, one_way: false }));
+        let mut story = Story::failover();
+        story.fault(10_000, 1, "partition", &[B]);
+        story.healed(20_000, 1, "partition");
+        story.tell(22_999, What::Executed(incr(900, A)));
+        assert!(story.against(&plan, Invariant::I2).is_empty());
+        story.tell(23_000, What::Executed(incr(901, A)));
+        assert_eq!(story.against(&plan, Invariant::I2).len(), 1);
+    }
+
+    #[test]
+    fn the_next_master_may_be_used_before_the_majority_knows_it() {
+        let mut story = Story::failover();
+        story.answer(25_000, 1, C);
+        story.tell(25_100, What::Executed(incr(900, C)));
+        assert!(story.against(&plan(), Invariant::I2).is_empty(), "a Sentinel is ahead of the others");
+        story.answer(25_200, 1, B);
+        story.tell(25_300, What::Executed(incr(901, C)));
+        assert_eq!(story.against(&plan(), Invariant::I2).len(), 1);
+    }
+}

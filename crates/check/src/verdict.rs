@@ -95,4 +95,38 @@ mod tests {
     fn an_empty_history_proves_nothing() {
         assert_eq!(judge(&plan(), &History::default()).outcome, Outcome::Inconclusive);
     }
+
+    proptest::proptest! {
+        /// Records lost, doubled and at wrong times: whatever the judge makes of it, it comes to an end.
+        #[test]
+        fn broken_histories_are_judged_too(
+            picks in proptest::collection::vec((0_usize..1_000, 0_u64..40_000), 0..400),
+            groups in 1_usize..3,
+            sentinels in 0_u16..4,
+        ) {
+            let mut plan = plan();
+            plan.cluster.groups.resize(groups, model::plan::Group::new("other"));
+            plan.cluster.sentinels = sentinels;
+            plan.expect.recovered_within = Some(Duration::ZERO);
+            plan.expect.failovers = Some(1);
+            let whole = Story::failover().history;
+            let mut broken = History { header: whole.header, records: Vec::new() };
+            for (index, ms) in picks {
+                let what = whole.records[index % whole.records.len()].what.clone();
+                broken.push(model::Time::from_millis(ms), what);
+            }
+            let verdict = judge(&plan, &broken);
+            proptest::prop_assert_eq!(verdict.outcome == Outcome::Pass, verdict.findings.is_empty());
+            proptest::prop_assert_eq!(judge(&plan, &broken), verdict);
+        }
+
+        #[test]
+        fn a_history_may_end_anywhere(kept in 0_usize..2_000) {
+            let mut history = Story::failover().history;
+            history.records.sort_by_key(|record| record.at);
+            history.records.truncate(kept);
+            let whole = kept >= Story::failover().history.records.len();
+            proptest::prop_assert_eq!(judge(&plan(), &history).outcome == Outcome::Pass, whole);
+        }
+    }
 }
