@@ -1,0 +1,212 @@
+//! [`View`]: the addresses through which one client sees the cluster.
+//!
+//! Replies carry the world's addresses as [`Text`](model::Text), which is rendered through the view. Where a client
+//! itself names a node (`REPLICAOF`, a hello message), the address is translated back; and in what goes into the
+//! history, so that two runs in different address blocks read the same. What users store is never touched.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use model::{Addr, Command, NodeId, Reply};
+
+/// The channel on which Sentinels find each other.
+const HELLO: &[u8] = b"__sentinel__:hello";
+
+/// A two-way map between the addresses of the world and those that one client dials.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    nodes: BTreeMap<NodeId, SocketAddr>,
+    real: BTreeMap<Addr, Addr>,
+    world: BTreeMap<Addr, Addr>,
+}
+
+impl View {
+    /// The view in which each node has this address.
+    pub(crate) fn new(nodes: BTreeMap<NodeId, SocketAddr>) -> Self {
+        let pairs: Vec<(Addr, Addr)> = nodes
+            .iter()
+            .map(|(node, real)| (model::plan::Cluster::addr(*node), Addr::new(&real.ip().to_string(), real.port())))
+            .collect();
+        let world = pairs.iter().map(|(world, real)| (real.clone(), world.clone())).collect();
+        Self { nodes, real: pairs.into_iter().collect(), world }
+    }
+
+    /// The address of a node.
+    pub(crate) fn node(&self, node: NodeId) -> Option<SocketAddr> {
+        self.nodes.get(&node).copied()
+    }
+
+    /// How the client sees an address of the world. One that is no node's stays what it is.
+    pub(crate) fn real(&self, addr: &Addr) -> Addr {
+        self.real.get(addr).unwrap_or(addr).clone()
+    }
+
+    /// The address in the world of what the client dials as `host`, `port`; `None` if that is no node.
+    fn world(&self, host: &[u8], port: &[u8]) -> Option<&Addr> {
+        let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
+        self.world.get(&Addr::new(host, port.parse().ok()?))
+    }
+
+    /// Translates the addresses in a client's command into those of the world.
+    pub(crate) fn translate_command(&self, command: &mut Command) {
+        let sub = command.get(1).map_or(&b""[..], |word| word).to_ascii_lowercase();
+        match &command.name().to_ascii_lowercase()[..] {
+            b"replicaof" | b"slaveof" => self.translate_pair(command, 1),
+            b"sentinel" => match &sub[..] {
+                b"is-master-down-by-addr" => self.translate_pair(command, 2),
+                b"monitor" => self.translate_pair(command, 3),
+                _ => {}
+            },
+            b"failover" if sub == b"to" => self.translate_pair(command, 2),
+            b"publish" if sub == HELLO => {
+                if let Some(payload) = command.0.get_mut(2)
+                    && let Some(translated) = translate_hello(payload, |host, port| self.world(host, port).cloned())
+                {
+                    *payload = translated;
+                }
+            }
+            b"client" if sub == b"kill" => {
+                for word in command.0.iter_mut().skip(2) {
+                    if let Some(colon) = word.iter().rposition(|&byte| byte == b':')
+                        && let Some(addr) = self.world(&word[..colon], &word[colon + 1..])
+                    {
+                        *word = addr.to_string().into();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Translates the two words from `index` on, host and port.
+    fn translate_pair(&self, command: &mut Command, index: usize) {
+        if let Some([host, port]) = command.0.get_mut(index..index + 2)
+            && let Some(addr) = self.world(host, port)
+        {
+            *host = Bytes::copy_from_slice(addr.host.as_bytes());
+            *port = addr.port.to_string().into();
+        }
+    }
+
+    /// The reply as the client shall see it, as far as that is not a matter of [`Text`](model::Text): in a hello
+    /// message, which travels through the data nodes as bytes, the addresses are the client's.
+    pub(crate) fn translate_reply<'a>(&self, reply: &'a Reply) -> Cow<'a, Reply> {
+        let (Reply::Array(items) | Reply::Push(items)) = reply else { return Cow::Borrowed(reply) };
+        let word = |index: usize| match items.get(index) {
+            Some(Reply::Bulk(bytes)) => &bytes[..],
+            _ => b"",
+        };
+        let index = match word(0) {
+            b"message" if word(1) == HELLO => 2,
+            b"pmessage" if word(2) == HELLO => 3,
+            _ => return Cow::Borrowed(reply),
+        };
+        let real = |host: &[u8], port: &[u8]| {
+            let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
+            self.real.get(&Addr::new(host, port.parse().ok()?)).cloned()
+        };
+        let Some(payload) = translate_hello(word(index), real) else { return Cow::Borrowed(reply) };
+        let mut reply = reply.clone();
+        if let Reply::Array(items) | Reply::Push(items) = &mut reply {
+            items[index] = Reply::Bulk(payload);
+        }
+        Cow::Owned(reply)
+    }
+
+    /// `text`, an error message of the client, with the addresses of the world.
+    pub(crate) fn translate_text(&self, mut text: String) -> String {
+        // From the last to the first, so that 127.64.0.1 is not found in 127.64.0.11.
+        for (real, world) in self.world.iter().rev() {
+            if text.contains(&*real.host) {
+                text = text.replace(&real.to_string(), &world.to_string());
+                // On a system with one address for all, the host alone does not tell which node is meant.
+                if self.world.keys().filter(|other| other.host == real.host).count() == 1 {
+                    text = text.replace(&*real.host, &world.host);
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Maps the two addresses of a hello message, `ip,port,runid,epoch,master,master ip,master port,master epoch`. `None`
+/// if it holds none that `map` knows.
+fn translate_hello(payload: &[u8], map: impl Fn(&[u8], &[u8]) -> Option<Addr>) -> Option<Bytes> {
+    let mut fields: Vec<Cow<'_, [u8]>> = payload.split(|&byte| byte == b',').map(Cow::Borrowed).collect();
+    if fields.len() != 8 {
+        return None;
+    }
+    let mut changed = false;
+    for index in [0, 5] {
+        if let Some(addr) = map(&fields[index], &fields[index + 1]) {
+            fields[index] = Cow::Owned(addr.host.as_bytes().to_vec());
+            fields[index + 1] = Cow::Owned(addr.port.to_string().into_bytes());
+            changed = true;
+        }
+    }
+    changed.then(|| fields.join(&b',').into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        View::new(BTreeMap::from([
+            (NodeId::data(1), "127.64.0.1:6379".parse().unwrap()),
+            (NodeId::data(2), "127.64.0.11:7000".parse().unwrap()),
+            (NodeId::sentinel(1), "127.64.0.3:26379".parse().unwrap()),
+        ]))
+    }
+
+    #[test]
+    fn addresses_in_commands_are_translated() {
+        let table = [
+            ("REPLICAOF 127.64.0.1 6379", "REPLICAOF 10.0.0.1 6379"),
+            ("slaveof 127.64.0.11 7000", "slaveof 10.0.0.2 6379"),
+            ("SLAVEOF NO ONE", "SLAVEOF NO ONE"),
+            ("REPLICAOF 127.64.0.1", "REPLICAOF 127.64.0.1"),
+            (
+                "SENTINEL is-master-down-by-addr 127.64.0.1 6379 0 *",
+                "SENTINEL is-master-down-by-addr 10.0.0.1 6379 0 *",
+            ),
+            ("SENTINEL MONITOR m 127.64.0.11 7000 2", "SENTINEL MONITOR m 10.0.0.2 6379 2"),
+            ("CLIENT KILL LADDR 127.64.0.1:6379", "CLIENT KILL LADDR 10.0.0.1:6379"),
+            ("FAILOVER TO 127.64.0.11 7000", "FAILOVER TO 10.0.0.2 6379"),
+            (
+                "PUBLISH __sentinel__:hello 127.64.0.3,26379,id,1,m,127.64.0.1,6379,1",
+                "PUBLISH __sentinel__:hello 10.128.0.1,26379,id,1,m,10.0.0.1,6379,1",
+            ),
+            (
+                "PUBLISH news 127.64.0.3,26379,id,1,m,127.64.0.1,6379,1",
+                "PUBLISH news 127.64.0.3,26379,id,1,m,127.64.0.1,6379,1",
+            ),
+            ("SET k 127.64.0.1:6379", "SET k 127.64.0.1:6379"),
+        ];
+        for (real, world) in table {
+            let mut command = Command(real.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect());
+            view().translate_command(&mut command);
+            assert_eq!(format!("{command:?}"), world);
+        }
+    }
+
+    #[test]
+    fn addresses_in_hello_messages_are_translated() {
+        let world = "10.128.0.1,26379,id,1,m,10.0.0.1,6379,1";
+        let message = |payload: &'static str| {
+            Reply::Push(vec![Reply::word("message"), Reply::word("__sentinel__:hello"), Reply::word(payload)])
+        };
+        let real = message("127.64.0.3,26379,id,1,m,127.64.0.1,6379,1");
+        assert_eq!(view().translate_reply(&message(world)).into_owned(), real);
+        let stored = Reply::Array(vec![Reply::word("message"), Reply::word("news"), Reply::word(world)]);
+        assert_eq!(*view().translate_reply(&stored), stored);
+    }
+
+    #[test]
+    fn addresses_in_error_texts_are_translated() {
+        let text = "refused by 127.64.0.11:7000, 127.64.0.1:6379 and 127.64.0.3".to_owned();
+        assert_eq!(view().translate_text(text), "refused by 10.0.0.2:6379, 10.0.0.1:6379 and 10.128.0.1");
+    }
+}
