@@ -85,7 +85,9 @@ fn render(reply: &Reply, resp3: bool, out: &mut Vec<String>) {
         Reply::NullArray => out.push("*-1".into()),
         Reply::Array(items) => {
             out.push(format!("*{}", items.len()));
-            items.iter().for_each(|item| render(item, resp3, out));
+            for item in items {
+                render(item, resp3, out);
+            }
         }
         Reply::Map(pairs) => {
             out.push(if resp3 { format!("%{}", pairs.len()) } else { format!("*{}", 2 * pairs.len()) });
