@@ -1,0 +1,193 @@
+//! [`Access`]: how a data command sees its database, and [`Effects`]: what it leaves behind for the node to act on.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use model::{Command, Reply};
+
+use crate::keyspace::{DataSet, Db, Value};
+
+/// The text of an error reply, its code first.
+pub(crate) type Failure = Cow<'static, str>;
+
+/// What a data command gives.
+pub(crate) type DataResult = Result<Reply, Failure>;
+
+pub(crate) const WRONGTYPE: Failure =
+    Cow::Borrowed("WRONGTYPE Operation against a key holding the wrong kind of value");
+
+/// What is done with a key whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// A master deletes it, and tells its replicas.
+    Delete,
+    /// A replica keeps it until its master deletes it, but does not show it.
+    Hide,
+    /// The stream of the master, which decides about time, still sees it.
+    Ignore,
+}
+
+/// What a command did besides its reply.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// How many changes it made. Without any, it is not propagated.
+    pub(crate) dirty: u64,
+    /// Keys that it changed, for `WATCH`.
+    pub(crate) touched: Vec<(usize, Bytes)>,
+    /// Lists that it pushed to, for those who wait.
+    pub(crate) ready: Vec<Bytes>,
+    /// Keys that were found expired and are deleted.
+    pub(crate) expired: Vec<Bytes>,
+    /// What to propagate in place of the command itself.
+    pub(crate) instead: Option<Command>,
+    /// Lookups of reads that found their key, and that did not.
+    pub(crate) hits: u64,
+    /// See `hits`.
+    pub(crate) misses: u64,
+}
+
+/// One database, at one moment, for one command.
+pub(crate) struct Access<'a> {
+    pub(crate) data: &'a mut DataSet,
+    pub(crate) db: usize,
+    /// Unix milliseconds.
+    pub(crate) now: u64,
+    pub(crate) expiry: Expiry,
+    pub(crate) effects: Effects,
+}
+
+impl<'a> Access<'a> {
+    pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
+        Self { data, db, now, expiry, effects: Effects::default() }
+    }
+
+    /// The database itself, expired keys and all.
+    pub(crate) fn raw(&mut self) -> &mut Db {
+        &mut self.data.0[self.db]
+    }
+
+    /// True if the key is there and its time is not over. Deletes it if it is over, on a master.
+    pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
+        let (now, expiry) = (self.now, self.expiry);
+        let db = self.raw();
+        if db.get(key).is_none() {
+            return false;
+        }
+        let over = db.expires_at(key).is_some_and(|at| at < now);
+        if !over || expiry == Expiry::Ignore {
+            return true;
+        }
+        if expiry == Expiry::Delete {
+            let key = Bytes::copy_from_slice(key);
+            db.remove(&key);
+            self.effects.touched.push((self.db, key.clone()));
+            self.effects.expired.push(key);
+        }
+        false
+    }
+
+    /// The value under `key`.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Option<&Value> {
+        if self.exists(key) { self.data.0[self.db].get(key) } else { None }
+    }
+
+    /// The value under `key`, for a command that reads: counted as a hit or a miss.
+    pub(crate) fn read(&mut self, key: &[u8]) -> Option<&Value> {
+        if self.exists(key) {
+            self.effects.hits += 1;
+            self.data.0[self.db].get(key)
+        } else {
+            self.effects.misses += 1;
+            None
+        }
+    }
+
+    pub(crate) fn string(&mut self, key: &[u8]) -> Result<Option<&Bytes>, Failure> {
+        match self.read(key) {
+            None => Ok(None),
+            Some(Value::Str(value)) => Ok(Some(value)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    pub(crate) fn list(&mut self, key: &[u8]) -> Result<Option<&mut VecDeque<Bytes>>, Failure> {
+        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+            None => Ok(None),
+            Some(Value::List(list)) => Ok(Some(list)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    pub(crate) fn set(&mut self, key: &[u8]) -> Result<Option<&mut BTreeSet<Bytes>>, Failure> {
+        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+            None => Ok(None),
+            Some(Value::Set(set)) => Ok(Some(set)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    pub(crate) fn hash(&mut self, key: &[u8]) -> Result<Option<&mut BTreeMap<Bytes, Bytes>>, Failure> {
+        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+            None => Ok(None),
+            Some(Value::Hash(hash)) => Ok(Some(hash)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    /// The list under `key`, made if there is none. The caller adds to it and calls [`Access::changed`].
+    pub(crate) fn list_or_new(&mut self, key: &Bytes) -> Result<&mut VecDeque<Bytes>, Failure> {
+        self.exists(key);
+        match self.raw().get_or_insert(key, || Value::List(VecDeque::new())) {
+            Value::List(list) => Ok(list),
+            _ => Err(WRONGTYPE),
+        }
+    }
+
+    /// Like [`Access::list_or_new`], for a set.
+    pub(crate) fn set_or_new(&mut self, key: &Bytes) -> Result<&mut BTreeSet<Bytes>, Failure> {
+        self.exists(key);
+        match self.raw().get_or_insert(key, || Value::Set(BTreeSet::new())) {
+            Value::Set(set) => Ok(set),
+            _ => Err(WRONGTYPE),
+        }
+    }
+
+    /// Like [`Access::list_or_new`], for a hash.
+    pub(crate) fn hash_or_new(&mut self, key: &Bytes) -> Result<&mut BTreeMap<Bytes, Bytes>, Failure> {
+        self.exists(key);
+        match self.raw().get_or_insert(key, || Value::Hash(BTreeMap::new())) {
+            Value::Hash(hash) => Ok(hash),
+            _ => Err(WRONGTYPE),
+        }
+    }
+
+    /// Stores a value; `expires_at` in Unix milliseconds.
+    pub(crate) fn store(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
+        self.raw().insert(key.clone(), value, expires_at);
+        self.changed(key, 1);
+    }
+
+    /// Removes a key; true if it was there.
+    pub(crate) fn delete(&mut self, key: &Bytes) -> bool {
+        let there = self.exists(key) && self.raw().remove(key).is_some();
+        if there {
+            self.changed(key, 1);
+        }
+        there
+    }
+
+    /// Notes that the value under `key` was changed in place, `times` times, and removes it if nothing is left in it.
+    pub(crate) fn changed(&mut self, key: &Bytes, times: u64) {
+        if self.raw().get(key).is_some_and(Value::is_empty) {
+            self.raw().remove(key);
+        }
+        self.effects.dirty += times;
+        self.effects.touched.push((self.db, key.clone()));
+    }
+
+    /// Propagates `command` in place of the one that ran.
+    pub(crate) fn propagate_instead(&mut self, command: Command) {
+        self.effects.instead = Some(command);
+    }
+}

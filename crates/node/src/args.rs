@@ -1,0 +1,168 @@
+//! Reading arguments: integers, floats, words and glob patterns, with the errors that Redis gives.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use model::Reply;
+
+use crate::access::Failure;
+
+pub(crate) const NOT_AN_INTEGER: Failure = Cow::Borrowed("ERR value is not an integer or out of range");
+pub(crate) const SYNTAX: Failure = Cow::Borrowed("ERR syntax error");
+
+/// A signed integer exactly as Redis writes it: no sign but `-`, no leading zeros, no spaces.
+pub(crate) fn parse_int(bytes: &[u8]) -> Option<i64> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let plain = digits.first().is_some_and(u8::is_ascii_digit) && (digits.len() == 1 || digits[0] != b'0');
+    if !plain || bytes == b"-0" {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+pub(crate) fn int(bytes: &[u8]) -> Result<i64, Failure> {
+    parse_int(bytes).ok_or(NOT_AN_INTEGER)
+}
+
+/// A finite float.
+pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
+    let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    value.is_finite().then_some(value)
+}
+
+/// True if the argument is `word`, in any case.
+pub(crate) fn is(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// The argument as text, bytes that are not UTF-8 replaced, for error messages and names.
+pub(crate) fn text(arg: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(arg)
+}
+
+pub(crate) fn wrong_arity(name: &str) -> Failure {
+    format!("ERR wrong number of arguments for '{name}' command").into()
+}
+
+/// `:1` or `:0`.
+pub(crate) fn yes_no(yes: bool) -> Reply {
+    Reply::Int(i64::from(yes))
+}
+
+/// An array of bulk strings.
+pub(crate) fn bulks<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Reply {
+    Reply::Array(items.into_iter().cloned().map(Reply::Bulk).collect())
+}
+
+pub(crate) fn number(n: impl std::fmt::Display) -> Bytes {
+    Bytes::from(format!("{n}"))
+}
+
+/// Redis's glob: `*`, `?`, `[a-c]`, `[^a]`, and `\` before a literal. Takes time in the product of the lengths at most.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on after the last `*` if what follows does not match.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let step = if p < pattern.len() && pattern[p] == b'*' {
+            retry = Some((p + 1, t));
+            p += 1;
+            continue;
+        } else if t == text.len() {
+            if p == pattern.len() {
+                return true;
+            }
+            None
+        } else {
+            one(&pattern[p..], text[t])
+        };
+        match step {
+            Some(width) => {
+                p += width;
+                t += 1;
+            }
+            None => match retry {
+                Some((after_star, from)) if from < text.len() => {
+                    retry = Some((after_star, from + 1));
+                    (p, t) = (after_star, from + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+/// Matches one byte against the head of `pattern`; the width of what matched it.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match *pattern.first()? {
+        b'?' => Some(1),
+        b'[' => class(pattern, byte),
+        b'\\' if pattern.len() > 1 => (pattern[1] == byte).then_some(2),
+        literal => (literal == byte).then_some(1),
+    }
+}
+
+fn class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let mut at = 1;
+    let negated = pattern.get(at) == Some(&b'^');
+    at += usize::from(negated);
+    let mut found = false;
+    while let Some(&head) = pattern.get(at) {
+        match head {
+            b']' => break,
+            b'\\' if at + 1 < pattern.len() => {
+                found |= pattern[at + 1] == byte;
+                at += 2;
+            }
+            _ if pattern.get(at + 1) == Some(&b'-') && at + 2 < pattern.len() => {
+                let (low, high) = (head.min(pattern[at + 2]), head.max(pattern[at + 2]));
+                found |= (low..=high).contains(&byte);
+                at += 3;
+            }
+            _ => {
+                found |= head == byte;
+                at += 1;
+            }
+        }
+    }
+    (found != negated).then_some((at + 1).min(pattern.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_read_strictly() {
+        for (text, value) in [("0", Some(0)), ("-7", Some(-7)), ("9223372036854775807", Some(i64::MAX))] {
+            assert_eq!(parse_int(text.as_bytes()), value, "{text}");
+        }
+        for text in ["", "-", "-0", "+1", "01", " 1", "1 ", "1.0", "9223372036854775808", "x"] {
+            assert_eq!(parse_int(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn globs() {
+        let table = [
+            ("*", "", true),
+            ("a*c", "abbbc", true),
+            ("a*c", "abbbd", false),
+            ("h?llo", "hello", true),
+            ("h?llo", "hllo", false),
+            ("h[ae]llo", "hallo", true),
+            ("h[^e]llo", "hello", false),
+            ("h[a-c]llo", "hbllo", true),
+            ("h\\*llo", "h*llo", true),
+            ("h\\*llo", "hxllo", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("", "", true),
+            ("", "a", false),
+            ("[", "[", false),
+            ("+switch*", "+switch-master", true),
+        ];
+        for (pattern, text, matches) in table {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), matches, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! [`Client`]: what the node knows about one accepted connection.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use model::{Addr, Command, Time};
+
+use crate::table::Spec;
+
+/// One accepted connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    /// `CLIENT ID`
+    pub(crate) id: u64,
+    pub(crate) from: Addr,
+    pub(crate) since: Time,
+    pub(crate) last_command_at: Time,
+    pub(crate) last_command: &'static str,
+    pub(crate) db: usize,
+    pub(crate) name: Option<Bytes>,
+    pub(crate) resp: u8,
+    pub(crate) authenticated: bool,
+    pub(crate) replies: Replies,
+    pub(crate) transaction: Option<Transaction>,
+    pub(crate) watched: Vec<(usize, Bytes)>,
+    /// A watched key was changed: `EXEC` will do nothing.
+    pub(crate) watch_broken: bool,
+    pub(crate) channels: BTreeSet<Bytes>,
+    pub(crate) patterns: BTreeSet<Bytes>,
+    /// Commands that came while the connection was blocked.
+    pub(crate) pending: VecDeque<Command>,
+    /// Replication offset of its last write, which `WAIT` waits for.
+    pub(crate) last_write: u64,
+    /// Port that a replica told with `REPLCONF listening-port`.
+    pub(crate) listening_port: u16,
+    /// Host that a replica told with `REPLCONF ip-address`.
+    pub(crate) announced_host: Option<Bytes>,
+    /// Set by `PSYNC`: from then on it is a replica's link.
+    pub(crate) replica: Option<ReplicaLink>,
+}
+
+/// What a client hears, by `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replies {
+    On,
+    Off,
+    /// Not the next one.
+    SkipNext,
+}
+
+/// Between `MULTI` and `EXEC`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) queue: Vec<(&'static Spec, Command)>,
+    /// A command was rejected: `EXEC` will abort.
+    pub(crate) failed: bool,
+    /// The flags of the queued commands, or-ed.
+    pub(crate) flags: u16,
+}
+
+/// The master's end of a replication link.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplicaLink {
+    pub(crate) addr: Addr,
+    /// When a snapshot is due; `None` once the link is online.
+    pub(crate) snapshot_due: Option<Time>,
+    pub(crate) acked: u64,
+    pub(crate) acked_at: Time,
+}
+
+/// The types of `CLIENT KILL TYPE` and `CLIENT LIST TYPE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientType {
+    Normal,
+    Pubsub,
+    Replica,
+    Master,
+}
+
+impl Client {
+    pub(crate) fn new(id: u64, from: Addr, now: Time, authenticated: bool) -> Self {
+        Self {
+            id,
+            from,
+            since: now,
+            last_command_at: now,
+            last_command: "NULL",
+            db: 0,
+            name: None,
+            resp: 2,
+            authenticated,
+            replies: Replies::On,
+            transaction: None,
+            watched: Vec::new(),
+            watch_broken: false,
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            pending: VecDeque::new(),
+            last_write: 0,
+            listening_port: 0,
+            announced_host: None,
+            replica: None,
+        }
+    }
+
+    /// Number of channels and patterns that it is subscribed to.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    pub(crate) fn kind(&self) -> ClientType {
+        if self.replica.is_some() {
+            ClientType::Replica
+        } else if self.subscriptions() > 0 {
+            ClientType::Pubsub
+        } else {
+            ClientType::Normal
+        }
+    }
+}
+
+impl ClientType {
+    pub(crate) fn is_replica(self) -> bool {
+        self == Self::Replica
+    }
+}

@@ -1,0 +1,200 @@
+//! What concerns the connection itself: greeting, authentication, the selected database, the end.
+
+use bytes::Bytes;
+use model::plan::Credentials;
+use model::{Output, Reply};
+
+use crate::access::Failure;
+use crate::args::{SYNTAX, int, is, parse_int, text, wrong_arity};
+use crate::client::Replies;
+use crate::dispatch::{Answer, Call, OK, Outcome};
+use crate::keyspace::DATABASES;
+use crate::node::Node;
+use crate::table;
+
+/// A command that only has subcommands, sent without one.
+pub(crate) fn container(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    Err(wrong_arity(&text(&call.args()[0]).to_ascii_lowercase()))
+}
+
+pub(crate) fn ping(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.args();
+    if args.len() > 2 {
+        return Err(wrong_arity("ping"));
+    }
+    let subscribed = node.clients.get(&call.conn).is_some_and(|client| client.resp == 2 && client.subscriptions() > 0);
+    let message = args.get(1).cloned();
+    if subscribed {
+        let message = Reply::Bulk(message.unwrap_or_default());
+        return Ok(Reply::Array(vec![Reply::word("pong"), message]).into());
+    }
+    Ok(message.map_or(Reply::PONG, Reply::Bulk).into())
+}
+
+pub(crate) fn echo(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    Ok(Reply::Bulk(call.args()[1].clone()).into())
+}
+
+pub(crate) fn time(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let micros = node.config.unix_micros(call.now);
+    let part = |n: u64| Reply::bulk(n.to_string());
+    Ok(Reply::Array(vec![part(micros / 1_000_000), part(micros % 1_000_000)]).into())
+}
+
+pub(crate) fn quit(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    node.closing.push(call.conn);
+    OK
+}
+
+pub(crate) fn select(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let db = int(&call.args()[1])?;
+    let db = usize::try_from(db).ok().filter(|db| *db < DATABASES).ok_or("ERR DB index is out of range")?;
+    if let Some(client) = node.clients.get_mut(&call.conn) {
+        client.db = db;
+    }
+    OK
+}
+
+pub(crate) fn reset(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let conn = call.conn;
+    node.unwatch(conn);
+    node.unsubscribe_everything(conn);
+    let open = node.config.auth.is_none();
+    if let Some(client) = node.clients.get_mut(&conn) {
+        client.transaction = None;
+        client.db = 0;
+        client.name = None;
+        client.resp = 2;
+        client.replies = Replies::On;
+        client.authenticated = open;
+        call.out.push(Output::Protocol(conn, 2));
+    }
+    Ok(Reply::Simple("RESET".into()).into())
+}
+
+/// Whether user and password are right.
+fn check(auth: Option<&Credentials>, user: &[u8], password: &[u8]) -> Result<(), Failure> {
+    let right = match auth {
+        // The default user takes any password while none is set.
+        None => user == b"default",
+        Some(auth) => {
+            user == auth.user.as_deref().unwrap_or("default").as_bytes() && password == auth.password.as_bytes()
+        }
+    };
+    right.then_some(()).ok_or_else(|| "WRONGPASS invalid username-password pair or user is disabled.".into())
+}
+
+pub(crate) fn auth(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.args();
+    let (user, password): (&[u8], &Bytes) = match args {
+        [_, password] => (b"default", password),
+        [_, user, password] => (user, password),
+        _ => return Err(SYNTAX),
+    };
+    if args.len() == 2 && node.config.auth.is_none() {
+        let text = "ERR AUTH <password> called without any password configured for the default user. Are you sure \
+                    your configuration is correct?";
+        return Err(text.into());
+    }
+    check(node.config.auth.as_ref(), user, password)?;
+    if let Some(client) = node.clients.get_mut(&call.conn) {
+        client.authenticated = true;
+    }
+    OK
+}
+
+/// The name that a client may give itself: printable, without spaces.
+pub(crate) fn valid_name(name: &[u8]) -> Result<(), Failure> {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err("ERR Client names cannot contain spaces, newlines or special characters.".into())
+}
+
+pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.command.0.clone();
+    let version = match args.get(1) {
+        Some(version) => {
+            let version = parse_int(version).ok_or("ERR Protocol version is not an integer or out of range")?;
+            if !(2..=3).contains(&version) {
+                return Err("NOPROTO unsupported protocol version".into());
+            }
+            Some(version as u8)
+        }
+        None => None,
+    };
+    let (mut name, mut authenticated) = (None, false);
+    let mut rest = args.get(2..).unwrap_or_default();
+    while let Some(option) = rest.first() {
+        if is(option, "AUTH") && rest.len() >= 3 {
+            check(node.config.auth.as_ref(), &rest[1], &rest[2])?;
+            authenticated = true;
+            rest = &rest[3..];
+        } else if is(option, "SETNAME") && rest.len() >= 2 {
+            valid_name(&rest[1])?;
+            name = Some(rest[1].clone());
+            rest = &rest[2..];
+        } else {
+            return Err(format!("ERR Syntax error in HELLO option '{}'", text(option)).into());
+        }
+    }
+    let role = if node.is_master() { "master" } else { "replica" };
+    let Some(client) = node.clients.get_mut(&call.conn) else { return Ok(Answer::Silent) };
+    client.authenticated |= authenticated;
+    if !client.authenticated {
+        let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
+                    AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+                    version at the same time";
+        return Err(text.into());
+    }
+    if name.is_some() {
+        client.name = name.filter(|name| !name.is_empty());
+    }
+    if let Some(version) = version {
+        client.resp = version;
+        call.out.push(Output::Protocol(call.conn, version));
+    }
+    Ok(Reply::Map(vec![
+        (Reply::word("server"), Reply::word("redis")),
+        (Reply::word("version"), Reply::word("7.0.15")),
+        (Reply::word("proto"), Reply::Int(i64::from(client.resp))),
+        (Reply::word("id"), Reply::Int(client.id as i64)),
+        (Reply::word("mode"), Reply::word("standalone")),
+        (Reply::word("role"), Reply::word(role)),
+        (Reply::word("modules"), Reply::Array(Vec::new())),
+    ])
+    .into())
+}
+
+pub(crate) fn acl_whoami(node: &mut Node, _: &mut Call<'_>) -> Outcome {
+    let user = node.config.auth.as_ref().and_then(|auth| auth.user.clone());
+    Ok(Reply::bulk(user.unwrap_or_else(|| "default".to_owned())).into())
+}
+
+/// `name` and the entry for it, for `COMMAND INFO`.
+pub(crate) fn describe(spec: &table::Spec) -> Reply {
+    use table::flag;
+    let words = [
+        (flag::WRITE, "write"),
+        (flag::READONLY, "readonly"),
+        (flag::ADMIN, "admin"),
+        (flag::PUBSUB, "pubsub"),
+        (flag::BLOCKING, "blocking"),
+        (flag::LOADING, "loading"),
+        (flag::STALE, "stale"),
+        (flag::FAST, "fast"),
+        (flag::NO_AUTH, "no_auth"),
+        (flag::NO_MULTI, "no_multi"),
+        (flag::MAY_REPLICATE, "may_replicate"),
+    ];
+    let flags = words.iter().filter(|(bit, _)| spec.has(*bit)).map(|(_, word)| Reply::Simple((*word).into()));
+    let (first, last, step) = spec.keys;
+    Reply::Array(vec![
+        Reply::word(spec.name),
+        Reply::Int(i64::from(spec.arity)),
+        Reply::Set(flags.collect()),
+        Reply::Int(i64::from(first)),
+        Reply::Int(i64::from(last)),
+        Reply::Int(i64::from(step)),
+    ])
+}

@@ -1,0 +1,316 @@
+//! Lists, and the pops that wait for them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use model::{Command, Reply};
+
+use crate::access::{Access, DataResult, Failure};
+use crate::args::{SYNTAX, bulks, float, int, is, wrong_arity};
+use crate::blocking::{Blocked, Wait};
+use crate::dispatch::{Answer, Call, Outcome};
+use crate::node::Node;
+
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Left,
+    Right,
+}
+
+impl End {
+    fn parse(arg: &[u8]) -> Result<Self, Failure> {
+        match () {
+            () if is(arg, "LEFT") => Ok(Self::Left),
+            () if is(arg, "RIGHT") => Ok(Self::Right),
+            () => Err(SYNTAX),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::Right => "RIGHT",
+        }
+    }
+
+    fn push(self, list: &mut VecDeque<Bytes>, item: Bytes) {
+        match self {
+            Self::Left => list.push_front(item),
+            Self::Right => list.push_back(item),
+        }
+    }
+
+    fn pop(self, list: &mut VecDeque<Bytes>) -> Option<Bytes> {
+        match self {
+            Self::Left => list.pop_front(),
+            Self::Right => list.pop_back(),
+        }
+    }
+}
+
+fn push(access: &mut Access<'_>, args: &[Bytes], end: End, only_present: bool) -> DataResult {
+    let key = &args[1];
+    if only_present && access.list(key)?.is_none() {
+        return Ok(Reply::Int(0));
+    }
+    let list = access.list_or_new(key)?;
+    for item in &args[2..] {
+        end.push(list, item.clone());
+    }
+    let length = list.len() as i64;
+    access.changed(key, args.len() as u64 - 2);
+    access.effects.ready.push(key.clone());
+    Ok(Reply::Int(length))
+}
+
+pub(crate) fn lpush(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    push(access, args, End::Left, false)
+}
+
+pub(crate) fn rpush(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    push(access, args, End::Right, false)
+}
+
+pub(crate) fn lpushx(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    push(access, args, End::Left, true)
+}
+
+pub(crate) fn rpushx(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    push(access, args, End::Right, true)
+}
+
+/// Takes one item off a list.
+pub(crate) fn take(access: &mut Access<'_>, key: &Bytes, end: End) -> Result<Option<Bytes>, Failure> {
+    let item = access.list(key)?.and_then(|list| end.pop(list));
+    if item.is_some() {
+        access.changed(key, 1);
+    }
+    Ok(item)
+}
+
+fn pop(access: &mut Access<'_>, args: &[Bytes], end: End, name: &str) -> DataResult {
+    if args.len() > 3 {
+        return Err(wrong_arity(name));
+    }
+    let Some(count) = args.get(2) else {
+        return Ok(take(access, &args[1], end)?.map_or(Reply::Null, Reply::Bulk));
+    };
+    let count = usize::try_from(int(count)?).map_err(|_| "ERR value is out of range, must be positive")?;
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::NullArray) };
+    let items: Vec<Reply> = (0..count.min(list.len())).filter_map(|_| end.pop(list).map(Reply::Bulk)).collect();
+    if !items.is_empty() {
+        access.changed(&args[1], items.len() as u64);
+    }
+    Ok(Reply::Array(items))
+}
+
+pub(crate) fn lpop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    pop(access, args, End::Left, "lpop")
+}
+
+pub(crate) fn rpop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    pop(access, args, End::Right, "rpop")
+}
+
+pub(crate) fn llen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(Reply::Int(access.list(&args[1])?.map_or(0, |list| list.len() as i64)))
+}
+
+/// The half-open range of indices that `start` and `stop` mean, both counted from the end if negative.
+fn range(args: &[Bytes], length: usize) -> Result<std::ops::Range<usize>, Failure> {
+    let length = length as i64;
+    let from_end = |index: i64| if index < 0 { index.saturating_add(length) } else { index };
+    let start = from_end(int(&args[0])?).max(0);
+    let stop = from_end(int(&args[1])?).min(length - 1);
+    Ok(if start > stop { 0..0 } else { start as usize..stop as usize + 1 })
+}
+
+pub(crate) fn lrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let Some(list) = access.list(&args[1])? else {
+        return range(&args[2..], 0).map(|_| Reply::Array(Vec::new()));
+    };
+    let range = range(&args[2..], list.len())?;
+    Ok(bulks(list.range(range)))
+}
+
+pub(crate) fn ltrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let Some(list) = access.list(&args[1])? else {
+        return range(&args[2..], 0).map(|_| Reply::OK);
+    };
+    let range = range(&args[2..], list.len())?;
+    let removed = list.len() - range.len();
+    *list = list.range(range).cloned().collect();
+    access.changed(&args[1], removed as u64);
+    Ok(Reply::OK)
+}
+
+fn index(arg: &[u8], length: usize) -> Result<Option<usize>, Failure> {
+    let at = int(arg)?;
+    let at = if at < 0 { at.saturating_add(length as i64) } else { at };
+    Ok(usize::try_from(at).ok().filter(|at| *at < length))
+}
+
+pub(crate) fn lindex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::Null) };
+    Ok(index(&args[2], list.len())?.map_or(Reply::Null, |at| Reply::Bulk(list[at].clone())))
+}
+
+pub(crate) fn lset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let Some(list) = access.list(&args[1])? else { return Err("ERR no such key".into()) };
+    let at = index(&args[2], list.len())?.ok_or("ERR index out of range")?;
+    list[at] = args[3].clone();
+    access.changed(&args[1], 1);
+    Ok(Reply::OK)
+}
+
+pub(crate) fn lrem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let count = int(&args[2])?;
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::Int(0)) };
+    let most = if count == 0 { usize::MAX } else { usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX) };
+    let mut removed = 0;
+    let mut keep = |item: &Bytes| {
+        let goes = *item == args[3] && removed < most;
+        removed += usize::from(goes);
+        !goes
+    };
+    if count < 0 {
+        let mut kept: VecDeque<Bytes> = VecDeque::new();
+        while let Some(item) = list.pop_back() {
+            if keep(&item) {
+                kept.push_front(item);
+            }
+        }
+        *list = kept;
+    } else {
+        list.retain(|item| keep(item));
+    }
+    if removed > 0 {
+        access.changed(&args[1], removed as u64);
+    }
+    Ok(Reply::Int(removed as i64))
+}
+
+/// Moves one item; `None` if there is none.
+pub(crate) fn shift(
+    access: &mut Access<'_>,
+    keys: (&Bytes, &Bytes),
+    ends: (End, End),
+) -> Result<Option<Bytes>, Failure> {
+    let ((from, to), (out, into)) = (keys, ends);
+    if access.list(from)?.is_none() {
+        return Ok(None);
+    }
+    access.list(to)?;
+    let Some(item) = take(access, from, out)? else { return Ok(None) };
+    into.push(access.list_or_new(to)?, item.clone());
+    access.changed(to, 1);
+    access.effects.ready.push(to.clone());
+    Ok(Some(item))
+}
+
+pub(crate) fn lmove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let ends = (End::parse(&args[3])?, End::parse(&args[4])?);
+    Ok(shift(access, (&args[1], &args[2]), ends)?.map_or(Reply::Null, Reply::Bulk))
+}
+
+pub(crate) fn rpoplpush(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(shift(access, (&args[1], &args[2]), (End::Right, End::Left))?.map_or(Reply::Null, Reply::Bulk))
+}
+
+/// What a blocking command wants to do once it can; also how it is tried in the first place.
+#[derive(Clone, Debug)]
+pub(crate) enum Pop {
+    /// `BLPOP`, `BRPOP`: from the first of these keys that has an item.
+    First { keys: Vec<Bytes>, end: End },
+    /// `BLMOVE`, `BRPOPLPUSH`
+    Move { from: Bytes, to: Bytes, ends: (End, End) },
+}
+
+impl Pop {
+    /// The lists it waits for.
+    pub(crate) fn keys(&self) -> &[Bytes] {
+        match self {
+            Self::First { keys, .. } => keys,
+            Self::Move { from, .. } => std::slice::from_ref(from),
+        }
+    }
+
+    /// What it answers when it ends without an item.
+    pub(crate) fn nothing(&self) -> Reply {
+        match self {
+            Self::First { .. } => Reply::NullArray,
+            Self::Move { .. } => Reply::Null,
+        }
+    }
+
+    /// The reply if there is an item. What replicas hear is the command that does not block.
+    pub(crate) fn attempt(&self, access: &mut Access<'_>) -> Result<Option<Reply>, Failure> {
+        match self {
+            Self::First { keys, end } => {
+                for key in keys {
+                    if let Some(item) = take(access, key, *end)? {
+                        let name = if *end == End::Left { "LPOP" } else { "RPOP" };
+                        access.propagate_instead(Command::of(&[name]).arg(key.clone()));
+                        return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), Reply::Bulk(item)])));
+                    }
+                }
+                Ok(None)
+            }
+            Self::Move { from, to, ends } => {
+                let Some(item) = shift(access, (from, to), *ends)? else { return Ok(None) };
+                let command = Command::of(&["LMOVE"]).arg(from.clone()).arg(to.clone());
+                access.propagate_instead(command.arg(ends.0.word()).arg(ends.1.word()));
+                Ok(Some(Reply::Bulk(item)))
+            }
+        }
+    }
+}
+
+fn blocking(node: &mut Node, call: &mut Call<'_>, pop: Pop, timeout: &Bytes) -> Outcome {
+    let seconds = float(timeout).ok_or("ERR timeout is not a float or out of range")?;
+    if seconds < 0.0 {
+        return Err("ERR timeout is negative".into());
+    }
+    if seconds > 1e12 {
+        return Err("ERR timeout is out of range".into());
+    }
+    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
+    let (result, _) = node.attempt_pop(call.now, db, &pop);
+    if let Some(reply) = result? {
+        return Ok(reply.into());
+    }
+    if call.in_exec {
+        return Ok(pop.nothing().into());
+    }
+    let wait = Wait::Pop { db, pop };
+    let command = call.command.clone();
+    node.block(call.conn, Blocked::until_after(wait, command, call.now, (seconds * 1e6).ceil() as u64));
+    Ok(Answer::Blocked)
+}
+
+fn blocking_first(node: &mut Node, call: &mut Call<'_>, end: End) -> Outcome {
+    let args = call.command.0.clone();
+    let (timeout, keys) = args[1..].split_last().ok_or(SYNTAX)?;
+    blocking(node, call, Pop::First { keys: keys.to_vec(), end }, timeout)
+}
+
+pub(crate) fn blpop(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    blocking_first(node, call, End::Left)
+}
+
+pub(crate) fn brpop(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    blocking_first(node, call, End::Right)
+}
+
+pub(crate) fn blmove(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.command.0.clone();
+    let ends = (End::parse(&args[3])?, End::parse(&args[4])?);
+    blocking(node, call, Pop::Move { from: args[1].clone(), to: args[2].clone(), ends }, &args[5])
+}
+
+pub(crate) fn brpoplpush(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.command.0.clone();
+    let ends = (End::Right, End::Left);
+    blocking(node, call, Pop::Move { from: args[1].clone(), to: args[2].clone(), ends }, &args[3])
+}

@@ -1,0 +1,17 @@
+//! The commands, one family a file.
+
+// Handlers share a signature, whether they can fail or not.
+#![allow(clippy::unnecessary_wraps)]
+
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod generic;
+pub(crate) mod hashes;
+pub(crate) mod info;
+pub(crate) mod lists;
+pub(crate) mod pubsub;
+pub(crate) mod server;
+pub(crate) mod sets;
+pub(crate) mod strings;
+pub(crate) mod transactions;

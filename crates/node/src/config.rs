@@ -1,0 +1,81 @@
+//! [`Config`]: what a data node is told at its start, and what `CONFIG GET` and `CONFIG SET` reach.
+
+use std::time::Duration;
+
+use model::machine::Identity;
+use model::plan::Credentials;
+use model::{Addr, Time};
+
+/// The configuration of one data node. [`Config::new`] gives Redis's own defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Name and address.
+    pub identity: Identity,
+    /// `replica-priority`; 0 is never promoted.
+    pub priority: u32,
+    /// What clients must present, and what the node itself presents to its master. Without a user it is
+    /// `requirepass` and `masterauth`; with one, the default user is off and the ACL user is the only one.
+    pub auth: Option<Credentials>,
+    /// The master to follow from the start; `None` for a master.
+    pub replica_of: Option<Addr>,
+    /// `min-replicas-to-write`; 0 is off.
+    pub min_replicas_to_write: u16,
+    /// `min-replicas-max-lag`, whole seconds.
+    pub min_replicas_max_lag: Duration,
+    /// `replica-serve-stale-data`.
+    pub serve_stale_data: bool,
+    /// `repl-diskless-sync-delay`: how long a master waits for further replicas before it sends a snapshot. Redis
+    /// has 5 s; here it is zero, as is usual where failovers are rehearsed.
+    pub diskless_sync_delay: Duration,
+    /// `repl-backlog-size` in bytes.
+    pub backlog_size: u64,
+    /// `repl-ping-replica-period`, whole seconds, at least 1.
+    pub ping_period: Duration,
+    /// `repl-timeout`.
+    pub repl_timeout: Duration,
+    /// `shutdown-timeout`: how long `SHUTDOWN` waits for lagging replicas.
+    pub shutdown_timeout: Duration,
+    /// `enable-debug-command`: whether `DEBUG` is allowed.
+    pub debug_command: bool,
+    /// Unix time at [`Time::ZERO`].
+    pub unix_start: Duration,
+}
+
+impl Config {
+    /// A master with Redis's defaults, but for [`Config::diskless_sync_delay`] and [`Config::debug_command`], and
+    /// with a run that starts on 1 January 2024.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            priority: 100,
+            auth: None,
+            replica_of: None,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: Duration::from_secs(10),
+            serve_stale_data: true,
+            diskless_sync_delay: Duration::ZERO,
+            backlog_size: 1 << 20,
+            ping_period: Duration::from_secs(10),
+            repl_timeout: Duration::from_secs(60),
+            shutdown_timeout: Duration::from_secs(10),
+            debug_command: true,
+            unix_start: Duration::from_secs(1_704_067_200),
+        }
+    }
+
+    /// Unix time in microseconds.
+    pub(crate) fn unix_micros(&self, now: Time) -> u64 {
+        (self.unix_start + now.elapsed()).as_micros() as u64
+    }
+
+    /// Unix time in milliseconds: the clock that expiry goes by.
+    pub(crate) fn unix_millis(&self, now: Time) -> u64 {
+        self.unix_micros(now) / 1_000
+    }
+
+    /// The moment of the run at which the Unix time is `millis`.
+    pub(crate) fn at_unix_millis(&self, millis: u64) -> Time {
+        let start = self.unix_start.as_micros() as u64;
+        Time::from_micros(millis.saturating_mul(1_000).saturating_sub(start))
+    }
+}

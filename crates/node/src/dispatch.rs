@@ -1,0 +1,289 @@
+//! How a command of a client is checked, queued, run, propagated and reported: Redis's `processCommand` and `call`.
+
+use std::mem;
+
+use bytes::Bytes;
+use model::machine::{Executed, Note};
+use model::{Command, Conn, Output, Reply, Time};
+
+use crate::access::{Access, DataResult, Effects, Expiry, Failure};
+use crate::args::wrong_arity;
+use crate::blocking::Blocked;
+use crate::client::Transaction;
+use crate::node::Node;
+use crate::table::{self, Run, Spec, flag};
+
+/// What a server command gives besides an error.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Reply(Reply),
+    /// Nothing is sent, or it was sent already.
+    Silent,
+    /// The reply comes later; see [`crate::blocking`].
+    Blocked,
+}
+
+pub(crate) type Outcome = Result<Answer, Failure>;
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+pub(crate) const OK: Outcome = Ok(Answer::Reply(Reply::OK));
+
+/// One run of a command for a client.
+pub(crate) struct Call<'a> {
+    pub(crate) now: Time,
+    pub(crate) conn: Conn,
+    pub(crate) command: &'a Command,
+    /// Part of a transaction: must not block.
+    pub(crate) in_exec: bool,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Call<'_> {
+    /// The words of the command, its name first.
+    pub(crate) fn args(&self) -> &[Bytes] {
+        &self.command.0
+    }
+}
+
+impl Node {
+    /// Takes one command of a client that is not blocked.
+    pub(crate) fn process(&mut self, now: Time, conn: Conn, command: Command, out: &mut Vec<Output>) {
+        if command.is_empty() {
+            return;
+        }
+        let spec = match table::lookup(&command) {
+            Ok(spec) => spec,
+            Err(error) => return self.reject(conn, None, command, error, out),
+        };
+        if !spec.takes(command.len()) {
+            return self.reject(conn, Some(spec), command, wrong_arity(spec.name), out);
+        }
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.last_command_at = now;
+        client.last_command = spec.name;
+        let flags = match &client.transaction {
+            Some(transaction) if spec.is("exec") => spec.flags | transaction.flags,
+            _ => spec.flags,
+        };
+        let stale_ok = match &client.transaction {
+            Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::STALE)),
+            _ => spec.has(flag::STALE),
+        };
+        let loading_ok = match &client.transaction {
+            Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::LOADING)),
+            _ => spec.has(flag::LOADING),
+        };
+        if let Some(error) = self.refusal(now, conn, spec, flags, stale_ok, loading_ok) {
+            return self.reject(conn, Some(spec), command, error, out);
+        }
+        if self.is_paused(now, flags) && !self.clients[&conn].kind().is_replica() {
+            self.block(conn, Blocked::postponed(command));
+            return;
+        }
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if let Some(transaction) = &mut client.transaction
+            && !spec.has(flag::NOT_QUEUED)
+        {
+            transaction.flags |= spec.flags & flag::QUEUED_MATTERS;
+            transaction.queue.push((spec, command));
+            self.send(conn, Reply::QUEUED, out);
+            return;
+        }
+        self.call(now, conn, spec, command, out);
+    }
+
+    /// Why this command must not run now, in Redis's order of checks.
+    fn refusal(&self, now: Time, conn: Conn, spec: &Spec, flags: u16, stale: bool, loading: bool) -> Option<Failure> {
+        let client = &self.clients[&conn];
+        let write = flags & flag::WRITE != 0;
+        if !client.authenticated && !spec.has(flag::NO_AUTH) {
+            return Some("NOAUTH Authentication required.".into());
+        }
+        if client.transaction.is_some() && spec.has(flag::NO_MULTI) {
+            return Some("ERR Command not allowed inside a transaction".into());
+        }
+        if write && self.lacks_good_replicas() {
+            return Some("NOREPLICAS Not enough good replicas to write.".into());
+        }
+        if write && !self.is_master() {
+            return Some("READONLY You can't write against a read only replica.".into());
+        }
+        if client.resp == 2 && client.subscriptions() > 0 && !spec.has(flag::SUBSCRIBED) {
+            let text = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+            return Some(format!("ERR Can't execute '{}': {text}", spec.name).into());
+        }
+        if !self.is_master() && !self.link_up() && !self.config.serve_stale_data && !stale {
+            return Some("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
+        }
+        if self.loading_until.is_some_and(|until| now < until) && !loading {
+            return Some("LOADING Redis is loading the dataset in memory".into());
+        }
+        None
+    }
+
+    /// Answers a command that is not run. A rejected command spoils the transaction that it was to be part of.
+    fn reject(&mut self, conn: Conn, spec: Option<&Spec>, command: Command, error: Failure, out: &mut Vec<Output>) {
+        self.stats.errors += 1;
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        let mut error = error;
+        if let Some(transaction) = &mut client.transaction {
+            transaction.failed = true;
+            if spec.is_some_and(|spec| spec.is("exec")) {
+                client.transaction = None;
+                self.unwatch(conn);
+                error = format!("EXECABORT Transaction discarded because of: {error}").into();
+            }
+        }
+        let reply = Reply::Error(error);
+        note(conn, Executed::Refused(reply.clone()), command, None, out);
+        self.send(conn, reply, out);
+    }
+
+    /// Runs a command that passed the checks.
+    fn call(&mut self, now: Time, conn: Conn, spec: &'static Spec, command: Command, out: &mut Vec<Output>) {
+        self.stats.commands += 1;
+        let mut call = Call { now, conn, command: &command, in_exec: false, out };
+        let (outcome, changed) = self.run(spec, &mut call);
+        self.propagate(out);
+        let position = changed.then(|| self.position());
+        if position.is_some()
+            && let Some(client) = self.clients.get_mut(&conn)
+        {
+            client.last_write = self.repl.offset;
+        }
+        self.answer(conn, outcome, command, position, out);
+        for conn in mem::take(&mut self.closing) {
+            self.close(now, conn, out);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        conn: Conn,
+        outcome: Outcome,
+        command: Command,
+        position: Option<model::history::Position>,
+        out: &mut Vec<Output>,
+    ) {
+        let reply = match outcome {
+            Ok(Answer::Reply(reply)) => reply,
+            Ok(Answer::Silent | Answer::Blocked) => return,
+            Err(error) => {
+                self.stats.errors += 1;
+                Reply::Error(error)
+            }
+        };
+        note(conn, executed(&reply), command, position, out);
+        self.send(conn, reply, out);
+    }
+
+    /// Runs the handler. The flag says whether the data set was changed.
+    fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
+        match spec.run {
+            Run::Data(handler) => {
+                let db = self.clients.get(&call.conn).map_or(0, |client| client.db);
+                let (result, changed) = self.run_data(call.now, db, handler, call.command);
+                (result.map(Answer::Reply), changed)
+            }
+            Run::Server(handler) => {
+                let before = self.changes.len();
+                let outcome = handler(self, call);
+                (outcome, self.changes[before.min(self.changes.len())..].iter().any(|(_, c)| !c.is("PUBLISH")))
+            }
+        }
+    }
+
+    /// Runs a data command in database `db` for a client.
+    pub(crate) fn run_data(
+        &mut self,
+        now: Time,
+        db: usize,
+        handler: fn(&mut Access<'_>, &[Bytes]) -> DataResult,
+        command: &Command,
+    ) -> (DataResult, bool) {
+        let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
+        let unix = self.config.unix_millis(now);
+        let mut access = Access::new(&mut self.data, db, unix, expiry);
+        let result = handler(&mut access, &command.0);
+        let effects = access.effects;
+        let changed = self.absorb(db, effects, Some(command));
+        (result, changed)
+    }
+
+    /// Acts on what a data command left behind; `true` if it changed the data set. `command` is what to propagate
+    /// unless the effects name something else.
+    pub(crate) fn absorb(&mut self, db: usize, effects: Effects, command: Option<&Command>) -> bool {
+        self.stats.hits += effects.hits;
+        self.stats.misses += effects.misses;
+        self.stats.expired += effects.expired.len() as u64;
+        for key in effects.expired {
+            self.changes.push((db, Command::of(&["DEL"]).arg(key)));
+        }
+        if !self.watchers.is_empty() {
+            for key in &effects.touched {
+                self.touch(key);
+            }
+        }
+        if !self.blocked.is_empty() {
+            self.ready.extend(effects.ready.into_iter().map(|key| (db, key)));
+        }
+        if effects.dirty == 0 {
+            return false;
+        }
+        if let Some(command) = effects.instead.or_else(|| command.cloned()) {
+            self.changes.push((db, command));
+        }
+        true
+    }
+
+    /// `EXEC` of the transaction: runs what was queued, all of it propagated as one.
+    pub(crate) fn run_transaction(&mut self, call: &mut Call<'_>, transaction: Transaction) -> Reply {
+        let mut replies = Vec::with_capacity(transaction.queue.len());
+        let mut notes = Vec::with_capacity(transaction.queue.len());
+        for (spec, command) in transaction.queue {
+            self.stats.commands += 1;
+            let mut inner =
+                Call { now: call.now, conn: call.conn, command: &command, in_exec: true, out: &mut *call.out };
+            let (outcome, changed) = self.run(spec, &mut inner);
+            let reply = match outcome {
+                Ok(Answer::Reply(reply)) => reply,
+                Ok(Answer::Silent | Answer::Blocked) => Reply::Null,
+                Err(error) => Reply::Error(error),
+            };
+            notes.push((executed(&reply), command, changed));
+            replies.push(reply);
+        }
+        self.propagate(call.out);
+        let position = self.position();
+        for (executed, command, changed) in notes {
+            note(call.conn, executed, command, changed.then(|| position.clone()), call.out);
+            if changed && let Some(client) = self.clients.get_mut(&call.conn) {
+                client.last_write = position.offset;
+            }
+        }
+        Reply::Array(replies)
+    }
+}
+
+fn executed(reply: &Reply) -> Executed {
+    match reply {
+        Reply::Error(_) => Executed::Refused(reply.clone()),
+        reply => Executed::Ran(reply.clone()),
+    }
+}
+
+/// Tells the history how a command of a client ended.
+pub(crate) fn note(
+    conn: Conn,
+    outcome: Executed,
+    command: Command,
+    position: Option<model::history::Position>,
+    out: &mut Vec<Output>,
+) {
+    out.push(Output::Note(Note::Executed { conn, outcome, command, position }));
+}

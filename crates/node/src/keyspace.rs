@@ -1,0 +1,169 @@
+//! The data set: 16 databases of keys with values and expiry times.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+/// `databases`
+pub(crate) const DATABASES: usize = 16;
+
+/// What a key holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Str(Bytes),
+    List(VecDeque<Bytes>),
+    Set(BTreeSet<Bytes>),
+    Hash(BTreeMap<Bytes, Bytes>),
+}
+
+impl Value {
+    /// The answer of `TYPE`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Str(_) => "string",
+            Self::List(_) => "list",
+            Self::Set(_) => "set",
+            Self::Hash(_) => "hash",
+        }
+    }
+
+    /// True for an aggregate without elements, which Redis removes.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Str(_) => false,
+            Self::List(list) => list.is_empty(),
+            Self::Set(set) => set.is_empty(),
+            Self::Hash(hash) => hash.is_empty(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    value: Value,
+    expires_at: Option<u64>,
+}
+
+/// One database. It knows when its keys expire, but keeps them until told to remove them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Db {
+    entries: BTreeMap<Bytes, Entry>,
+    /// Expiry times in Unix milliseconds, earliest first.
+    expiries: BTreeSet<(u64, Bytes)>,
+}
+
+impl Db {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Value> {
+        self.entries.get(key).map(|entry| &entry.value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        self.entries.get_mut(key).map(|entry| &mut entry.value)
+    }
+
+    /// When `key` expires, in Unix milliseconds.
+    pub(crate) fn expires_at(&self, key: &[u8]) -> Option<u64> {
+        self.entries.get(key)?.expires_at
+    }
+
+    /// Stores `value`, whatever was there; an earlier expiry time goes with it.
+    pub(crate) fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<u64>) {
+        self.remove(&key);
+        if let Some(at) = expires_at {
+            self.expiries.insert((at, key.clone()));
+        }
+        self.entries.insert(key, Entry { value, expires_at });
+    }
+
+    /// The value under `key`, made by `make` if there is none.
+    pub(crate) fn get_or_insert(&mut self, key: &Bytes, make: impl FnOnce() -> Value) -> &mut Value {
+        let entry = self.entries.entry(key.clone());
+        &mut entry.or_insert_with(|| Entry { value: make(), expires_at: None }).value
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Value> {
+        let (key, entry) = self.entries.remove_entry(key)?;
+        if let Some(at) = entry.expires_at {
+            self.expiries.remove(&(at, key));
+        }
+        Some(entry.value)
+    }
+
+    /// Sets or clears the expiry time of a present key.
+    pub(crate) fn set_expiry(&mut self, key: &Bytes, expires_at: Option<u64>) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Some(old) = entry.expires_at {
+            self.expiries.remove(&(old, key.clone()));
+        }
+        entry.expires_at = expires_at;
+        if let Some(at) = expires_at {
+            self.expiries.insert((at, key.clone()));
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Number of keys with an expiry time.
+    pub(crate) fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
+    /// The key that expires first, and when.
+    pub(crate) fn first_expiry(&self) -> Option<&(u64, Bytes)> {
+        self.expiries.first()
+    }
+
+    /// Keys, values and expiry times in the order of the keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value, Option<u64>)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value, entry.expires_at))
+    }
+
+    /// Removes everything and gives the keys.
+    pub(crate) fn clear(&mut self) -> Vec<Bytes> {
+        self.expiries.clear();
+        std::mem::take(&mut self.entries).into_keys().collect()
+    }
+}
+
+/// All databases.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DataSet(pub(crate) Vec<Db>);
+
+impl Default for DataSet {
+    fn default() -> Self {
+        Self(vec![Db::default(); DATABASES])
+    }
+}
+
+impl DataSet {
+    /// The first expiry time over all databases, in Unix milliseconds.
+    pub(crate) fn first_expiry(&self) -> Option<u64> {
+        self.0.iter().filter_map(|db| db.first_expiry().map(|(at, _)| *at)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &'static str) -> Value {
+        Value::Str(Bytes::from_static(value.as_bytes()))
+    }
+
+    #[test]
+    fn expiry_times_follow_their_keys() {
+        let mut db = Db::default();
+        let key = Bytes::from_static(b"k");
+        db.insert(key.clone(), text("a"), Some(7));
+        assert_eq!(db.first_expiry(), Some(&(7, key.clone())));
+        db.set_expiry(&key, Some(9));
+        assert_eq!((db.first_expiry(), db.expiring()), (Some(&(9, key.clone())), 1));
+        db.insert(key.clone(), text("b"), None);
+        assert_eq!((db.first_expiry(), db.expires_at(&key)), (None, None));
+        db.insert(key.clone(), text("c"), Some(3));
+        assert_eq!(db.remove(&key), Some(text("c")));
+        assert_eq!((db.expiring(), db.len()), (0, 0));
+    }
+}

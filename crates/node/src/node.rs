@@ -1,0 +1,294 @@
+//! [`Node`]: the machine. Inputs are taken apart here; what a command does is in [`crate::commands`], how replicas
+//! are kept in [`crate::replication`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use model::history::Position;
+use model::machine::Note;
+use model::{Addr, Command, Conn, Frame, Input, Output, Reply, RunId, Seed, Time};
+
+use crate::blocking::Blocked;
+use crate::client::{Client, Replies};
+use crate::config::Config;
+use crate::keyspace::DataSet;
+use crate::replication::Replication;
+use crate::stats::Stats;
+
+/// One Redis data node: a state machine without I/O, of the shape that [`model::machine`] describes.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) run_id: RunId,
+    pub(crate) started: Time,
+    pub(crate) clients: BTreeMap<Conn, Client>,
+    pub(crate) last_client_id: u64,
+    pub(crate) data: DataSet,
+    pub(crate) channels: BTreeMap<Bytes, Vec<Conn>>,
+    pub(crate) patterns: BTreeMap<Bytes, Vec<Conn>>,
+    pub(crate) watchers: BTreeMap<(usize, Bytes), Vec<Conn>>,
+    pub(crate) blocked: BTreeMap<Conn, Blocked>,
+    pub(crate) last_block: u64,
+    /// Lists that were pushed to while somebody waits for them.
+    pub(crate) ready: VecDeque<(usize, Bytes)>,
+    /// Connections whose pending commands may go on.
+    pub(crate) unblocked: VecDeque<Conn>,
+    /// What the command under way changed and the replicas must hear, each with its database.
+    pub(crate) changes: Vec<(usize, Command)>,
+    pub(crate) repl: Replication,
+    pub(crate) pause: Option<Pause>,
+    /// `SHUTDOWN` waits for replicas, at the latest until then.
+    pub(crate) shutdown_by: Option<Time>,
+    pub(crate) asleep: Option<Asleep>,
+    pub(crate) loading_until: Option<Time>,
+    pub(crate) ignore_client_kill: bool,
+    pub(crate) stats: Stats,
+    /// Connections to close when the command under way is answered.
+    pub(crate) closing: Vec<Conn>,
+    /// The first input has come.
+    pub(crate) begun: bool,
+    /// The process has ended.
+    pub(crate) ended: bool,
+}
+
+/// `CLIENT PAUSE`, or the pause of `SHUTDOWN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) until: Time,
+    /// Everything, not only writes.
+    pub(crate) all: bool,
+}
+
+/// `DEBUG SLEEP`
+#[derive(Clone, Debug)]
+pub(crate) struct Asleep {
+    until: Time,
+    inputs: VecDeque<Input>,
+}
+
+impl Node {
+    /// A node that starts at `now`. `boot` counts the starts of this process: every one has an empty data set, its own
+    /// run id and its own replication id. It draws from the stream `node:<name>` of `seed`.
+    pub fn new(config: Config, seed: Seed, boot: u32, now: Time) -> Self {
+        let mut rng = seed.derive(&format!("node:{}", config.identity.node)).stream(&format!("boot:{boot}"));
+        let run_id = RunId::random(&mut rng);
+        let repl = Replication::new(rng, config.replica_of.clone(), now);
+        Self {
+            config,
+            run_id,
+            started: now,
+            clients: BTreeMap::new(),
+            last_client_id: 2,
+            data: DataSet::default(),
+            channels: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            last_block: 0,
+            ready: VecDeque::new(),
+            unblocked: VecDeque::new(),
+            changes: Vec::new(),
+            repl,
+            pause: None,
+            shutdown_by: None,
+            asleep: None,
+            loading_until: None,
+            ignore_client_kill: false,
+            stats: Stats::default(),
+            closing: Vec::new(),
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// Takes an input and whatever is due at `now`. The first call, which should be an [`Input::Tick`] at the start,
+    /// also tells the role and, on a replica, dials the master.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        if self.ended {
+            return;
+        }
+        if let Some(asleep) = &mut self.asleep {
+            if input != Input::Tick {
+                asleep.inputs.push_back(input);
+            }
+            if now < asleep.until {
+                return;
+            }
+            self.wake(now, out);
+            return;
+        }
+        self.begin(now, out);
+        self.input(now, input, out);
+        self.settle(now, out);
+        self.cron(now, out);
+        self.settle(now, out);
+    }
+
+    /// Handles what came during `DEBUG SLEEP`; one of those commands may send it to sleep again.
+    fn wake(&mut self, now: Time, out: &mut Vec<Output>) {
+        let mut inputs = self.asleep.take().map(|asleep| asleep.inputs).unwrap_or_default();
+        self.settle(now, out);
+        while let Some(input) = inputs.pop_front() {
+            self.input(now, input, out);
+            self.settle(now, out);
+            if let Some(asleep) = &mut self.asleep {
+                asleep.inputs = inputs;
+                return;
+            }
+        }
+        self.cron(now, out);
+        self.settle(now, out);
+    }
+
+    pub(crate) fn sleep(&mut self, until: Time) {
+        self.asleep = Some(Asleep { until, inputs: VecDeque::new() });
+    }
+
+    fn input(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Tick | Input::ClockJump(_) => {}
+            Input::Connected(conn) => self.upstream_connected(now, conn, out),
+            Input::Accepted(conn, from) => self.accept(now, conn, from),
+            Input::Received(conn, frame) if conn.is_outbound() => self.upstream_received(now, conn, frame, out),
+            Input::Received(conn, Frame::Command(command)) => self.received(now, conn, command, out),
+            Input::Received(..) => {}
+            Input::Closed(conn) if conn.is_outbound() => self.upstream_closed(now, conn, out),
+            Input::Closed(conn) => self.forget(now, conn, out),
+            Input::LoadingUntil(until) => self.loading_until = Some(until),
+            Input::IgnoreClientKill(ignore) => self.ignore_client_kill = ignore,
+        }
+    }
+
+    fn accept(&mut self, now: Time, conn: Conn, from: Addr) {
+        self.last_client_id += 1;
+        self.stats.connections += 1;
+        let open = self.config.auth.is_none();
+        self.clients.insert(conn, Client::new(self.last_client_id, from, now, open));
+    }
+
+    fn received(&mut self, now: Time, conn: Conn, command: Command, out: &mut Vec<Output>) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if self.blocked.contains_key(&conn) || !client.pending.is_empty() {
+            client.pending.push_back(command);
+        } else {
+            self.process(now, conn, command, out);
+        }
+    }
+
+    /// Serves and resumes blocked connections until nothing moves any more.
+    fn settle(&mut self, now: Time, out: &mut Vec<Output>) {
+        loop {
+            if self.asleep.is_some() || self.ended {
+                return;
+            }
+            self.serve_ready(now, out);
+            let Some(conn) = self.unblocked.pop_front() else { return };
+            while !self.blocked.contains_key(&conn) && self.asleep.is_none() && !self.ended {
+                let Some(command) = self.clients.get_mut(&conn).and_then(|client| client.pending.pop_front()) else {
+                    break;
+                };
+                self.process(now, conn, command, out);
+            }
+            if self.asleep.is_some() {
+                self.unblocked.push_front(conn);
+            }
+        }
+    }
+
+    /// Sends a reply, if the client wants to hear it.
+    pub(crate) fn send(&mut self, conn: Conn, reply: Reply, out: &mut Vec<Output>) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        match client.replies {
+            Replies::On => out.push(Output::Send(conn, Frame::Reply(reply))),
+            Replies::Off => {}
+            Replies::SkipNext => client.replies = Replies::On,
+        }
+    }
+
+    /// Closes a connection from this side.
+    pub(crate) fn close(&mut self, now: Time, conn: Conn, out: &mut Vec<Output>) {
+        if self.clients.contains_key(&conn) {
+            self.forget(now, conn, out);
+            out.push(Output::Close(conn));
+        }
+    }
+
+    /// Removes every trace of a connection.
+    fn forget(&mut self, now: Time, conn: Conn, out: &mut Vec<Output>) {
+        self.unsubscribe_everything(conn);
+        self.unwatch(conn);
+        self.blocked.remove(&conn);
+        self.unblocked.retain(|other| *other != conn);
+        if self.clients.remove(&conn).is_some_and(|client| client.replica.is_some()) {
+            self.replica_gone(now, conn);
+            self.check_shutdown(now, out);
+        }
+    }
+
+    /// When [`Node::handle`] must be called next; [`Time::NEVER`] if only an input can move the node.
+    pub fn deadline(&self) -> Time {
+        if self.ended {
+            return Time::NEVER;
+        }
+        match &self.asleep {
+            Some(asleep) => asleep.until,
+            None => self.next_cron(),
+        }
+    }
+
+    /// True for a master.
+    pub fn is_master(&self) -> bool {
+        self.repl.upstream.is_none()
+    }
+
+    /// The master that it follows; `None` for a master.
+    pub fn master_addr(&self) -> Option<&Addr> {
+        self.repl.upstream.as_ref().map(|upstream| &upstream.master)
+    }
+
+    /// Replication offset: bytes of the stream that it produced or applied.
+    pub fn offset(&self) -> u64 {
+        self.repl.offset
+    }
+
+    /// `run_id` of this process.
+    pub fn run_id(&self) -> &RunId {
+        &self.run_id
+    }
+
+    /// Replication id of the history that it writes or follows.
+    pub fn replication_id(&self) -> &RunId {
+        &self.repl.id
+    }
+
+    /// `replica-priority`
+    pub fn priority(&self) -> u32 {
+        self.config.priority
+    }
+
+    /// Its configuration, as `CONFIG SET` has left it.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// True for a replica that is in sync with its master.
+    pub fn link_up(&self) -> bool {
+        self.repl.upstream.as_ref().is_some_and(|upstream| upstream.is_up())
+    }
+
+    /// The stretches of replication history that the data set descends from, oldest first; the last is the current
+    /// one. A write that a master ran at a position `p` is part of this data set if there is a stretch of the same
+    /// replication id that reaches `p.offset`.
+    pub fn lineage(&self) -> Vec<Position> {
+        self.repl.lineage()
+    }
+
+    /// Where the data set stands.
+    pub(crate) fn position(&self) -> Position {
+        Position::new(&self.repl.id, self.repl.offset)
+    }
+
+    pub(crate) fn note_role(&self, out: &mut Vec<Output>) {
+        out.push(Output::Note(Note::Role { of: self.master_addr().cloned() }));
+    }
+}
