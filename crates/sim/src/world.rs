@@ -1,102 +1,179 @@
 //! [`World`]: the cluster of a plan and everything that happens to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::history::{History, What};
-use model::{ClientId, Command, Fault, NodeId, Plan, Seed, Time};
+use model::history::{FORMAT, Header, History, What};
+use model::machine::{Input, Output};
+use model::plan::Cluster;
+use model::{ClientId, Fault, NodeId, Plan, Reply, Seed, Time};
 
-use crate::effect::{Door, Effect};
+use crate::answers::Answers;
+use crate::clients::Client;
+use crate::effect::Effect;
+use crate::link::Link;
+use crate::paths::Paths;
+use crate::process::Process;
+use crate::queue::{Event, Queue};
+use crate::standing::Standing;
+use crate::timeline::Timeline;
 
 /// The cluster of a plan, with its links, its timeline and its history.
 ///
 /// It has the shape of a machine. The host calls [`World::advance`] at [`World::deadline`], hands over what clients do
 /// as it happens, and then carries out [`World::take_effects`].
+///
+/// Nodes, clients and links are known by their indices. Nodes are in the order of the plan, data nodes first.
 pub struct World {
-    #[allow(dead_code)]
-    history: History,
+    pub(crate) cluster: Cluster,
+    pub(crate) seed: Seed,
+    pub(crate) now: Time,
+    /// False while the first processes start, which is no event of its own.
+    pub(crate) begun: bool,
+    pub(crate) nodes: Vec<Process>,
+    /// When each node's machine must be called; never, if it is frozen or down.
+    pub(crate) deadlines: Vec<Time>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) paths: Paths,
+    pub(crate) queue: Queue,
+    pub(crate) timeline: Timeline,
+    pub(crate) standing: Vec<Standing>,
+    /// Faults that have stood so far.
+    pub(crate) stood: u64,
+    pub(crate) answers: Answers,
+    /// The Sentinel that was elected last.
+    pub(crate) leader: Option<usize>,
+    /// Events that an override publishes late, with the link of the subscriber.
+    pub(crate) late: BTreeMap<u64, (usize, Reply)>,
+    /// Events held back so far.
+    pub(crate) held: u64,
+    /// What the operator was answered last.
+    pub(crate) operator_reply: Option<Reply>,
+    pub(crate) history: History,
+    pub(crate) effects: Vec<Effect>,
+    /// For the outputs of machines, to be used again.
+    pub(crate) buffer: Vec<Output>,
 }
 
-#[allow(unused_variables, clippy::needless_pass_by_value, clippy::unused_self, clippy::unimplemented)]
 impl World {
     /// The cluster of `plan`, every node started at [`Time::ZERO`]. The header of the history is filled but for the
-    /// drivers of the clients, which are [`World::set_driver`]'s.
+    /// drivers of the clients that the plan leaves open, which are [`World::set_driver`]'s.
     pub fn new(plan: &Plan, seed: Seed) -> Self {
-        unimplemented!()
-    }
-
-    /// Names the driver of a client, for the header of the history.
-    pub fn set_driver(&mut self, client: &ClientId, driver: &str) {
-        unimplemented!()
-    }
-
-    /// Adds a client that the plan does not have, in `zone`.
-    pub fn add_client(&mut self, client: &ClientId, zone: &str) {
-        unimplemented!()
+        let ids = plan.cluster.nodes();
+        let mut queue = Queue::default();
+        let timeline = Timeline::new(&plan.timeline, &mut queue);
+        let header =
+            Header { format: FORMAT, title: plan.title.clone(), seed: seed.0, nodes: ids.clone(), clients: Vec::new() };
+        let mut world = Self {
+            seed,
+            now: Time::ZERO,
+            begun: false,
+            nodes: ids.iter().map(|id| Process::new(&plan.cluster, *id)).collect(),
+            deadlines: vec![Time::NEVER; ids.len()],
+            clients: Vec::new(),
+            links: Vec::new(),
+            paths: Paths::new(seed.stream("paths")),
+            queue,
+            timeline,
+            standing: Vec::new(),
+            stood: 0,
+            answers: Answers::new(ids.len(), plan.cluster.groups.len()),
+            leader: None,
+            late: BTreeMap::new(),
+            held: 0,
+            operator_reply: None,
+            history: History { header, records: Vec::new() },
+            effects: Vec::new(),
+            buffer: Vec::new(),
+            cluster: plan.cluster.clone(),
+        };
+        for node in 0..world.nodes.len() {
+            world.start(node);
+        }
+        world.begun = true;
+        for client in &plan.clients {
+            let id = ClientId::new(&client.id);
+            world.add_client(&id, &client.zone);
+            world.set_driver(&id, client.driver.as_deref().unwrap_or_default());
+        }
+        world
     }
 
     /// The latest time that the world has been told.
     pub fn now(&self) -> Time {
-        unimplemented!()
+        self.now
     }
 
     /// When [`World::advance`] must be called next; [`Time::NEVER`] if nothing is due.
     pub fn deadline(&self) -> Time {
-        unimplemented!()
+        self.queue.next().min(self.next_tick().0)
     }
 
-    /// Does everything that is due up to and including `now`, each thing at its own time.
+    /// The machine that must be called first, and when.
+    fn next_tick(&self) -> (Time, usize) {
+        let mut first = (Time::NEVER, 0);
+        for (node, deadline) in self.deadlines.iter().enumerate() {
+            if *deadline < first.0 {
+                first = (*deadline, node);
+            }
+        }
+        first
+    }
+
+    /// Does everything that is due up to and including `now`, each thing at its own time. A time before the latest
+    /// counts as the latest.
     pub fn advance(&mut self, now: Time) {
-        unimplemented!()
-    }
-
-    /// A client's connection to a node was accepted. The number is the connection's from here on.
-    pub fn open(&mut self, now: Time, client: &ClientId, node: NodeId) -> u64 {
-        unimplemented!()
-    }
-
-    /// A command arrived on a connection.
-    pub fn command(&mut self, now: Time, conn: u64, command: Command) {
-        unimplemented!()
-    }
-
-    /// The client closed a connection. Nothing more is taken or sent on it.
-    pub fn closed(&mut self, now: Time, conn: u64) {
-        unimplemented!()
+        loop {
+            let (tick, node) = self.next_tick();
+            let event = self.queue.next();
+            let next = tick.min(event);
+            if next > now || next == Time::NEVER {
+                break;
+            }
+            self.now = self.now.max(next);
+            if event <= tick {
+                match self.queue.take() {
+                    Some(Event::Arrive(link, end)) => self.arrive(link, end),
+                    Some(Event::Step(index)) => self.step(index),
+                    Some(Event::Expire(number)) => self.expire(number),
+                    Some(Event::Late(number)) => self.publish_late(number),
+                    None => {}
+                }
+            } else {
+                self.handle(node, None, Input::Tick);
+                debug_assert!(self.deadlines[node] > self.now, "{} asks for the same tick again", self.nodes[node].id);
+            }
+        }
+        self.now = self.now.max(now);
     }
 
     /// What is to be done towards clients, oldest first. Empties the list.
     pub fn take_effects(&mut self) -> Vec<Effect> {
-        unimplemented!()
-    }
-
-    /// What happens now to a client that dials a node. Changes are told as [`Effect::Door`].
-    pub fn door(&self, client: &ClientId, node: NodeId) -> Door {
-        unimplemented!()
+        std::mem::take(&mut self.effects)
     }
 
     /// Does something to the cluster, outside the timeline; undone after `lasting`, if that is given and the fault
     /// lasts. Returns the nodes that it hit; none if the target is nobody at present.
     pub fn inject(&mut self, now: Time, fault: &Fault, lasting: Option<Duration>) -> Vec<NodeId> {
-        unimplemented!()
+        self.advance(now);
+        self.fire(fault, None, lasting)
     }
 
     /// Adds a record about a client (an operation begins or ends, a message is delivered) to the history.
     pub fn record(&mut self, now: Time, what: What) {
-        unimplemented!()
+        self.advance(now);
+        self.history.push(self.now, what);
     }
 
     /// The master of a group, as most Sentinels answer now.
     pub fn master(&self, group: &str) -> Option<NodeId> {
-        unimplemented!()
+        let master = self.master_of(self.cluster.group(group)?)?;
+        Some(self.nodes[master].id)
     }
 
     /// What has happened so far.
     pub fn history(&self) -> &History {
-        unimplemented!()
-    }
-
-    /// Ends the run: records what every data node holds and what every Sentinel answers, and gives the history.
-    pub fn finish(self, now: Time) -> History {
-        unimplemented!()
+        &self.history
     }
 }

@@ -1,0 +1,129 @@
+//! Clients: who they are, how the doors of the nodes stand for them, and what they do on their connections.
+
+use std::sync::Arc;
+
+use model::history::{ClosedBy, NodeState, What};
+use model::machine::Conn;
+use model::{ClientId, Command, Frame, NodeId, Time};
+
+use crate::effect::{Door, Effect};
+use crate::link::{End, Link, Parcel, Party};
+use crate::world::World;
+
+/// A client under test.
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    pub(crate) zone: String,
+    /// Its address as nodes see it.
+    pub(crate) host: Arc<str>,
+    /// How each node's door stood when the host was last told.
+    doors: Vec<Door>,
+}
+
+impl World {
+    /// Adds a client that the plan does not have, in `zone`. One that there is already stays as it is.
+    pub fn add_client(&mut self, client: &ClientId, zone: &str) {
+        if self.client_index(client).is_some() {
+            return;
+        }
+        let index = self.clients.len();
+        let host = format!("10.192.{}.{}", index / 250, index % 250 + 1);
+        let doors = vec![Door::Open; self.nodes.len()];
+        let added = Client { id: client.clone(), zone: zone.to_owned(), host: Arc::from(host), doors };
+        for standing in &mut self.standing {
+            standing.admit(self.nodes.len() + index, &added);
+        }
+        self.clients.push(added);
+        self.history.header.clients.push((client.clone(), String::new()));
+        self.change_paths();
+    }
+
+    /// Names the driver of a client, for the header of the history.
+    pub fn set_driver(&mut self, client: &ClientId, driver: &str) {
+        if let Some((_, name)) = self.history.header.clients.iter_mut().find(|(id, _)| id == client) {
+            driver.clone_into(name);
+        }
+    }
+
+    /// A client's connection to a node was accepted. The number is the connection's from here on.
+    ///
+    /// A client that the world does not know is added, in the default zone. If the node's door has closed meanwhile, the
+    /// connection ends at once.
+    pub fn open(&mut self, now: Time, client: &ClientId, node: NodeId) -> u64 {
+        self.advance(now);
+        self.add_client(client, model::plan::Cluster::DEFAULT_ZONE);
+        let index = self.client_index(client).unwrap_or_default();
+        let link = self.links.len();
+        let acceptor = match self.node_index(node) {
+            Some(node) => Party::Node(node, Conn::inbound(link as u64)),
+            None => Party::Nobody,
+        };
+        self.links.push(Link::new(Party::Client(index), acceptor));
+        self.history.push(self.now, What::Opened { node, client: client.clone(), conn: link as u64 });
+        self.send(link, End::Acceptor, Parcel::Syn, std::time::Duration::ZERO);
+        link as u64
+    }
+
+    /// A command arrived on a connection.
+    pub fn command(&mut self, now: Time, conn: u64, command: Command) {
+        self.advance(now);
+        if let Some(link) = self.client_link(conn) {
+            self.send(link, End::Acceptor, Parcel::Frame(Frame::Command(command)), std::time::Duration::ZERO);
+        }
+    }
+
+    /// The client closed a connection. Nothing more is taken or sent on it.
+    pub fn closed(&mut self, now: Time, conn: u64) {
+        self.advance(now);
+        if let Some(link) = self.client_link(conn)
+            && let Some(client) = self.links[link].client()
+        {
+            self.note_closed(link, client, ClosedBy::Client);
+            self.hang_up(link, End::Opener, ClosedBy::Client);
+        }
+    }
+
+    /// What happens now to a client that dials a node. Changes are told as [`Effect::Door`].
+    pub fn door(&self, client: &ClientId, node: NodeId) -> Door {
+        match (self.client_index(client), self.node_index(node)) {
+            (Some(client), Some(node)) => self.door_of(client, node),
+            (None, Some(node)) if self.nodes[node].listens() => Door::Open,
+            _ => Door::Refused,
+        }
+    }
+
+    /// Tells the host which doors have changed.
+    pub(crate) fn update_doors(&mut self) {
+        for client in 0..self.clients.len() {
+            for node in 0..self.nodes.len() {
+                let door = self.door_of(client, node);
+                if std::mem::replace(&mut self.clients[client].doors[node], door) != door {
+                    let (client, node) = (self.clients[client].id.clone(), self.nodes[node].id);
+                    self.effects.push(Effect::Door { client, node, door });
+                }
+            }
+        }
+    }
+
+    fn door_of(&self, client: usize, node: usize) -> Door {
+        let client = self.nodes.len() + client;
+        if self.paths.blocked(client, node) || self.paths.blocked(node, client) {
+            Door::Silent
+        } else if self.nodes[node].state == NodeState::Down {
+            Door::Refused
+        } else {
+            Door::Open
+        }
+    }
+
+    fn client_index(&self, client: &ClientId) -> Option<usize> {
+        self.clients.iter().position(|known| known.id == *client)
+    }
+
+    /// The link of a connection that its client still holds.
+    fn client_link(&self, conn: u64) -> Option<usize> {
+        let number = usize::try_from(conn).ok()?;
+        let link = self.links.get(number)?;
+        (link.client().is_some() && link.open[End::Opener as usize]).then_some(number)
+    }
+}

@@ -1,0 +1,216 @@
+//! Faults: how each is carried out. How those that last are undone is in [`standing`](crate::standing).
+
+use std::time::Duration;
+
+use model::fault::Answer;
+use model::history::What;
+use model::machine::Input;
+use model::{Command, Fault, NodeId, Target, Time};
+
+use crate::operator::{auth, replica_of};
+use crate::overrides::{Override, Stale};
+use crate::process::{CutReply, Process};
+use crate::world::World;
+
+/// A fault at the moment when it fires.
+struct Firing<'a> {
+    fault: &'a Fault,
+    step: Option<usize>,
+    lasting: Option<Duration>,
+}
+
+impl World {
+    /// Records a fault and carries it out. Gives the nodes that it hit; none if there was nobody to hit.
+    pub(crate) fn fire(&mut self, fault: &Fault, step: Option<usize>, lasting: Option<Duration>) -> Vec<NodeId> {
+        let record = self.history.records.len();
+        self.history.push(self.now, What::Fault { fault: fault.to_string(), step, nodes: Vec::new() });
+        let hit = self.carry_out(&Firing { fault, step, lasting });
+        let ids: Vec<NodeId> = hit.into_iter().map(|node| self.nodes[node].id).collect();
+        if let What::Fault { nodes, .. } = &mut self.history.records[record].what {
+            nodes.clone_from(&ids);
+        }
+        ids
+    }
+
+    fn carry_out(&mut self, firing: &Firing<'_>) -> Vec<usize> {
+        match firing.fault {
+            Fault::Kill(target) => self.lasting_at(firing, target, Process::listens, |world, node, _| world.stop(node)),
+            Fault::Restart(target) => {
+                let nodes = self.present(target, |process| !process.listens());
+                self.restart(&nodes);
+                nodes
+            }
+            Fault::Shutdown(target) => self.lasting_at(firing, target, Process::listens, |world, node, _| {
+                world.operate(node, Command::of(&["SHUTDOWN"]));
+            }),
+            Fault::Freeze(target) => {
+                self.lasting_at(firing, target, Process::is_up, |world, node, _| world.freeze(node))
+            }
+            Fault::Thaw(target) => {
+                let nodes = self.present(target, |process| process.listens() && !process.is_up());
+                self.unfreeze(&nodes);
+                nodes
+            }
+            Fault::Hang(target) => {
+                self.lasting_at(firing, target, Process::listens, |world, node, _| world.nodes[node].hangs += 1)
+            }
+            Fault::Unreachable(target) => {
+                let nodes = self.lasting_at(firing, target, |_| true, |_, _, _| {});
+                self.change_paths();
+                nodes
+            }
+            Fault::Latency { between, and, .. } => {
+                self.on_paths(firing, std::slice::from_ref(between), std::slice::from_ref(and))
+            }
+            Fault::Partition { from, to, .. } => self.on_paths(firing, from, to),
+            Fault::Cut(target) => self.cut(target),
+            Fault::CutReply { target, command, times } => self.cut_replies(target, command.as_deref(), *times),
+            Fault::Failover { via, master } => self.failover(via.as_ref(), master.as_deref()),
+            Fault::Loading(target) => self.lasting_at(firing, target, is_running_data, |world, node, _| {
+                world.input(node, None, Input::LoadingUntil(Time::NEVER));
+            }),
+            Fault::Demote(target) => self.demote(target),
+            Fault::KeepClients(target) => self.lasting_at(firing, target, is_running_data, |world, node, _| {
+                world.input(node, None, Input::IgnoreClientKill(true));
+            }),
+            Fault::ClockJump { target, by_ms } => {
+                let nodes = self.present(target, |process| process.id.is_sentinel() && process.listens());
+                for &node in &nodes {
+                    self.input(node, None, Input::ClockJump(*by_ms));
+                }
+                nodes
+            }
+            Fault::Override { target, answer } => self.override_answers(firing, target, answer),
+            Fault::Heal(target) => self.heal(target),
+        }
+    }
+
+    /// The nodes that a target means, of those that `fits`.
+    fn present(&self, target: &Target, fits: impl Fn(&Process) -> bool) -> Vec<usize> {
+        let mut nodes = self.resolve(target);
+        nodes.retain(|node| fits(&self.nodes[*node]));
+        nodes
+    }
+
+    /// Lets a fault stand at the nodes that `fits` and does `act` to each.
+    fn lasting_at(
+        &mut self,
+        firing: &Firing<'_>,
+        target: &Target,
+        fits: impl Fn(&Process) -> bool,
+        act: impl Fn(&mut Self, usize, u64),
+    ) -> Vec<usize> {
+        let nodes = self.present(target, fits);
+        if !nodes.is_empty() {
+            let number = self.stand(firing.fault, firing.step, firing.lasting, &nodes, (Vec::new(), Vec::new()));
+            for &node in &nodes {
+                act(self, node, number);
+            }
+        }
+        nodes
+    }
+
+    /// Lets a fault stand on the paths between two sides, each of which must have somebody.
+    fn on_paths(&mut self, firing: &Firing<'_>, from: &[Target], to: &[Target]) -> Vec<usize> {
+        let (from, to) = (self.side(from), self.side(to));
+        if from.is_empty() || to.is_empty() {
+            return Vec::new();
+        }
+        let mut nodes: Vec<usize> = from.iter().chain(&to).copied().filter(|end| *end < self.nodes.len()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        if !nodes.is_empty() {
+            self.stand(firing.fault, firing.step, firing.lasting, &nodes, (from, to));
+            self.change_paths();
+        }
+        nodes
+    }
+
+    fn cut(&mut self, target: &Target) -> Vec<usize> {
+        let nodes = self.present(target, Process::listens);
+        for &node in &nodes {
+            let accepted = self.nodes[node].accepted();
+            let clients: Vec<usize> = accepted.filter(|link| self.links[*link].client().is_some()).collect();
+            for link in clients {
+                self.sever(link);
+            }
+        }
+        nodes
+    }
+
+    fn cut_replies(&mut self, target: &Target, command: Option<&str>, times: u32) -> Vec<usize> {
+        let nodes = self.present(target, |process| is_running_data(process) && times > 0);
+        for &node in &nodes {
+            self.nodes[node].cut_replies.push(CutReply { command: command.map(str::to_owned), times });
+        }
+        nodes
+    }
+
+    fn failover(&mut self, via: Option<&Target>, master: Option<&str>) -> Vec<usize> {
+        let asked = via.map_or_else(|| self.sentinels(), |via| self.resolve(via));
+        let sentinel = asked.into_iter().find(|node| self.nodes[*node].id.is_sentinel() && self.nodes[*node].is_up());
+        let (Some(sentinel), Some(first)) = (sentinel, self.cluster.groups.first()) else { return Vec::new() };
+        let master = master.unwrap_or(&first.name).to_owned();
+        match self.operate(sentinel, Command::of(&["SENTINEL", "FAILOVER"]).arg(master)) {
+            Some(reply) if reply.error_code().is_none() => vec![sentinel],
+            _ => Vec::new(),
+        }
+    }
+
+    fn demote(&mut self, target: &Target) -> Vec<usize> {
+        let mut demoted = Vec::new();
+        for node in self.present(target, |process| process.group.is_some() && process.is_up()) {
+            let best = self.nodes[node].group.and_then(|group| self.best_replica(group));
+            let Some(best) = best.filter(|best| *best != node) else { continue };
+            let addr = self.nodes[best].addr.clone();
+            self.operate(best, replica_of(None));
+            self.operate(node, replica_of(Some(&addr)));
+            demoted.push(node);
+        }
+        demoted
+    }
+
+    fn override_answers(&mut self, firing: &Firing<'_>, target: &Target, answer: &Answer) -> Vec<usize> {
+        let wrong = match answer {
+            Answer::WrongAddress(wrong) => match self.resolve(wrong).first() {
+                Some(wrong) => Some(*wrong),
+                None => return Vec::new(),
+            },
+            _ => None,
+        };
+        self.lasting_at(firing, target, is_running_sentinel, |world, node, number| {
+            let answer = match answer {
+                Answer::Hang => {
+                    world.nodes[node].hangs += 1;
+                    return;
+                }
+                Answer::Stale => {
+                    let login = world.credentials(node).map(auth);
+                    let sentinel = world.nodes[node].machine.as_ref().and_then(|machine| machine.sentinel());
+                    let Some(sentinel) = sentinel else { return };
+                    Override::Stale(Box::new(Stale::new(sentinel.clone(), world.now, login)))
+                }
+                Answer::Null => Override::Null,
+                Answer::Error(text) => Override::Error(text.clone()),
+                Answer::Slow(by) => Override::Slow(*by),
+                Answer::WrongAddress(_) => {
+                    let Some(wrong) = wrong else { return };
+                    let group = world.nodes[wrong].group.unwrap_or_default();
+                    let master = world.cluster.groups[group].name.clone();
+                    Override::WrongAddress { master, wrong: world.nodes[wrong].addr.clone() }
+                }
+                Answer::NoSwitchEvent => Override::NoSwitchEvent,
+                Answer::LateSwitchEvent(by) => Override::LateSwitchEvent(*by),
+            };
+            world.nodes[node].overrides.push((number, answer));
+        })
+    }
+}
+
+fn is_running_data(process: &Process) -> bool {
+    process.group.is_some() && process.listens()
+}
+
+fn is_running_sentinel(process: &Process) -> bool {
+    process.id.is_sentinel() && process.listens()
+}

@@ -1,0 +1,320 @@
+//! Links: connections between two nodes, or between a client and a node, in order per direction.
+//!
+//! A parcel that meets a partition waits at its link's end and holds up what comes after it. When the partition is
+//! healed, what waited arrives after the delay of the path, as TCP would retransmit it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use model::history::{ClosedBy, What};
+use model::machine::{Conn, Input};
+use model::{Addr, Frame, NodeKind, Reply, Time};
+
+use crate::effect::Effect;
+use crate::queue::Event;
+use crate::world::World;
+
+/// One of the two ends of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The side that dialled.
+    Opener = 0,
+    /// The side that was dialled.
+    Acceptor = 1,
+}
+
+impl End {
+    /// The other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Opener => Self::Acceptor,
+            Self::Acceptor => Self::Opener,
+        }
+    }
+}
+
+/// Who holds an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// A node, which knows the link by this name.
+    Node(usize, Conn),
+    /// A client.
+    Client(usize),
+    /// The one who injects faults, with a command of Redis.
+    Operator,
+    /// Nobody: the address has no node.
+    Nobody,
+}
+
+/// What travels.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    /// May I?
+    Syn,
+    /// You may.
+    SynAck,
+    /// Something said.
+    Frame(Frame),
+    /// To clients: the version of RESP from here on.
+    Protocol(u8),
+    /// It is over.
+    Fin(ClosedBy),
+}
+
+/// One direction of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    parcels: VecDeque<Parcel>,
+    /// When the last parcel is due; none after it is due earlier.
+    last: Time,
+    /// Parcels that were due while nothing could pass.
+    held: usize,
+}
+
+/// A connection. Its index in the world is its number, and never used again.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Opener, acceptor.
+    pub(crate) parties: [Party; 2],
+    /// Which ends stand. What arrives at one that does not is dropped.
+    pub(crate) open: [bool; 2],
+    /// By the end that they lead to.
+    pipes: [Pipe; 2],
+    /// It carries a replication stream.
+    replication: bool,
+    /// A hanging node took something from its client, or kept something from it.
+    pub(crate) swallowed: bool,
+}
+
+impl Link {
+    pub(crate) fn new(opener: Party, acceptor: Party) -> Self {
+        Self {
+            parties: [opener, acceptor],
+            open: [true, false],
+            pipes: [Pipe::default(), Pipe::default()],
+            replication: false,
+            swallowed: false,
+        }
+    }
+
+    /// The client that opened it.
+    pub(crate) fn client(&self) -> Option<usize> {
+        match self.parties[0] {
+            Party::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// The node that accepts it.
+    pub(crate) fn server(&self) -> Option<usize> {
+        match self.parties[1] {
+            Party::Node(node, _) => Some(node),
+            _ => None,
+        }
+    }
+}
+
+impl World {
+    /// A node dials an address.
+    pub(crate) fn connect(&mut self, node: usize, conn: Conn, addr: &Addr) {
+        let number = self.links.len();
+        let acceptor = match self.node_at(addr) {
+            Some(peer) => Party::Node(peer, Conn::inbound(number as u64)),
+            None => Party::Nobody,
+        };
+        self.links.push(Link::new(Party::Node(node, conn), acceptor));
+        self.nodes[node].attach(number, End::Opener, conn);
+        self.send(number, End::Acceptor, Parcel::Syn, Duration::ZERO);
+    }
+
+    /// A node says something on a link.
+    pub(crate) fn transmit(&mut self, link: usize, to: End, frame: Frame) {
+        let mut extra = Duration::ZERO;
+        let party = self.links[link].parties;
+        match (party[0], party[1]) {
+            (Party::Client(_), Party::Node(node, _)) => {
+                if self.nodes[node].hangs > 0 {
+                    self.links[link].swallowed = true;
+                    return;
+                }
+                if !self.nodes[node].overrides.is_empty() {
+                    match self.hold_back(node, link, &frame) {
+                        Some(delay) => extra = delay,
+                        None => return,
+                    }
+                }
+            }
+            (Party::Node(opener, _), Party::Node(master, _)) if self.nodes[opener].id.kind == NodeKind::Data => {
+                if to == End::Acceptor {
+                    self.links[link].replication |= matches!(&frame, Frame::Command(command) if command.is("PSYNC"));
+                } else if self.links[link].replication {
+                    extra = self.nodes[master].group.map_or(extra, |group| self.cluster.groups[group].replication_lag);
+                }
+            }
+            _ => {}
+        }
+        self.send(link, to, Parcel::Frame(frame), extra);
+    }
+
+    /// Puts a parcel on its way, to arrive after the delay of the path and `extra`.
+    pub(crate) fn send(&mut self, link: usize, to: End, parcel: Parcel, extra: Duration) {
+        let delay = self.delay(link, to) + extra;
+        let between_nodes = matches!(self.links[link].parties[0], Party::Node(..));
+        if !between_nodes
+            && delay.is_zero()
+            && self.links[link].pipes[to as usize].parcels.is_empty()
+            && !self.is_blocked(link, to, &parcel)
+        {
+            self.deliver(link, to, parcel);
+            return;
+        }
+        let pipe = &mut self.links[link].pipes[to as usize];
+        pipe.last = pipe.last.max(self.now + delay);
+        pipe.parcels.push_back(parcel);
+        self.queue.put(pipe.last, Event::Arrive(link, to));
+    }
+
+    /// The first parcel of a direction is due.
+    pub(crate) fn arrive(&mut self, link: usize, to: End) {
+        let Some(parcel) = self.links[link].pipes[to as usize].parcels.front() else { return };
+        if self.is_blocked(link, to, parcel) {
+            self.links[link].pipes[to as usize].held += 1;
+        } else if let Some(parcel) = self.links[link].pipes[to as usize].parcels.pop_front() {
+            self.deliver(link, to, parcel);
+        }
+    }
+
+    /// Sends on its way whatever waited for a path that is free again.
+    pub(crate) fn release_held(&mut self) {
+        for link in 0..self.links.len() {
+            for to in [End::Opener, End::Acceptor] {
+                let pipe = &self.links[link].pipes[to as usize];
+                let Some(first) = pipe.parcels.front() else { continue };
+                if pipe.held == 0 || self.is_blocked(link, to, first) {
+                    continue;
+                }
+                let delay = self.delay(link, to);
+                let pipe = &mut self.links[link].pipes[to as usize];
+                pipe.last = pipe.last.max(self.now + delay);
+                for _ in 0..std::mem::take(&mut pipe.held) {
+                    self.queue.put(pipe.last, Event::Arrive(link, to));
+                }
+            }
+        }
+    }
+
+    /// Ends a link from one end, and tells the other.
+    pub(crate) fn hang_up(&mut self, link: usize, end: End, by: ClosedBy) {
+        if !std::mem::take(&mut self.links[link].open[end as usize]) {
+            return;
+        }
+        if let Party::Node(node, _) = self.links[link].parties[end as usize] {
+            self.nodes[node].detach(link, end);
+        }
+        self.send(link, end.other(), Parcel::Fin(by), Duration::ZERO);
+    }
+
+    /// Cuts a client's connection: both sides find it closed.
+    pub(crate) fn sever(&mut self, link: usize) {
+        let Party::Node(node, conn) = self.links[link].parties[End::Acceptor as usize] else { return };
+        self.send(link, End::Opener, Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
+        self.input(node, Some((link, End::Acceptor)), Input::Closed(conn));
+    }
+
+    fn deliver(&mut self, link: usize, to: End, parcel: Parcel) {
+        if let (End::Acceptor, Parcel::Syn) = (to, &parcel) {
+            self.knock(link);
+            return;
+        }
+        if !self.links[link].open[to as usize] {
+            return;
+        }
+        match self.links[link].parties[to as usize] {
+            Party::Node(node, conn) => {
+                let input = match parcel {
+                    Parcel::SynAck => Input::Connected(conn),
+                    Parcel::Frame(frame) => Input::Received(conn, frame),
+                    Parcel::Fin(_) => Input::Closed(conn),
+                    Parcel::Syn | Parcel::Protocol(_) => return,
+                };
+                let from_client = self.links[link].client().is_some();
+                if from_client && self.nodes[node].hangs > 0 && matches!(input, Input::Received(..)) {
+                    self.links[link].swallowed = true;
+                    return;
+                }
+                self.input(node, Some((link, to)), input);
+            }
+            Party::Client(client) => {
+                let conn = link as u64;
+                match parcel {
+                    Parcel::Frame(Frame::Reply(reply)) => self.effects.push(Effect::Reply { conn, reply }),
+                    Parcel::Protocol(version) => self.effects.push(Effect::Protocol { conn, version }),
+                    Parcel::Fin(by) => {
+                        self.links[link].open[to as usize] = false;
+                        self.effects.push(Effect::Close { conn });
+                        self.note_closed(link, client, by);
+                    }
+                    Parcel::Syn | Parcel::SynAck | Parcel::Frame(_) => {}
+                }
+            }
+            Party::Operator => {
+                if let Parcel::Frame(Frame::Reply(reply)) = parcel {
+                    self.operator_reply = Some(reply);
+                }
+            }
+            Party::Nobody => {}
+        }
+    }
+
+    /// A connection reaches the machine that it is for.
+    fn knock(&mut self, link: usize) {
+        if !self.links[link].open[End::Opener as usize] {
+            return; // The opener has given up; its kernel would not complete the handshake.
+        }
+        let [opener, acceptor] = self.links[link].parties;
+        let Party::Node(node, conn) = acceptor else {
+            self.send(link, End::Opener, Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
+            return;
+        };
+        if !self.nodes[node].listens() {
+            self.send(link, End::Opener, Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
+            return;
+        }
+        self.links[link].open[End::Acceptor as usize] = true;
+        self.nodes[node].attach(link, End::Acceptor, conn);
+        let from = match opener {
+            Party::Node(peer, _) => Addr { host: self.nodes[peer].addr.host.clone(), port: ephemeral(link) },
+            Party::Client(client) => Addr { host: self.clients[client].host.clone(), port: ephemeral(link) },
+            Party::Operator | Party::Nobody => Addr::new("127.0.0.1", ephemeral(link)),
+        };
+        if matches!(opener, Party::Node(..)) {
+            self.send(link, End::Opener, Parcel::SynAck, Duration::ZERO);
+        }
+        self.input(node, Some((link, End::Acceptor)), Input::Accepted(conn, from));
+    }
+
+    /// A push that an override held back is published.
+    pub(crate) fn publish_late(&mut self, number: u64) {
+        if let Some((link, push)) = self.late.remove(&number) {
+            self.publish(link, push);
+        }
+    }
+
+    fn publish(&mut self, link: usize, push: Reply) {
+        if self.links[link].open[End::Acceptor as usize] {
+            self.send(link, End::Opener, Parcel::Frame(Frame::Reply(push)), Duration::ZERO);
+        }
+    }
+
+    /// A client's connection ended.
+    pub(crate) fn note_closed(&mut self, link: usize, client: usize, by: ClosedBy) {
+        let Some(node) = self.links[link].server() else { return };
+        let (node, client) = (self.nodes[node].id, self.clients[client].id.clone());
+        self.history.push(self.now, What::Closed { node, client, conn: link as u64, by });
+    }
+}
+
+/// A port in the range that kernels give to openers.
+fn ephemeral(link: usize) -> u16 {
+    32_768 + (link % 28_000) as u16
+}

@@ -1,0 +1,113 @@
+//! [`Machine`]: a data node or a Sentinel, which the world treats alike.
+
+use model::machine::{Identity, Input, Output};
+use model::plan::Cluster;
+use model::{Addr, NodeId, Seed, Time};
+use node::Node;
+use sentinel::Sentinel;
+
+/// A running process.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // A world has a handful of them, and they never move.
+pub(crate) enum Machine {
+    Data(Node),
+    Sentinel(Sentinel),
+}
+
+/// What a process leaves behind on disk.
+#[derive(Clone)]
+pub(crate) enum Saved {
+    /// Nothing yet: it starts as the plan says.
+    Fresh,
+    /// A data node that follows this address, or is a master.
+    Data(Option<Addr>),
+    /// What a Sentinel's configuration file holds.
+    Sentinel(sentinel::State),
+}
+
+impl Machine {
+    /// Starts a process of the cluster, for the `boot`-th time.
+    pub(crate) fn start(cluster: &Cluster, id: NodeId, saved: &Saved, seed: Seed, boot: u32, now: Time) -> Self {
+        if let Some((group, place)) = cluster.place(id) {
+            let replica_of = match saved {
+                Saved::Data(of) => of.clone(),
+                _ => (place > 0).then(|| Cluster::addr(cluster.first_master(group))),
+            };
+            return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
+        }
+        let config = sentinel_config(cluster, id);
+        Self::Sentinel(match saved {
+            Saved::Sentinel(state) => Sentinel::restore(config, state.clone(), seed, boot, now),
+            _ => Sentinel::new(config, seed, boot, now),
+        })
+    }
+
+    /// What it leaves on disk if it ends now.
+    pub(crate) fn save(&self) -> Saved {
+        match self {
+            Self::Data(node) => Saved::Data(node.master_addr().cloned()),
+            Self::Sentinel(sentinel) => Saved::Sentinel(sentinel.persisted()),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        match self {
+            Self::Data(node) => node.handle(now, input, out),
+            Self::Sentinel(sentinel) => sentinel.handle(now, input, out),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Time {
+        match self {
+            Self::Data(node) => node.deadline(),
+            Self::Sentinel(sentinel) => sentinel.deadline(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> Option<&Node> {
+        match self {
+            Self::Data(node) => Some(node),
+            Self::Sentinel(_) => None,
+        }
+    }
+
+    pub(crate) fn sentinel(&self) -> Option<&Sentinel> {
+        match self {
+            Self::Data(_) => None,
+            Self::Sentinel(sentinel) => Some(sentinel),
+        }
+    }
+}
+
+fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node::Config {
+    let (group, place) = cluster.place(id).unwrap_or_default();
+    let group = &cluster.groups[group];
+    node::Config {
+        priority: group.priorities.get(place).copied().unwrap_or(100),
+        auth: group.auth.clone(),
+        replica_of,
+        min_replicas_to_write: group.min_replicas_to_write,
+        min_replicas_max_lag: group.min_replicas_max_lag,
+        serve_stale_data: group.serve_stale_data,
+        ..node::Config::new(Identity { node: id, addr: Cluster::addr(id) })
+    }
+}
+
+fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
+    let monitor = |(index, group): (usize, &model::plan::Group)| sentinel::Monitor {
+        name: group.name.clone(),
+        addr: Cluster::addr(cluster.first_master(index)),
+        quorum: u32::from(group.quorum),
+        down_after: group.down_after,
+        failover_timeout: group.failover_timeout,
+        parallel_syncs: u32::from(group.parallel_syncs),
+        auth: group.auth.clone(),
+    };
+    sentinel::Config {
+        identity: Identity { node: id, addr: Cluster::addr(id) },
+        my_id: None,
+        masters: cluster.groups.iter().enumerate().map(monitor).collect(),
+        auth: cluster.sentinel_auth.clone(),
+        periods: sentinel::Periods::default(),
+    }
+}

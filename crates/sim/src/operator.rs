@@ -1,0 +1,52 @@
+//! The operator: commands to a node that come from nobody's client, on a connection of their own.
+
+use std::time::Duration;
+
+use model::machine::{Conn, Input};
+use model::plan::Credentials;
+use model::{Addr, Command, Frame, Reply};
+
+use crate::link::{End, Link, Party};
+use crate::world::World;
+
+/// The command that logs in.
+pub(crate) fn auth(credentials: &Credentials) -> Command {
+    let command = Command::of(&["AUTH"]);
+    let command = match &credentials.user {
+        Some(user) => command.arg(user.clone()),
+        None => command,
+    };
+    command.arg(credentials.password.clone())
+}
+
+/// `REPLICAOF addr`, or `REPLICAOF NO ONE`.
+pub(crate) fn replica_of(addr: Option<&Addr>) -> Command {
+    match addr {
+        Some(addr) => Command::of(&["REPLICAOF"]).arg(addr.host.to_string()).arg(addr.port.to_string()),
+        None => Command::of(&["REPLICAOF", "NO", "ONE"]),
+    }
+}
+
+impl World {
+    /// Sends a command and gives what is answered at once; a frozen node will find the command when it goes on.
+    pub(crate) fn operate(&mut self, node: usize, command: Command) -> Option<Reply> {
+        let link = self.links.len();
+        let conn = Conn::inbound(link as u64);
+        self.links.push(Link::new(Party::Operator, Party::Node(node, conn)));
+        self.send(link, End::Acceptor, crate::link::Parcel::Syn, Duration::ZERO);
+        let credentials = self.credentials(node).cloned();
+        for command in credentials.as_ref().map(auth).into_iter().chain([command]) {
+            self.operator_reply = None;
+            self.input(node, Some((link, End::Acceptor)), Input::Received(conn, Frame::Command(command)));
+        }
+        self.operator_reply.take()
+    }
+
+    /// What a node asks of its clients.
+    pub(crate) fn credentials(&self, node: usize) -> Option<&Credentials> {
+        match self.nodes[node].group {
+            Some(group) => self.cluster.groups[group].auth.as_ref(),
+            None => self.cluster.sentinel_auth.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a command leaves in the history, and what is recorded at the end.
+
+use model::history::{Execution, FinalData, History, What};
+use model::{Command, OpId, Time};
+
+use crate::world::World;
+
+/// The upper-case name of a command, with the subcommand where the command has them and a reader wants to know.
+pub(crate) fn command_name(command: &Command) -> String {
+    let upper = |word: &[u8]| String::from_utf8_lossy(word).to_ascii_uppercase();
+    let mut name = upper(command.name());
+    if matches!(name.as_str(), "SENTINEL" | "CLIENT" | "CONFIG")
+        && let Some(subcommand) = command.get(1)
+    {
+        name.push(' ');
+        name.push_str(&upper(subcommand));
+    }
+    name
+}
+
+/// The operation that a command's arguments name; of several the last.
+pub(crate) fn operation(command: &Command) -> Option<OpId> {
+    command.0.iter().skip(1).rev().filter(|arg| arg.contains(&b'#')).find_map(|arg| OpId::find(arg))
+}
+
+impl World {
+    /// Records a command on a client's link; on other links nothing.
+    pub(crate) fn record_execution(
+        &mut self,
+        node: usize,
+        link: usize,
+        command: &Command,
+        name: String,
+        fill: impl FnOnce(&mut Execution),
+    ) {
+        let Some(client) = self.links[link].client() else { return };
+        let mut execution = Execution {
+            node: self.nodes[node].id,
+            client: self.clients[client].id.clone(),
+            conn: link as u64,
+            command: name,
+            op: operation(command),
+            error: None,
+            write: false,
+            master: false,
+            position: None,
+            reply_cut: false,
+        };
+        fill(&mut execution);
+        self.history.push(self.now, What::Executed(execution));
+    }
+
+    /// Ends the run: records what every data node holds and what every Sentinel answers, and gives the history.
+    pub fn finish(mut self, now: Time) -> History {
+        self.advance(now);
+        for node in 0..self.nodes.len() {
+            let process = &self.nodes[node];
+            let up = process.is_up() && !self.is_unreachable(node);
+            if process.group.is_some() {
+                let of = process.follows().and_then(|addr| self.node_at(addr)).map(|peer| self.nodes[peer].id);
+                let data = process.machine.as_ref().and_then(|machine| machine.data());
+                let what = What::Final(FinalData {
+                    node: process.id,
+                    of,
+                    up,
+                    offset: data.map_or(0, node::Node::offset),
+                    lineage: data.map_or_else(Vec::new, node::Node::lineage),
+                });
+                self.history.push(self.now, what);
+                continue;
+            }
+            for group in 0..self.cluster.groups.len() {
+                let Some(peer) = self.answers.of(node, group) else { continue };
+                let what = What::FinalAnswer {
+                    node: self.nodes[node].id,
+                    master: self.cluster.groups[group].name.clone(),
+                    addr: self.nodes[peer].id,
+                    up,
+                };
+                self.history.push(self.now, what);
+            }
+        }
+        self.history
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_upper_case_with_the_subcommand() {
+        assert_eq!(command_name(&Command::of(&["incr", "k"])), "INCR");
+        assert_eq!(command_name(&Command::of(&["Sentinel", "masters"])), "SENTINEL MASTERS");
+        assert_eq!(command_name(&Command::of(&["CLIENT"])), "CLIENT");
+        assert_eq!(command_name(&Command::default()), "");
+    }
+
+    #[test]
+    fn the_last_argument_that_names_an_operation_counts() {
+        let op = |words: &[&'static str]| operation(&Command::of(words)).map(|op| op.to_string());
+        assert_eq!(op(&["SET", "k:a#1", "b#2"]).as_deref(), Some("b#2"));
+        assert_eq!(op(&["SET", "a#1", "x#"]).as_deref(), Some("a#1"));
+        assert_eq!(op(&["a#1"]), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! Failovers of the whole cluster, and that a run can be repeated.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Lab, MASTER, at, node, plan};
+use model::history::{NodeState, What};
+use model::plan::{Group, Step, Trigger};
+use model::{EventName, Fault, NodeId, Seed, Target, Time};
+use sentinel_lab_sim::World;
+
+fn killed_master() -> model::Plan {
+    let mut plan = plan();
+    plan.timeline = vec![at(10, Fault::Kill(Target::Master(None)), None)];
+    plan
+}
+
+#[test]
+fn a_killed_master_is_replaced_at_every_sentinel() {
+    let mut lab = Lab::new(&killed_master());
+    lab.run_to(30_000);
+    assert_eq!(lab.faults(), [("kill master".to_owned(), vec![MASTER])]);
+    assert_eq!(lab.states(MASTER), [(10_000, NodeState::Down)]);
+    let switched = lab.events(EventName::SwitchMaster);
+    assert_eq!(switched.len(), 3, "{switched:?}");
+    for (at, _) in switched {
+        assert!(at > Time::from_millis(15_000) && at < Time::from_millis(20_000), "{at}");
+    }
+    let master = lab.world.master("mymaster").expect("a master");
+    assert_ne!(master, MASTER);
+
+    let history = lab.world.finish(Time::from_millis(30_000));
+    let of = |wanted: NodeId| {
+        history.records.iter().find_map(|record| match &record.what {
+            What::Final(data) if data.node == wanted => Some((data.of, data.up)),
+            _ => None,
+        })
+    };
+    let other = NodeId::data(if master.number == 2 { 3 } else { 2 });
+    assert_eq!(of(master), Some((None, true)));
+    assert_eq!(of(other), Some((Some(master), true)));
+    assert_eq!(of(MASTER), Some((None, false)));
+    let answers = history
+        .records
+        .iter()
+        .filter(|record| matches!(&record.what, What::FinalAnswer { addr, up: true, .. } if *addr == master));
+    assert_eq!(answers.count(), 3);
+}
+
+#[test]
+fn a_restarted_master_becomes_a_replica_of_the_new_one() {
+    let mut plan = killed_master();
+    plan.timeline.push(Step {
+        when: Trigger::On { event: EventName::SwitchMaster, after: Duration::from_secs(1) },
+        fault: Fault::Restart(Target::OldMaster(None)),
+        lasting: None,
+    });
+    let mut lab = Lab::new(&plan);
+    lab.run_to(60_000);
+    let restarted = lab.faults().pop().expect("a fault");
+    assert_eq!(restarted, ("restart old-master".to_owned(), vec![MASTER]));
+    assert_eq!(lab.healed().len(), 1, "the restart undoes the kill");
+    let master = lab.world.master("mymaster").expect("a master");
+    let mut roles = lab.history().records.iter().filter_map(|record| match &record.what {
+        What::Role { node, of } if *node == MASTER => Some(*of),
+        _ => None,
+    });
+    assert_eq!(roles.next_back(), Some(Some(master)));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    let run = |seed: u64| {
+        let world = World::new(&killed_master(), Seed(seed));
+        world.finish(Time::from_millis(40_000)).digest()
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn it_does_not_matter_how_the_host_steps() {
+    let mut steps = Lab::new(&killed_master());
+    steps.run_to(40_000);
+    let leap = World::new(&killed_master(), Seed(1)).finish(Time::from_millis(40_000));
+    assert_eq!(steps.world.finish(Time::from_millis(40_000)).digest(), leap.digest());
+}
+
+#[test]
+fn groups_fail_over_apart() {
+    let mut plan = plan();
+    let mut cache = Group::new("cache");
+    cache.down_after = Duration::from_secs(5);
+    plan.cluster.groups.push(cache);
+    plan.timeline = vec![at(10, Fault::Kill(Target::Master(Some("cache".into()))), None)];
+    let mut lab = Lab::new(&plan);
+    lab.run_to(30_000);
+    assert_eq!(lab.faults()[0].1, [NodeId::data(4)]);
+    assert_eq!(lab.world.master("mymaster"), Some(MASTER));
+    let master = lab.world.master("cache").expect("a master");
+    assert!([5, 6].contains(&master.number), "{master}");
+}
+
+#[test]
+fn a_step_may_follow_an_event() {
+    let mut plan = killed_master();
+    plan.timeline.push(Step {
+        when: Trigger::On { event: EventName::ElectedLeader, after: Duration::from_millis(10) },
+        fault: Fault::Freeze(Target::SentinelLeader),
+        lasting: Some(Duration::from_secs(3)),
+    });
+    let mut lab = Lab::new(&plan);
+    lab.run_to(40_000);
+    let (elected, leader) = lab.events(EventName::ElectedLeader)[0];
+    let frozen = elected.as_millis() + 10;
+    assert_eq!(lab.states(leader), [(frozen, NodeState::Frozen), (frozen + 3_000, NodeState::Up)]);
+    assert!(lab.events(EventName::Tilt).iter().any(|(_, sentinel)| *sentinel == leader));
+}
+
+#[test]
+fn targets_are_resolved_when_the_fault_fires() {
+    let mut lab = Lab::ready();
+    lab.world.inject(Time::from_millis(4_000), &Fault::Freeze(node("sentinels:minority")), None);
+    lab.world.inject(Time::from_millis(4_000), &Fault::Heal(node("all")), None);
+    lab.inject(&Fault::Freeze(node("sentinels:majority")));
+    lab.inject(&Fault::Heal(node("all")));
+    lab.inject(&Fault::Cut(node("replica:best")));
+    lab.inject(&Fault::Cut(node("replica:other")));
+    lab.inject(&Fault::Cut(node("replicas")));
+    lab.inject(&Fault::Cut(node("sentinel:leader")));
+    lab.inject(&Fault::Cut(node("old-master")));
+    lab.inject(&Fault::Cut(node("zone:default")));
+    lab.inject(&Fault::Cut(node("master:none")));
+    let hit: Vec<Vec<NodeId>> = lab.faults().into_iter().map(|(_, nodes)| nodes).collect();
+    let [s1, s2, s3] = [1, 2, 3].map(NodeId::sentinel);
+    let [r1, r2, r3] = [1, 2, 3].map(NodeId::data);
+    let all = vec![r1, r2, r3, s1, s2, s3];
+    assert_eq!(hit[..4], [vec![s1], all.clone(), vec![s1, s2], all.clone()]);
+    let (best, other) = (hit[4][0], hit[5][0]);
+    assert!(best != other && [best, other].iter().all(|node| [r2, r3].contains(node)), "{best} {other}");
+    assert_eq!(hit[6], [r2, r3]);
+    assert_eq!(hit[7..], [vec![s1], vec![], all, vec![]]);
+}

@@ -1,0 +1,315 @@
+//! Faults of a process and of its conversation with clients, one test each.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Lab, MASTER, node};
+use model::history::{ClosedBy, NodeState, What};
+use model::plan::Credentials;
+use model::{EventName, Fault, NodeId, Reply, Target, Time};
+use sentinel_lab_sim::Door;
+
+fn closed_by(lab: &Lab, wanted: u64) -> Option<ClosedBy> {
+    lab.history().records.iter().find_map(|record| match &record.what {
+        What::Closed { conn, by, .. } if *conn == wanted => Some(*by),
+        _ => None,
+    })
+}
+
+fn master() -> Target {
+    Target::Master(None)
+}
+
+#[test]
+fn kill_resets_connections_and_restart_comes_back_empty() {
+    let mut lab = Lab::ready();
+    let replica = NodeId::data(2);
+    let conn = lab.open(replica);
+    assert_eq!(lab.ask(conn, "PING"), Some(Reply::PONG));
+    assert_eq!(lab.inject(&Fault::Kill(node("redis-2"))), [replica]);
+    assert_eq!(lab.closed_at(conn), Some(Time::from_millis(4_000)));
+    assert_eq!(closed_by(&lab, conn), Some(ClosedBy::Fault));
+    assert_eq!(lab.world.door(&Lab::client(), replica), Door::Refused);
+    assert!(lab.inject(&Fault::Kill(node("redis-2"))).is_empty(), "it is dead already");
+    lab.run_to(6_000);
+    assert_eq!(lab.inject(&Fault::Restart(node("redis-2"))), [replica]);
+    assert_eq!(lab.states(replica), [(4_000, NodeState::Down), (6_000, NodeState::Up)]);
+    assert_eq!(lab.doors(replica), [Door::Refused, Door::Open]);
+    assert_eq!(lab.healed(), [(6_000, "kill redis-2".to_owned())]);
+    lab.run_to(9_000);
+    let links: Vec<bool> = lab
+        .history()
+        .records
+        .iter()
+        .filter_map(|record| match &record.what {
+            What::ReplicaLink { node, up, .. } if *node == replica && record.at > Time::from_millis(6_000) => Some(*up),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(links, [true], "it follows its master again");
+}
+
+#[test]
+fn a_kill_may_last() {
+    let mut lab = Lab::ready();
+    lab.inject_for(&Fault::Kill(node("sentinel-3")), 2_000);
+    lab.run_to(8_000);
+    let sentinel = NodeId::sentinel(3);
+    assert_eq!(lab.states(sentinel), [(4_000, NodeState::Down), (6_000, NodeState::Up)]);
+    // Its file still has the other Sentinels, so it finds nobody new.
+    let discovered = lab.events(EventName::Sentinel);
+    assert!(discovered.iter().all(|(at, _)| *at < Time::from_millis(4_000)), "{discovered:?}");
+}
+
+#[test]
+fn a_killed_first_master_restarts_as_a_master() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    lab.ask(conn, "SET k v");
+    lab.inject(&Fault::Kill(master()));
+    lab.inject(&Fault::Restart(node("redis-1")));
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.ask(conn, "GET k"), Some(Reply::Null));
+    assert_eq!(lab.ask(conn, "SET k v"), Some(Reply::OK));
+}
+
+#[test]
+fn shutdown_ends_the_process() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.inject(&Fault::Shutdown(master())), [MASTER]);
+    assert_eq!(lab.inject(&Fault::Shutdown(node("sentinel-1"))), [NodeId::sentinel(1)]);
+    lab.run_for(1_000);
+    assert_eq!(lab.world.door(&Lab::client(), MASTER), Door::Refused);
+    assert_eq!(lab.world.door(&Lab::client(), NodeId::sentinel(1)), Door::Refused);
+    assert!(lab.closed_at(conn).is_some());
+    assert_eq!(lab.inject(&Fault::Restart(node("redis-1"))), [MASTER]);
+    assert_eq!(lab.states(MASTER).last(), Some(&(5_000, NodeState::Up)));
+}
+
+#[test]
+fn a_frozen_node_does_what_it_was_told_when_it_thaws() {
+    let mut lab = Lab::ready();
+    let gone = lab.open(MASTER);
+    assert_eq!(lab.inject(&Fault::Freeze(master())), [MASTER]);
+    assert_eq!(lab.world.door(&Lab::client(), MASTER), Door::Open, "its kernel accepts");
+    assert_eq!(lab.ask(gone, "INCR c#1"), None);
+    lab.close(gone);
+    let waits = lab.open(MASTER);
+    assert_eq!(lab.ask(waits, "INCR c#1"), None);
+    lab.run_to(6_000);
+    assert!(lab.executions().is_empty());
+    assert_eq!(lab.inject(&Fault::Thaw(master())), [MASTER]);
+    assert_eq!(lab.replies(waits), [Reply::Int(2)], "the command of the client that has gone ran first");
+    assert_eq!(lab.replies(gone), []);
+    let executed: Vec<u64> = lab.executions().iter().map(|execution| execution.conn).collect();
+    assert_eq!(executed, [gone, waits]);
+    assert_eq!(lab.states(MASTER), [(4_000, NodeState::Frozen), (6_000, NodeState::Up)]);
+    assert_eq!(lab.healed(), [(6_000, "freeze master".to_owned())]);
+}
+
+#[test]
+fn a_frozen_master_is_replaced() {
+    let mut lab = Lab::ready();
+    lab.inject(&Fault::Freeze(master()));
+    lab.run_to(20_000);
+    assert_eq!(lab.events(EventName::SwitchMaster).len(), 3);
+    assert_eq!(lab.inject(&Fault::Thaw(Target::OldMaster(None))), [MASTER]);
+}
+
+#[test]
+fn hang_keeps_clients_waiting_and_the_cluster_content() {
+    let mut lab = Lab::ready();
+    let idle = lab.open(MASTER);
+    let asked = lab.open(MASTER);
+    assert_eq!(lab.inject_for(&Fault::Hang(master()), 20_000), [MASTER]);
+    let late = lab.open(MASTER);
+    assert_eq!(lab.ask(asked, "INCR c#1"), None);
+    assert_eq!(lab.ask(late, "PING"), None);
+    lab.run_to(24_000);
+    assert!(lab.events(EventName::SubjectivelyDown).is_empty());
+    assert!(lab.executions().is_empty(), "nothing was executed");
+    let end = Some(Time::from_millis(24_000));
+    assert_eq!([asked, late, idle].map(|conn| lab.closed_at(conn)), [end, end, None]);
+    assert_eq!(lab.ask(idle, "PING"), Some(Reply::PONG));
+}
+
+#[test]
+fn cut_closes_the_connections_of_clients() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    let other = lab.open(NodeId::data(2));
+    assert_eq!(lab.inject(&Fault::Cut(master())), [MASTER]);
+    assert_eq!(closed_by(&lab, conn), Some(ClosedBy::Fault));
+    assert_eq!(lab.closed_at(other), None);
+    lab.run_for(20_000);
+    assert!(lab.events(EventName::SubjectivelyDown).is_empty());
+}
+
+#[test]
+fn cut_reply_executes_and_does_not_answer() {
+    let mut lab = Lab::ready();
+    let cut = Fault::CutReply { target: master(), command: Some("INCR".into()), times: 1 };
+    assert_eq!(lab.inject(&cut), [MASTER]);
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.ask(conn, "GET c#1"), Some(Reply::Null), "another command");
+    assert_eq!(lab.ask(conn, "incr c#1"), None);
+    assert_eq!(closed_by(&lab, conn), Some(ClosedBy::Fault));
+    let executed = lab.executions();
+    let last = executed.last().expect("an execution");
+    assert!(last.reply_cut && last.error.is_none() && last.write && last.master, "{last:?}");
+    assert_eq!(last.op.as_ref().map(ToString::to_string).as_deref(), Some("c#1"));
+    assert!(last.position.is_some());
+    let again = lab.open(MASTER);
+    assert_eq!(lab.ask(again, "INCR c#1"), Some(Reply::Int(2)), "only as often as asked");
+}
+
+#[test]
+fn cut_reply_of_any_write_spares_reads_and_refusals() {
+    let mut lab = Lab::ready();
+    let cut = |target| Fault::CutReply { target, command: None, times: 1 };
+    lab.inject(&cut(Target::Replicas(None)));
+    lab.inject(&cut(master()));
+    let replica = lab.open(NodeId::data(2));
+    let refused = lab.ask(replica, "SET k v").expect("an answer");
+    assert_eq!(refused.error_code(), Some("READONLY"));
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.ask(conn, "GET k"), Some(Reply::Null));
+    assert_eq!(lab.ask(conn, "SET k v"), None);
+    assert!(lab.closed_at(conn).is_some());
+}
+
+#[test]
+fn failover_is_asked_of_a_sentinel() {
+    let mut lab = Lab::ready();
+    lab.run_to(12_000); // Sentinels have had INFO of the replicas.
+    let asked = lab.inject(&Fault::Failover { via: None, master: None });
+    assert_eq!(asked, [NodeId::sentinel(1)]);
+    lab.run_to(20_000);
+    assert_eq!(lab.events(EventName::SwitchMaster).len(), 3);
+    let unknown = Fault::Failover { via: Some(node("sentinel-2")), master: Some("none".into()) };
+    assert!(lab.inject(&unknown).is_empty(), "it was refused");
+    assert_eq!(lab.faults().len(), 2);
+}
+
+#[test]
+fn commands_of_the_operator_log_in() {
+    let mut plan = common::plan();
+    let password = Credentials { user: None, password: "secret".into() };
+    plan.cluster.sentinel_auth = Some(password.clone());
+    plan.cluster.groups[0].auth = Some(password);
+    let mut lab = Lab::new(&plan);
+    lab.run_to(12_000);
+    assert_eq!(lab.inject(&Fault::Failover { via: None, master: None }).len(), 1);
+    lab.run_to(20_000);
+    assert_eq!(lab.events(EventName::SwitchMaster).len(), 3);
+    lab.inject(&Fault::Shutdown(node("redis-3")));
+    lab.run_to(22_000);
+    assert_eq!(lab.states(NodeId::data(3)).len(), 1);
+}
+
+#[test]
+fn loading_is_answered_until_it_ends() {
+    let mut lab = Lab::ready();
+    assert_eq!(lab.inject_for(&Fault::Loading(master()), 3_000), [MASTER]);
+    let conn = lab.open(MASTER);
+    let refused = lab.ask(conn, "GET k").expect("an answer");
+    assert_eq!(refused.error_code(), Some("LOADING"));
+    assert_eq!(lab.executions()[0].error.as_deref(), Some("LOADING"));
+    lab.run_to(7_000);
+    assert_eq!(lab.ask(conn, "GET k"), Some(Reply::Null));
+}
+
+#[test]
+fn demote_happens_behind_sentinels_back() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.inject(&Fault::Demote(master())), [MASTER]);
+    let refused = lab.ask(conn, "SET k v").expect("an answer");
+    assert_eq!(refused.error_code(), Some("READONLY"), "the connection stands");
+    let roles: Vec<(NodeId, Option<NodeId>)> = lab
+        .history()
+        .records
+        .iter()
+        .filter_map(|record| match &record.what {
+            What::Role { node, of } if record.at == Time::from_millis(4_000) => Some((*node, *of)),
+            _ => None,
+        })
+        .collect();
+    let promoted = roles[0].0;
+    assert_eq!(roles, [(promoted, None), (MASTER, Some(promoted))]);
+    assert_eq!(lab.world.master("mymaster"), Some(MASTER), "Sentinel has not noticed");
+}
+
+#[test]
+fn keep_clients_survives_the_kill_of_a_reconfiguration() {
+    let connected_after_failover = |keep: bool| {
+        let mut lab = Lab::ready();
+        lab.run_to(12_000);
+        if keep {
+            assert_eq!(lab.inject(&Fault::KeepClients(master())), [MASTER]);
+        }
+        let conn = lab.open(MASTER);
+        lab.inject(&Fault::Failover { via: None, master: None });
+        lab.run_to(30_000);
+        assert_eq!(lab.events(EventName::SwitchMaster).len(), 3);
+        lab.closed_at(conn).is_none()
+    };
+    assert!(connected_after_failover(true));
+    assert!(!connected_after_failover(false));
+}
+
+#[test]
+fn a_jump_of_the_clock_makes_tilt() {
+    let mut lab = Lab::ready();
+    let jump = Fault::ClockJump { target: node("sentinel-2"), by_ms: -3_000 };
+    assert_eq!(lab.inject(&jump), [NodeId::sentinel(2)]);
+    lab.run_for(200);
+    let tilted: Vec<NodeId> = lab.events(EventName::Tilt).into_iter().map(|(_, sentinel)| sentinel).collect();
+    assert_eq!(tilted, [NodeId::sentinel(2)]);
+}
+
+#[test]
+fn heal_undoes_whatever_stands() {
+    let mut lab = Lab::ready();
+    lab.inject(&Fault::Kill(node("redis-2")));
+    lab.inject(&Fault::Freeze(node("redis-3")));
+    lab.inject(&Fault::Hang(node("redis-1")));
+    lab.inject(&Fault::Unreachable(node("sentinels:minority")));
+    lab.run_for(100);
+    assert_eq!(lab.inject(&Fault::Heal(node("redis-3"))), [NodeId::data(3)]);
+    assert_eq!(lab.healed().len(), 1);
+    lab.inject(&Fault::Heal(Target::All));
+    assert_eq!(lab.healed().len(), 4);
+    for node in [1, 2, 3].map(NodeId::data).into_iter().chain([NodeId::sentinel(1)]) {
+        let conn = lab.open(node);
+        assert_eq!(lab.ask(conn, "PING"), Some(Reply::PONG), "{node}");
+    }
+}
+
+#[test]
+fn a_kill_ends_what_stood_at_the_process() {
+    let mut lab = Lab::ready();
+    lab.inject(&Fault::Freeze(node("redis-2")));
+    lab.inject(&Fault::Kill(node("redis-2")));
+    assert_eq!(lab.healed(), [(4_000, "freeze redis-2".to_owned())]);
+    lab.inject(&Fault::Restart(node("redis-2")));
+    let states: Vec<NodeState> = lab.states(NodeId::data(2)).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [NodeState::Frozen, NodeState::Down, NodeState::Up]);
+}
+
+#[test]
+fn a_group_that_lags_acknowledges_what_its_replicas_lack() {
+    let mut plan = common::plan();
+    plan.cluster.groups[0].replication_lag = Duration::from_millis(500);
+    let mut lab = Lab::new(&plan);
+    lab.run_to(6_000);
+    let conn = lab.open(MASTER);
+    let replica = lab.open(NodeId::data(2));
+    lab.ask(conn, "SET k v");
+    lab.run_for(400);
+    assert_eq!(lab.ask(replica, "GET k"), Some(Reply::Null));
+    lab.run_for(200);
+    assert_eq!(lab.ask(replica, "GET k"), Some(Reply::word("v")));
+}
