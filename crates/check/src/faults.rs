@@ -207,10 +207,13 @@ fn resolve(facts: &Facts<'_>, firing: &Firing<'_>, target: &Target, side: &mut S
         }
         Target::SentinelLeader => {
             let elections = facts.events.iter().filter(|(_, _, event, _)| *event == EventName::ElectedLeader);
-            side.nodes.extend(elections.rev().find(|(when, ..)| *when <= at).map(|(_, sentinel, ..)| *sentinel));
+            let leader = elections.rev().find(|(when, ..)| *when <= at).map(|(_, sentinel, ..)| *sentinel);
+            // Before the first election the target is some Sentinel that the record names.
+            let first = || firing.nodes.iter().copied().find(|node| node.is_sentinel());
+            side.nodes.extend(leader.or_else(first));
         }
         Target::SentinelsMinority => side.nodes.extend(&sentinels[..minority]),
-        Target::SentinelsMajority => side.nodes.extend(&sentinels[..sentinels.len() - minority]),
+        Target::SentinelsMajority => side.nodes.extend(&sentinels[..sentinels.len() - sentinels.len() / 2]),
         Target::Sentinels => side.nodes.extend(&sentinels),
         Target::Zone(zone) => {
             side.nodes.extend(cluster.nodes().into_iter().filter(|node| cluster.zone(*node) == zone));
