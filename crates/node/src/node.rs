@@ -13,6 +13,7 @@ use crate::client::{Client, Replies};
 use crate::config::Config;
 use crate::keyspace::DataSet;
 use crate::replication::Replication;
+use crate::replication::replica::Upstream;
 use crate::stats::Stats;
 
 /// One Redis data node: a state machine without I/O, of the shape that [`model::machine`] describes.
@@ -273,7 +274,7 @@ impl Node {
 
     /// True for a replica that is in sync with its master.
     pub fn link_up(&self) -> bool {
-        self.repl.upstream.as_ref().is_some_and(|upstream| upstream.is_up())
+        self.repl.upstream.as_ref().is_some_and(Upstream::is_up)
     }
 
     /// The stretches of replication history that the data set descends from, oldest first; the last is the current

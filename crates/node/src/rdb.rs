@@ -85,12 +85,16 @@ fn put_entry(out: &mut BytesMut, key: &[u8], value: &Value) {
         Value::List(list) => {
             head(LIST);
             put_length(out, list.len());
-            list.iter().for_each(|item| put_string(out, item));
+            for item in list {
+                put_string(out, item);
+            }
         }
         Value::Set(set) => {
             head(SET);
             put_length(out, set.len());
-            set.iter().for_each(|item| put_string(out, item));
+            for item in set {
+                put_string(out, item);
+            }
         }
         Value::Hash(hash) => {
             head(HASH);

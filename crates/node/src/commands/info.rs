@@ -161,13 +161,11 @@ fn replication(node: &Node, now: Time, lines: &mut Lines) -> std::fmt::Result {
     }
     let out = &mut lines.plain;
     write!(out, "master_failover_state:no-failover\r\nmaster_replid:{}\r\nmaster_replid2:", repl.id)?;
-    match &repl.second {
-        Some((id, end)) => write!(out, "{id}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:{end}\r\n", repl.offset)?,
-        None => {
-            let none = "0000000000000000000000000000000000000000";
-            write!(out, "{none}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:-1\r\n", repl.offset)?;
-        }
-    }
+    let (second, end) = match &repl.second {
+        Some((id, end)) => (id.as_str(), *end as i64),
+        None => ("0000000000000000000000000000000000000000", -1),
+    };
+    write!(out, "{second}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:{end}\r\n", repl.offset)?;
     let (active, size, first, length) = match &repl.backlog {
         Some(backlog) => (1, backlog.limit(), backlog.first_byte(), backlog.length()),
         None => (0, node.config.backlog_size, 0, 0),

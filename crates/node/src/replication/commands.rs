@@ -123,6 +123,7 @@ impl Node {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // Handlers share a signature.
 pub(crate) fn role(node: &mut Node, _: &mut Call<'_>) -> Outcome {
     let Some(upstream) = &node.repl.upstream else {
         let replicas = node.online_replicas().map(|link| {
