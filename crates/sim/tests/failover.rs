@@ -142,3 +142,33 @@ fn targets_are_resolved_when_the_fault_fires() {
     assert_eq!(hit[6], [r2, r3]);
     assert_eq!(hit[7..], [vec![s1], vec![], all, vec![]]);
 }
+
+/// The best replica and the first other one.
+fn ranked(lab: &mut Lab) -> [NodeId; 2] {
+    ["replica:best", "replica:other"].map(|target| lab.inject(&Fault::Cut(node(target)))[0])
+}
+
+#[test]
+fn the_best_replica_has_the_lowest_priority_that_is_not_0() {
+    let [r2, r3] = [2, 3].map(NodeId::data);
+    for (priorities, expected) in [([100, 0, 100], [r3, r2]), ([100, 50, 100], [r2, r3]), ([100, 100, 50], [r3, r2])] {
+        let mut plan = plan();
+        plan.cluster.groups[0].priorities = priorities.to_vec();
+        let mut lab = Lab::new(&plan);
+        lab.run_to(4_000);
+        assert_eq!(ranked(&mut lab), expected, "{priorities:?}");
+    }
+}
+
+#[test]
+fn the_best_replica_has_the_most_data() {
+    for behind in [2, 3].map(NodeId::data) {
+        let mut lab = Lab::ready();
+        let sides = (vec![Target::Master(None)], vec![Target::Node(behind)]);
+        lab.inject(&Fault::Partition { from: sides.0, to: sides.1, one_way: false });
+        let conn = lab.open(MASTER);
+        lab.send(conn, "SET k v");
+        lab.run_for(10);
+        assert_eq!(ranked(&mut lab)[1], behind);
+    }
+}

@@ -102,6 +102,19 @@ fn slow() {
 }
 
 #[test]
+fn what_is_late_stays_late_and_first() {
+    let mut lab = Lab::ready();
+    lab.inject_for(&answers(Answer::Slow(Duration::from_millis(300))), 100);
+    let conn = lab.open(SENTINEL);
+    lab.send(conn, WHERE);
+    lab.run_for(100);
+    lab.send(conn, "PING");
+    lab.run_for(1_000);
+    let due = Time::from_millis(4_300);
+    assert_eq!(lab.timed_replies(conn), [(due, pair(1)), (due, Reply::PONG)]);
+}
+
+#[test]
 fn hang() {
     let mut lab = Lab::ready();
     lab.inject_for(&answers(Answer::Hang), 2_000);

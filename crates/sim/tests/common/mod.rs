@@ -31,7 +31,7 @@ pub fn at(seconds: u64, fault: Fault, lasting: Option<u64>) -> Step {
     Step { when: Trigger::At(Duration::from_secs(seconds)), fault, lasting: lasting.map(Duration::from_secs) }
 }
 
-/// What Sentinels call a node by name.
+/// A target, as it is written.
 pub fn node(name: &str) -> model::Target {
     name.parse().expect("a target")
 }
