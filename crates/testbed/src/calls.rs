@@ -1,0 +1,84 @@
+//! [`Calls`]: the operations of one client, as the history tells them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::history::{Action, OpError, OpResult, What};
+use model::{ClientId, OpId};
+
+use crate::driver::{Answer, CallError};
+use crate::host::Host;
+use crate::view::View;
+
+/// Numbers the operations of one client and records how they begin and end.
+pub(crate) struct Calls {
+    host: Arc<Host>,
+    client: ClientId,
+    view: Arc<View>,
+    numbers: Mutex<Numbers>,
+}
+
+#[derive(Default)]
+struct Numbers {
+    last: u64,
+    open: BTreeSet<u64>,
+}
+
+impl Calls {
+    /// The operations of `client`, none so far.
+    pub(crate) fn new(host: Arc<Host>, client: ClientId) -> Self {
+        let view = host.view(&client);
+        Self { host, client, view, numbers: Mutex::default() }
+    }
+
+    /// The next operation.
+    pub(crate) fn next(&self) -> OpId {
+        let mut numbers = self.numbers();
+        numbers.last += 1;
+        OpId { client: self.client.clone(), seq: numbers.last }
+    }
+
+    /// The operation begins now.
+    pub(crate) fn start(&self, op: &OpId, action: Action) {
+        self.numbers().open.insert(op.seq);
+        self.host.record(What::Started { op: op.clone(), action });
+    }
+
+    /// The operation has ended.
+    pub(crate) fn end(&self, op: OpId, result: &Result<Answer, CallError>) {
+        self.numbers().open.remove(&op.seq);
+        self.host.record(What::Ended { op, result: self.outcome(result) });
+    }
+
+    /// A message reached a subscription. One that is of no operation is not recorded.
+    pub(crate) fn delivered(&self, payload: &[u8]) {
+        if let Some(op) = OpId::find(payload) {
+            self.host.record(What::Delivered { client: self.client.clone(), op });
+        }
+    }
+
+    /// The run ends: what is open stays unfinished.
+    pub(crate) fn abandon(&self) {
+        let open = std::mem::take(&mut self.numbers().open);
+        for seq in open {
+            let op = OpId { client: self.client.clone(), seq };
+            self.host.record(What::Ended { op, result: OpResult::Unfinished });
+        }
+    }
+
+    fn numbers(&self) -> std::sync::MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self, result: &Result<Answer, CallError>) -> OpResult {
+        match result {
+            Ok(Answer::Nil | Answer::Done) => OpResult::Ok { got: None, number: None },
+            Ok(Answer::Number(number)) => OpResult::Ok { got: None, number: Some(*number) },
+            Ok(Answer::Value(value)) => OpResult::Ok { got: OpId::find(value), number: None },
+            Err(error) => {
+                let told = OpError { cause: error.cause, error: self.view.translate_text(error.text.clone()) };
+                if error.may_have_run { OpResult::Ambiguous(told) } else { OpResult::Failed(told) }
+            }
+        }
+    }
+}

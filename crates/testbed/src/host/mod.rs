@@ -1,0 +1,175 @@
+//! The host of one run: connects the [`World`](sim::World) to sockets and to tokio's clock.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`state`] | everything that a run holds, behind one lock: what comes in goes to the world, what it asks for is done |
+//! | [`connection`] | one client's connection |
+//!
+//! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
+//! reads. Each is a poll of the state and holds nothing itself, so a socket is closed at the moment when the world says
+//! so, and not when a task next runs. Replies are written where they arise; only when a socket is full does a task wait
+//! for it. On a current-thread runtime with a paused clock all of that happens in the same order every time.
+
+mod connection;
+mod state;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use model::history::What;
+use model::{ClientId, Fault, History, NodeId, Plan, Seed, Time};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use self::state::State;
+use crate::view::View;
+
+/// A cluster on sockets. Ends when it is dropped, or by [`Host::finish`].
+pub(crate) struct Host(Arc<Shared>);
+
+/// What the tasks of a host share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Told whenever the history has grown.
+    news: Notify,
+    /// Tasks of the host that are alive.
+    tasks: AtomicUsize,
+    /// The time of the run, in microseconds, for whoever looks from another thread.
+    clock: Arc<AtomicU64>,
+}
+
+/// Counts a task for as long as it lives.
+struct TaskCount(Arc<Shared>);
+
+impl Drop for TaskCount {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// The lock is never held across an await. A panic under it ends the run elsewhere.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task that polls the state until that is `Ready`.
+    fn spawn(
+        self: &Arc<Self>,
+        poll: impl Fn(&mut State, &Arc<Self>, &mut Context<'_>) -> Poll<()> + Send + 'static,
+    ) -> AbortHandle {
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+        let count = TaskCount(Arc::clone(self));
+        tokio::spawn(poll_fn(move |cx| poll(&mut count.0.lock(), &count.0, cx))).abort_handle()
+    }
+}
+
+impl Host {
+    /// Starts the cluster of `plan`, with a view for each of its clients. Time counts from now. `clock` is kept at the
+    /// time of the run, in microseconds. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// No address block is free, the cluster has more nodes than a block has addresses, or a socket could not be had.
+    pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(plan, seed)),
+            news: Notify::new(),
+            tasks: AtomicUsize::new(0),
+            clock,
+        });
+        let host = Self(shared);
+        for client in &plan.clients {
+            host.add_client(&ClientId::new(&client.id), &client.zone)?;
+        }
+        let mut state = host.0.lock();
+        let timer = host.0.spawn(State::poll_timer);
+        state.set_timer(timer);
+        state.settle(&host.0);
+        drop(state);
+        Ok(host)
+    }
+
+    /// Adds a client in `zone`, with a view of its own. One that there is already keeps its own.
+    pub(crate) fn add_client(&self, client: &ClientId, zone: &str) -> io::Result<Arc<View>> {
+        self.0.lock().add_client(client, zone, &self.0)
+    }
+
+    /// Names the driver of a client, for the header of the history.
+    pub(crate) fn set_driver(&self, client: &ClientId, driver: &str) {
+        self.0.lock().with_world(|world, _| world.set_driver(client, driver));
+    }
+
+    /// The view of a client; an empty one if there is no such client.
+    pub(crate) fn view(&self, client: &ClientId) -> Arc<View> {
+        self.0.lock().view(client)
+    }
+
+    /// The time of the run.
+    pub(crate) fn now(&self) -> Time {
+        self.0.lock().now()
+    }
+
+    /// Adds a record about a client to the history.
+    pub(crate) fn record(&self, what: What) {
+        let mut state = self.0.lock();
+        state.with_world(|world, now| world.record(now, what));
+        state.settle(&self.0);
+    }
+
+    /// Does something to the cluster; gives the nodes that it hit.
+    pub(crate) fn inject(&self, fault: &Fault, lasting: Option<Duration>) -> Vec<NodeId> {
+        let mut state = self.0.lock();
+        let hit = state.with_world(|world, now| world.inject(now, fault, lasting)).unwrap_or_default();
+        state.settle(&self.0);
+        hit
+    }
+
+    /// The master of a group, as most Sentinels answer now.
+    pub(crate) fn master(&self, group: &str) -> Option<NodeId> {
+        self.0.lock().with_world(|world, _| world.master(group)).flatten()
+    }
+
+    /// Looks at the history so far.
+    pub(crate) fn history<T>(&self, look: impl FnOnce(&History) -> T) -> T {
+        let mut state = self.0.lock();
+        state.with_world(|world, _| look(world.history())).expect("the run has not ended")
+    }
+
+    /// Waits until `look` finds something in the history. Needs a time-out around it.
+    pub(crate) async fn find<T>(&self, mut look: impl FnMut(&History) -> Option<T>) -> T {
+        loop {
+            let news = self.0.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if let Some(found) = self.history(&mut look) {
+                return found;
+            }
+            news.await;
+        }
+    }
+
+    /// Connections that a client holds.
+    pub(crate) fn open_connections(&self, client: &ClientId) -> u64 {
+        self.0.lock().open_connections(client)
+    }
+
+    /// Tasks of the host that are alive.
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.tasks.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run and gives its history; the error of a socket that failed the lab, if there was one.
+    pub(crate) fn finish(&self) -> io::Result<History> {
+        self.0.lock().finish()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.0.lock().stop();
+    }
+}

@@ -1,0 +1,330 @@
+//! [`State`]: everything that a run holds, behind the host's lock.
+//!
+//! Whatever comes in is handed to the world, and [`State::settle`] then does what the world asks for and sets the timer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use model::{ClientId, History, NodeId, Plan, Seed, Time};
+use sim::{Door, Effect, World};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, Sleep};
+
+use super::Shared;
+use super::connection::Connection;
+use crate::address::{Block, NODES_MAX};
+use crate::gate::Gate;
+use crate::view::View;
+
+/// Sleep that stands for "no deadline".
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Everything that a run holds.
+pub(super) struct State {
+    /// `None` once the run has ended.
+    world: Option<World>,
+    start: Instant,
+    timer: Pin<Box<Sleep>>,
+    timer_task: Option<AbortHandle>,
+    /// What the timer is set to.
+    armed: Time,
+    /// Nodes, each with the answer to: does it ask for a password?
+    nodes: Vec<(NodeId, bool)>,
+    clients: BTreeMap<ClientId, Client>,
+    connections: BTreeMap<u64, Connection>,
+    /// Connections with something to write or to close, in the order in which that arose.
+    dirty: VecDeque<u64>,
+    /// Records of the history that were announced.
+    announced: usize,
+    /// What kept the lab itself from working, first of all.
+    failure: Option<io::Error>,
+}
+
+/// One client's share of the sockets.
+struct Client {
+    view: Arc<View>,
+    gates: BTreeMap<NodeId, (Gate, Option<AbortHandle>)>,
+    /// Held as long as the gates.
+    _block: Block,
+}
+
+impl State {
+    pub(super) fn new(plan: &Plan, seed: Seed) -> Self {
+        let cluster = &plan.cluster;
+        let data = cluster.data_nodes().into_iter().map(|(node, group)| (node, cluster.groups[group].auth.is_some()));
+        let sentinels = cluster.sentinel_nodes().into_iter().map(|node| (node, cluster.sentinel_auth.is_some()));
+        let start = Instant::now();
+        Self {
+            world: Some(World::new(plan, seed)),
+            start,
+            timer: Box::pin(tokio::time::sleep_until(start + LONG)),
+            timer_task: None,
+            armed: Time::NEVER,
+            nodes: data.chain(sentinels).collect(),
+            clients: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            dirty: VecDeque::new(),
+            announced: 0,
+            failure: None,
+        }
+    }
+
+    /// The time of the run: tokio's clock, in whole microseconds.
+    pub(super) fn now(&self) -> Time {
+        Time::from(self.start.elapsed())
+    }
+
+    /// Hands something to the world, with the time; `None` if the run has ended. [`State::settle`] must follow.
+    pub(super) fn with_world<T>(&mut self, act: impl FnOnce(&mut World, Time) -> T) -> Option<T> {
+        let now = self.now();
+        self.world.as_mut().map(|world| act(world, now))
+    }
+
+    pub(super) fn set_timer(&mut self, task: AbortHandle) {
+        self.timer_task = Some(task);
+    }
+
+    pub(super) fn view(&self, client: &ClientId) -> Arc<View> {
+        self.clients.get(client).map(|client| Arc::clone(&client.view)).unwrap_or_default()
+    }
+
+    pub(super) fn open_connections(&self, client: &ClientId) -> u64 {
+        self.connections.values().filter(|connection| connection.client == *client).count() as u64
+    }
+
+    /// Adds a client, with a gate to every node.
+    pub(super) fn add_client(&mut self, id: &ClientId, zone: &str, shared: &Arc<Shared>) -> io::Result<Arc<View>> {
+        if let Some(client) = self.clients.get(id) {
+            return Ok(Arc::clone(&client.view));
+        }
+        if self.nodes.len() > NODES_MAX {
+            let text = format!("a cluster has at most {NODES_MAX} nodes on sockets");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let block = Block::claim()?;
+        let mut gates = BTreeMap::new();
+        for (index, (node, _)) in self.nodes.iter().enumerate() {
+            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 });
+            gates.insert(*node, (Gate::open(ip, port)?, None));
+        }
+        let view = Arc::new(View::new(gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect()));
+        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, _block: block });
+        self.with_world(|world, _| world.add_client(id, zone));
+        for (node, _) in self.nodes.clone() {
+            if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
+                self.set_door(id, node, door, shared);
+            }
+        }
+        self.settle(shared);
+        Ok(view)
+    }
+
+    /// Opens or closes a gate and sees to it that somebody accepts at an open one.
+    fn set_door(&mut self, id: &ClientId, node: NodeId, door: Door, shared: &Arc<Shared>) {
+        let Some((gate, acceptor)) = self.clients.get_mut(id).and_then(|client| client.gates.get_mut(&node)) else {
+            return;
+        };
+        if let Err(error) = gate.set(door) {
+            self.failure.get_or_insert(error);
+        }
+        if door != Door::Open {
+            if let Some(acceptor) = acceptor.take() {
+                acceptor.abort();
+            }
+        } else if acceptor.is_none() {
+            let id = id.clone();
+            *acceptor = Some(shared.spawn(move |state, shared, cx| state.poll_accept(&id, node, shared, cx)));
+        }
+    }
+
+    /// Accepts as long as somebody dials.
+    fn poll_accept(&mut self, id: &ClientId, node: NodeId, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(client) = self.clients.get(id) else { return Poll::Ready(()) };
+            let Some((gate, _)) = client.gates.get(&node) else { return Poll::Ready(()) };
+            match ready!(gate.poll_accept(cx)) {
+                Ok(stream) => {
+                    let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
+                    let mut connection = Connection::new(stream, id.clone(), Arc::clone(&client.view), guarded);
+                    let Some(number) = self.with_world(|world, now| world.open(now, id, node)) else {
+                        return Poll::Ready(());
+                    };
+                    connection.reader =
+                        Some(shared.spawn(move |state, shared, cx| state.poll_connection(number, shared, cx)));
+                    self.connections.insert(number, connection);
+                    self.settle(shared);
+                }
+                // The client has given up between its attempt and now.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// Reads from a connection as long as something comes.
+    fn poll_connection(&mut self, number: u64, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(connection) = self.connections.get_mut(&number)
+            && !connection.closing
+        {
+            let more = ready!(connection.poll_read(cx));
+            if !more {
+                self.connections.remove(&number);
+                self.with_world(|world, now| world.closed(now, number));
+            }
+            while let Some(connection) = self.connections.get_mut(&number)
+                && !connection.closing
+            {
+                match connection.next_command() {
+                    Ok(Some(command)) => {
+                        self.with_world(|world, now| world.command(now, number, command));
+                        self.carry_out(shared);
+                    }
+                    Ok(None) => break,
+                    Err(()) => {
+                        connection.closing = true;
+                        self.mark(number);
+                        self.with_world(|world, now| world.closed(now, number));
+                    }
+                }
+            }
+            self.settle(shared);
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets the world do what is due.
+    pub(super) fn poll_timer(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
+        while self.world.is_some() {
+            ready!(self.timer.as_mut().poll(cx));
+            self.armed = Time::NEVER;
+            self.timer.as_mut().reset(self.start + LONG);
+            self.settle(shared);
+        }
+        Poll::Ready(())
+    }
+
+    /// Does what the world asks for, writes, and sets the timer.
+    pub(super) fn settle(&mut self, shared: &Arc<Shared>) {
+        self.carry_out(shared);
+        while let Some(number) = self.dirty.pop_front() {
+            self.write(number, shared);
+        }
+        let Some(world) = &self.world else { return };
+        let (now, deadline, records) = (world.now(), world.deadline(), world.history().records.len());
+        shared.clock.store(now.as_micros(), Ordering::Relaxed);
+        if self.armed != deadline {
+            self.armed = deadline;
+            self.timer.as_mut().reset(self.start + deadline.elapsed().min(LONG));
+        }
+        if std::mem::replace(&mut self.announced, records) != records {
+            shared.news.notify_waiters();
+        }
+    }
+
+    /// Does what the world asks for; what is to be written waits for [`State::settle`].
+    fn carry_out(&mut self, shared: &Arc<Shared>) {
+        let Some(effects) = self.with_world(|world, now| {
+            // What takes no time is due at once.
+            if world.deadline() <= now {
+                world.advance(now);
+            }
+            world.take_effects()
+        }) else {
+            return;
+        };
+        for effect in effects {
+            match effect {
+                Effect::Protocol { conn, version } => {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.set_protocol(version);
+                    }
+                }
+                Effect::Reply { conn, reply } => {
+                    if let Some(connection) = self.connections.get_mut(&conn)
+                        && !connection.closing
+                    {
+                        if !connection.send(&reply) {
+                            connection.closing = true;
+                            self.with_world(|world, now| world.closed(now, conn));
+                        }
+                        self.mark(conn);
+                    }
+                }
+                Effect::Close { conn } => {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.closing = true;
+                        self.mark(conn);
+                    }
+                }
+                Effect::Door { client, node, door } => self.set_door(&client, node, door, shared),
+            }
+        }
+    }
+
+    /// Lists a connection for writing.
+    fn mark(&mut self, number: u64) {
+        if let Some(connection) = self.connections.get_mut(&number)
+            && !std::mem::replace(&mut connection.listed, true)
+        {
+            self.dirty.push_back(number);
+        }
+    }
+
+    /// Writes what a connection has; if its socket is full a task of its own goes on.
+    fn write(&mut self, number: u64, shared: &Arc<Shared>) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        connection.listed = false;
+        if connection.writer.is_some() {
+            return;
+        }
+        if connection.write().is_err() {
+            connection.writer = Some(shared.spawn(move |state, _, cx| state.poll_write(number, cx)));
+        } else if connection.closing {
+            self.connections.remove(&number);
+        }
+    }
+
+    /// Writes what a connection has, when its socket takes it.
+    fn poll_write(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = self.connections.get_mut(&number) else { return Poll::Ready(()) };
+        ready!(connection.poll_write(cx));
+        connection.writer = None;
+        if connection.closing {
+            self.connections.remove(&number);
+        }
+        Poll::Ready(())
+    }
+
+    /// Ends the run: the sockets are closed, the history is given.
+    pub(super) fn finish(&mut self) -> io::Result<History> {
+        let now = self.now();
+        let world = self.world.take().expect("a run is finished once");
+        self.stop();
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(world.finish(now)),
+        }
+    }
+
+    /// Closes every socket and ends every task.
+    pub(super) fn stop(&mut self) {
+        self.world = None;
+        self.connections.clear();
+        for client in std::mem::take(&mut self.clients).into_values() {
+            for acceptor in client.gates.into_values().filter_map(|(_, acceptor)| acceptor) {
+                acceptor.abort();
+            }
+        }
+        if let Some(timer) = self.timer_task.take() {
+            timer.abort();
+        }
+    }
+}

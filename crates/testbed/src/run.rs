@@ -1,0 +1,205 @@
+//! [`Run`]: one plan, one seed, from the start of the cluster to the verdict.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use model::history::What;
+use model::{ClientId, History, Plan, Seed, Time, Verdict};
+use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::calls::Calls;
+use crate::driver::{Driver, Settings};
+use crate::entropy::Entropy;
+use crate::host::Host;
+use crate::panics;
+use crate::view::View;
+use crate::workload::{Worker, work};
+
+/// Virtual time that dropped clients have to close their connections and end their tasks.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A plan, a seed and the drivers that its clients may name.
+#[derive(Clone)]
+pub struct Run {
+    /// What is run.
+    pub plan: Plan,
+    /// The root of all randomness, also of the clients' own.
+    pub seed: Seed,
+    /// The drivers; the first is that of the clients that name none.
+    pub drivers: Vec<Arc<dyn Driver>>,
+    /// Real time without progress of the virtual clock after which the run is given up.
+    pub watchdog: Duration,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// What happened.
+    pub history: History,
+    /// What it means.
+    pub verdict: Verdict,
+    /// Time that passed on the virtual clock.
+    pub virtual_time: Duration,
+    /// Time that passed for real.
+    pub wall_time: Duration,
+}
+
+/// Why a run gave no history.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A client names a driver that there is not.
+    #[error("client {client} wants the driver {driver}, which there is not")]
+    UnknownDriver {
+        /// The client.
+        client: String,
+        /// The driver; empty if it named none and there are none.
+        driver: String,
+    },
+    /// The client, or the lab, panicked.
+    #[error("panicked: {message}")]
+    Panicked {
+        /// The first panic and its place.
+        message: String,
+    },
+    /// The virtual clock stood still for too long, as it does while somebody is busy for ever.
+    #[error("the virtual clock stood still at {at} for {} s of real time", .waited.as_secs())]
+    Hung {
+        /// Where it stood.
+        at: Time,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The lab could not get the sockets, the thread or the runtime that it needs. Running again may help.
+    #[error("no sockets for the cluster: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Run {
+    /// A run with a watchdog of 60 s.
+    pub fn new(plan: Plan, seed: Seed, drivers: Vec<Arc<dyn Driver>>) -> Self {
+        Self { plan, seed, drivers, watchdog: Duration::from_secs(60) }
+    }
+
+    /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it. The same plan, seed and drivers give
+    /// the same history.
+    ///
+    /// # Errors
+    /// See [`RunError`]. The thread of a run that hung is left behind.
+    pub fn run(self) -> Result<RunOutcome, RunError> {
+        let drivers: Vec<Arc<dyn Driver>> = self
+            .plan
+            .clients
+            .iter()
+            .map(|client| self.driver_of(client.driver.as_deref(), &client.id))
+            .collect::<Result<_, _>>()?;
+        let began = std::time::Instant::now();
+        let watchdog = self.watchdog;
+        let clock = Arc::new(AtomicU64::new(0));
+        let (sender, receiver) = sync_channel(1);
+        let thread = {
+            let clock = Arc::clone(&clock);
+            let name = format!("run of seed {}", self.seed.0);
+            std::thread::Builder::new().name(name).spawn(move || {
+                let _ = sender.send(on_a_fresh_thread(self, drivers, clock));
+            })?
+        };
+        let mut before = 0;
+        let outcome = loop {
+            match receiver.recv_timeout(watchdog) {
+                Ok(outcome) => break outcome,
+                Err(RecvTimeoutError::Timeout) => {
+                    let at = clock.load(Ordering::Relaxed);
+                    if std::mem::replace(&mut before, at) == at {
+                        return Err(RunError::Hung { at: Time::from_micros(at), waited: watchdog });
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(RunError::Panicked { message: "the thread of the run ended".to_owned() });
+                }
+            }
+        };
+        let _ = thread.join();
+        outcome.map(|outcome| RunOutcome { wall_time: began.elapsed(), ..outcome })
+    }
+
+    fn driver_of(&self, name: Option<&str>, client: &str) -> Result<Arc<dyn Driver>, RunError> {
+        let found = match name {
+            Some(name) => self.drivers.iter().find(|driver| driver.name() == name),
+            None => self.drivers.first(),
+        };
+        found.cloned().ok_or_else(|| RunError::UnknownDriver {
+            client: client.to_owned(),
+            driver: name.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// The whole run, on the thread that is its own.
+fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) -> Result<RunOutcome, RunError> {
+    let _entropy = Entropy::seed_thread(run.seed);
+    panics::keep();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().start_paused(true).build()?;
+        runtime.block_on(play(run, drivers, clock))
+    }));
+    match (panics::take(), outcome) {
+        (None, Ok(outcome)) => Ok(outcome?),
+        (message, _) => Err(RunError::Panicked { message: message.unwrap_or_default() }),
+    }
+}
+
+async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
+    let Run { plan, seed, .. } = run;
+    let start = Instant::now();
+    let host = Arc::new(Host::start(&plan, seed, clock)?);
+    let mut workers = JoinSet::new();
+    let mut calls = Vec::new();
+    for (client, driver) in plan.clients.iter().zip(drivers) {
+        let id = ClientId::new(&client.id);
+        host.set_driver(&id, driver.name());
+        let worker = Worker {
+            calls: Arc::new(Calls::new(Arc::clone(&host), id.clone())),
+            driver,
+            settings: settings(&plan, client, &host.view(&id), seed),
+            start: start + client.start,
+            every: client.every,
+        };
+        calls.push(Arc::clone(&worker.calls));
+        let client = client.clone();
+        workers.spawn(async move { work(worker, &client).await });
+    }
+    sleep_until(start + plan.run_for).await;
+    calls.iter().for_each(|calls| calls.abandon());
+    workers.shutdown().await;
+    drop((calls, workers));
+    sleep(SETTLE).await;
+    let tasks = Handle::current().metrics().num_alive_tasks().saturating_sub(host.tasks()) as u64;
+    for client in &plan.clients {
+        let client = ClientId::new(&client.id);
+        host.record(What::Residue { open: host.open_connections(&client), client, tasks });
+    }
+    let history = host.finish()?;
+    let verdict = check::judge(&plan, &history);
+    Ok(RunOutcome { history, verdict, virtual_time: start.elapsed(), wall_time: Duration::ZERO })
+}
+
+/// What a client of the plan is set up with.
+fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) -> Settings {
+    let sentinels = plan.cluster.sentinel_nodes().into_iter().filter_map(|node| view.node(node));
+    let group = plan.cluster.group(&client.master).map(|index| &plan.cluster.groups[index]);
+    Settings {
+        sentinels: sentinels.map(|addr| (addr.ip().to_string(), addr.port())).collect(),
+        master: client.master.clone(),
+        sentinel_auth: plan.cluster.sentinel_auth.clone(),
+        data_auth: group.and_then(|group| group.auth.clone()),
+        deadline: client.deadline,
+        retry_ambiguous: client.retry_ambiguous,
+        seed: seed.derive(&format!("client:{}", client.id)).0,
+    }
+}

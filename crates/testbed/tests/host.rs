@@ -1,0 +1,205 @@
+//! What a client meets at the sockets, at exact virtual times.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::plan::Cluster;
+use model::{EventName, Fault, NodeId, Target, Time};
+use sentinel_lab_testbed::{Testbed, TestbedError};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use common::{Value, Wire};
+
+const SECOND: Duration = Duration::from_secs(1);
+const REDIS_1: NodeId = NodeId::data(1);
+
+async fn bed() -> Testbed {
+    Testbed::builder().down_after(5 * SECOND).seed(7).start().await.unwrap()
+}
+
+fn addr(bed: &Testbed, node: NodeId) -> SocketAddr {
+    bed.node_addr(node).unwrap()
+}
+
+fn bulk(text: &str) -> Value {
+    Value::Bulk(text.as_bytes().to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn sentinels_answer_with_addresses_that_can_be_dialled() {
+    let bed = bed().await;
+    let master = addr(&bed, REDIS_1);
+    assert_eq!(bed.master_addr("mymaster"), Some(master));
+    assert_eq!(bed.sentinel_addrs().len(), 3);
+    let mut sentinel = Wire::connect(bed.sentinel_addrs()[1]).await.unwrap();
+    let answer = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]).await.unwrap();
+    assert_eq!(answer, Value::Array(vec![bulk(&master.ip().to_string()), bulk(&master.port().to_string())]));
+    assert_eq!(bed.now(), Time::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_client_has_other_addresses_of_the_same_nodes() {
+    let bed = bed().await;
+    let other = bed.view("elsewhere", Cluster::DEFAULT_ZONE).unwrap();
+    let (here, there) = (addr(&bed, REDIS_1), other.node_addr(REDIS_1).unwrap());
+    assert_ne!(here, there);
+    assert_eq!(other.master_addr("mymaster"), Some(there));
+    let mut one = Wire::connect(here).await.unwrap();
+    let mut two = Wire::connect(there).await.unwrap();
+    assert_eq!(one.ask(&["SET", "k", "10.0.0.1:6379"]).await.unwrap(), Value::Simple("OK".into()));
+    assert_eq!(two.ask(&["GET", "k"]).await.unwrap(), bulk("10.0.0.1:6379"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_node_closes_and_refuses_and_comes_back() {
+    let bed = bed().await;
+    let addr = addr(&bed, REDIS_1);
+    let mut wire = Wire::connect(addr).await.unwrap();
+    assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+    bed.inject_lasting(Fault::Kill(Target::Node(REDIS_1)), 2 * SECOND).await.unwrap();
+    assert!(wire.closed().await);
+    assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(bed.now(), Time::ZERO);
+    sleep(2 * SECOND).await;
+    let mut wire = Wire::connect(addr).await.unwrap();
+    assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_node_is_silent() {
+    let bed = bed().await;
+    let addr = addr(&bed, REDIS_1);
+    let mut wire = Wire::connect(addr).await.unwrap();
+    bed.inject_lasting(Fault::Unreachable(Target::Node(REDIS_1)), 3 * SECOND).await.unwrap();
+    assert!(timeout(SECOND, TcpStream::connect(addr)).await.is_err());
+    assert!(timeout(SECOND, wire.ask(&["PING"])).await.is_err());
+    assert_eq!(bed.now(), Time::from_millis(2_000));
+    assert!(timeout(2 * SECOND, wire.read()).await.is_ok(), "what was sent arrives after the heal");
+    assert!(timeout(SECOND, TcpStream::connect(addr)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_node_accepts_and_answers_when_it_thaws() {
+    let bed = bed().await;
+    bed.inject_lasting(Fault::Freeze(Target::Node(REDIS_1)), 2 * SECOND).await.unwrap();
+    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+    assert_eq!(bed.now(), Time::from_millis(2_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_the_protocol_is_answered_and_ends_the_connection() {
+    let bed = bed().await;
+    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    wire.send(b"PING\r\n*1\r\n$-5\r\n").await.unwrap();
+    assert_eq!(wire.read().await.unwrap(), Value::Simple("PONG".into()));
+    assert_eq!(wire.read().await.unwrap(), Value::Error("ERR Protocol error: invalid bulk length".into()));
+    assert!(wire.closed().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_have_lower_limits() {
+    let bed = Testbed::builder().password("secret").start().await.unwrap();
+    let many: Vec<&str> = ["DEL"].into_iter().chain(std::iter::repeat_n("k", 20)).collect();
+    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    let answer = wire.ask(&many).await.unwrap();
+    assert_eq!(answer, Value::Error("ERR Protocol error: unauthenticated multibulk length".into()));
+    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    assert_eq!(wire.ask(&["AUTH", "secret"]).await.unwrap(), Value::Simple("OK".into()));
+    assert_eq!(wire.ask(&many).await.unwrap(), Value::Int(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_gets_everything_and_blocks_nobody() {
+    let bed = bed().await;
+    let (mut slow, mut quick) =
+        (Wire::connect(addr(&bed, REDIS_1)).await.unwrap(), Wire::connect(addr(&bed, REDIS_1)).await.unwrap());
+    let value = "x".repeat(1024 * 1024);
+    assert_eq!(slow.ask(&["SET", "big", &value]).await.unwrap(), Value::Simple("OK".into()));
+    // More than the buffers of the kernel hold.
+    for _ in 0..20 {
+        slow.send(b"GET big\r\n").await.unwrap();
+    }
+    assert_eq!(quick.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+    for _ in 0..20 {
+        assert_eq!(slow.read().await.unwrap(), bulk(&value));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_reads_is_closed_in_the_end() {
+    let bed = bed().await;
+    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    let value = "x".repeat(1024 * 1024);
+    wire.ask(&["SET", "big", &value]).await.unwrap();
+    for _ in 0..60 {
+        let _ = wire.send(b"GET big\r\n").await;
+    }
+    sleep(SECOND).await;
+    let mut read = 0;
+    while wire.read().await.is_ok() {
+        read += 1;
+    }
+    assert!(read < 50, "{read}");
+    let mut other = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    assert_eq!(other.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_is_bounded_and_faults_need_a_target() {
+    let bed = Testbed::builder().patience(20 * SECOND).start().await.unwrap();
+    let error = bed.wait_for(EventName::SwitchMaster).await.unwrap_err();
+    assert_eq!(error.to_string(), "no +switch-master within 20 s, at 20.000s");
+    let error = bed.inject(Fault::Kill(Target::Node(NodeId::data(9)))).await.unwrap_err();
+    assert!(matches!(error, TestbedError::NoTarget { .. }), "{error}");
+}
+
+/// What many clients saw, in order: who got an answer, and when.
+fn trace() -> Vec<(u64, usize)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let bed = bed().await;
+        let start = Instant::now();
+        let trace = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut clients = tokio::task::JoinSet::new();
+        for client in 0..32 {
+            let (addr, trace) = (addr(&bed, NodeId::data(1 + client as u16 % 3)), trace.clone());
+            clients.spawn(async move {
+                let mut wire = Wire::connect(addr).await.unwrap();
+                for ping in 0..50 {
+                    assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+                    trace.lock().unwrap().push((start.elapsed().as_micros() as u64, client));
+                    sleep(Duration::from_millis((client as u64 * 7 + ping * 13) % 5)).await;
+                }
+            });
+        }
+        while let Some(client) = clients.join_next().await {
+            client.unwrap();
+        }
+        let trace = trace.lock().unwrap();
+        trace.clone()
+    })
+}
+
+#[test]
+fn many_clients_are_answered_in_the_same_order_every_time() {
+    let first = trace();
+    assert_eq!(first.len(), 32 * 50);
+    for _ in 0..5 {
+        assert_eq!(trace(), first);
+    }
+}
+
+#[test]
+fn it_works_in_real_time() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bed = bed().await;
+        let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+        assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+    });
+}

@@ -1,0 +1,126 @@
+//! A run from start to verdict: it repeats, it is judged, and what goes wrong in it is told.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::history::{Action, What};
+use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
+use model::{Fault, Outcome, Plan, Seed, Target};
+use sentinel_lab_testbed::driver::{BoxFuture, CallError, Driver, Session, Settings};
+use sentinel_lab_testbed::{Run, RunError, RunOutcome};
+
+use common::Raw;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn plan(workload: Workload) -> Plan {
+    let mut cluster = Cluster::standard();
+    cluster.groups[0].down_after = 5 * SECOND;
+    let client = Client { deadline: 5 * SECOND, budget: 5 * SECOND, ..Client::new("writer", workload) };
+    Plan {
+        title: "the master dies".to_owned(),
+        cluster,
+        clients: vec![client],
+        timeline: vec![Step {
+            when: Trigger::At(10 * SECOND),
+            fault: Fault::Kill(Target::Master(None)),
+            lasting: None,
+        }],
+        run_for: 40 * SECOND,
+        expect: Expect { failovers: Some(1), ..Expect::default() },
+    }
+}
+
+fn run(plan: Plan, seed: u64) -> Result<RunOutcome, RunError> {
+    Run::new(plan, Seed(seed), vec![Arc::new(Raw)]).run()
+}
+
+#[test]
+fn a_client_that_asks_again_survives_the_death_of_the_master() {
+    let outcome = run(plan(Workload::Counter), 7).unwrap();
+    assert_eq!(outcome.verdict.outcome, Outcome::Pass, "{:#?}", outcome.verdict.findings);
+    assert_eq!(outcome.verdict.failovers.len(), 1);
+    assert_eq!(outcome.virtual_time, 41 * SECOND);
+    assert_eq!(outcome.history.header.clients[0].1, "raw");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    for workload in Workload::ALL {
+        let digest = |seed| run(plan(workload), seed).unwrap().history.digest();
+        assert_eq!(digest(3), digest(3), "{workload:?}");
+        assert_ne!(digest(3), digest(4), "{workload:?}");
+    }
+}
+
+#[test]
+fn operations_start_at_multiples_of_their_interval() {
+    let outcome = run(Plan { timeline: vec![], run_for: 5 * SECOND, ..plan(Workload::Register) }, 1).unwrap();
+    let started: Vec<_> = outcome
+        .history
+        .records
+        .iter()
+        .filter_map(|record| match record.what {
+            What::Started { action, .. } => Some((record.at.as_micros(), action)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(started.len(), 20);
+    for (index, (at, action)) in started.into_iter().enumerate() {
+        assert_eq!(at, 3_000_000 + 100_000 * index as u64);
+        assert_eq!(action, if index % 2 == 0 { Action::Set } else { Action::Get });
+    }
+}
+
+/// What a driver does that misbehaves.
+struct Bad(fn());
+
+impl Driver for Bad {
+    fn name(&self) -> &'static str {
+        "bad"
+    }
+
+    fn about(&self) -> &'static str {
+        "misbehaves"
+    }
+
+    fn open(&self, _: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        let act = self.0;
+        Box::pin(async move {
+            tokio::spawn(async move { act() });
+            std::future::pending().await
+        })
+    }
+}
+
+#[test]
+fn a_panic_in_a_task_of_the_client_is_told() {
+    let drivers: Vec<Arc<dyn Driver>> = vec![Arc::new(Bad(|| panic!("not my day")))];
+    let error = Run::new(plan(Workload::Counter), Seed(1), drivers).run().unwrap_err();
+    let RunError::Panicked { message } = error else { panic!("{error}") };
+    assert!(message.starts_with("not my day, at ") && message.contains("run.rs:"), "{message}");
+}
+
+#[test]
+fn a_clock_that_stands_still_is_told() {
+    // The thread of the run stays behind, parked for ever.
+    let stuck = Bad(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let mut run = Run::new(plan(Workload::Counter), Seed(1), vec![Arc::new(stuck)]);
+    run.watchdog = Duration::from_millis(300);
+    let error = run.run().unwrap_err();
+    assert!(matches!(error, RunError::Hung { at, .. } if at.as_millis() == 3_000), "{error}");
+}
+
+#[test]
+fn a_driver_that_there_is_not_is_told() {
+    let mut plan = plan(Workload::Counter);
+    plan.clients[0].driver = Some("no-such".to_owned());
+    let error = run(plan, 1).unwrap_err();
+    assert_eq!(error.to_string(), "client writer wants the driver no-such, which there is not");
+}
