@@ -47,8 +47,8 @@ impl World {
 
     /// A client's connection to a node was accepted. The number is the connection's from here on.
     ///
-    /// A client that the world does not know is added, in the default zone. If the node's door has closed meanwhile, the
-    /// connection ends at once.
+    /// A client that the world does not know is added, in the default zone. If the node's process has ended meanwhile,
+    /// so does the connection.
     pub fn open(&mut self, now: Time, client: &ClientId, node: NodeId) -> u64 {
         self.advance(now);
         self.add_client(client, model::plan::Cluster::DEFAULT_ZONE);

@@ -7,7 +7,7 @@ use model::Time;
 
 use crate::link::End;
 
-/// Something that is due. The deadlines of the machines are not here: each machine has one, which the main loop looks at.
+/// Something that is due. The deadlines of the machines are not here: each has one, which the main loop looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The first parcel of a link reaches this end.
