@@ -1,0 +1,271 @@
+//! What a command is to a client that may have to send it twice: safe to repeat or not, blocking, or bound to its
+//! connection. The one table of commands.
+
+use std::time::Duration;
+
+/// What a command is, as far as sending it again and sharing its connection go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// A second execution leaves the data as the first one did.
+    Repeatable,
+    /// A second execution may change the data again, or it is not known.
+    Once,
+    /// It blocks the connection for up to this long; `None`: without limit.
+    Blocking(Option<Duration>),
+    /// It changes what the connection means for every command after it.
+    Stateful,
+}
+
+/// Commands that only read, or whose second execution changes nothing more. Sorted, for the search.
+const REPEATABLE: &[&str] = &[
+    "BITCOUNT",
+    "BITFIELD_RO",
+    "BITPOS",
+    "DBSIZE",
+    "DEL",
+    "DUMP",
+    "ECHO",
+    "EVALSHA_RO",
+    "EVAL_RO",
+    "EXISTS",
+    "EXPIRE",
+    "EXPIREAT",
+    "EXPIRETIME",
+    "FCALL_RO",
+    "GEODIST",
+    "GEOHASH",
+    "GEOPOS",
+    "GEORADIUSBYMEMBER_RO",
+    "GEORADIUS_RO",
+    "GEOSEARCH",
+    "GET",
+    "GETBIT",
+    "GETRANGE",
+    "HDEL",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HKEYS",
+    "HLEN",
+    "HMGET",
+    "HMSET",
+    "HRANDFIELD",
+    "HSCAN",
+    "HSET",
+    "HSTRLEN",
+    "HVALS",
+    "INFO",
+    "KEYS",
+    "LCS",
+    "LINDEX",
+    "LLEN",
+    "LPOS",
+    "LRANGE",
+    "LSET",
+    "MGET",
+    "MSET",
+    "OBJECT",
+    "PERSIST",
+    "PEXPIRE",
+    "PEXPIREAT",
+    "PEXPIRETIME",
+    "PFADD",
+    "PFCOUNT",
+    "PING",
+    "PSETEX",
+    "PTTL",
+    "RANDOMKEY",
+    "ROLE",
+    "SADD",
+    "SCAN",
+    "SCARD",
+    "SDIFF",
+    "SETBIT",
+    "SETEX",
+    "SETRANGE",
+    "SINTER",
+    "SINTERCARD",
+    "SISMEMBER",
+    "SMEMBERS",
+    "SMISMEMBER",
+    "SORT_RO",
+    "SRANDMEMBER",
+    "SREM",
+    "SSCAN",
+    "STRLEN",
+    "SUBSTR",
+    "SUNION",
+    "TIME",
+    "TOUCH",
+    "TTL",
+    "TYPE",
+    "UNLINK",
+    "XACK",
+    "XDEL",
+    "XINFO",
+    "XLEN",
+    "XPENDING",
+    "XRANGE",
+    "XREVRANGE",
+    "ZCARD",
+    "ZCOUNT",
+    "ZDIFF",
+    "ZINTER",
+    "ZINTERCARD",
+    "ZLEXCOUNT",
+    "ZMSCORE",
+    "ZRANDMEMBER",
+    "ZRANGE",
+    "ZRANGEBYLEX",
+    "ZRANGEBYSCORE",
+    "ZRANK",
+    "ZREM",
+    "ZREVRANGE",
+    "ZREVRANGEBYLEX",
+    "ZREVRANGEBYSCORE",
+    "ZREVRANK",
+    "ZSCAN",
+    "ZSCORE",
+    "ZUNION",
+];
+
+/// Commands that make their connection unfit to be shared. Sorted.
+const STATEFUL: &[&str] = &[
+    "ASKING",
+    "AUTH",
+    "CLIENT",
+    "DISCARD",
+    "EXEC",
+    "HELLO",
+    "MONITOR",
+    "MULTI",
+    "PSUBSCRIBE",
+    "PSYNC",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "READONLY",
+    "READWRITE",
+    "RESET",
+    "SELECT",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "SYNC",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WATCH",
+];
+
+/// What the command with these words is, its name first.
+pub(crate) fn nature(words: &[&[u8]]) -> Nature {
+    let Some((name, args)) = words.split_first() else { return Nature::Once };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let listed = |table: &[&str]| table.binary_search(&name.as_str()).is_ok();
+    match name.as_str() {
+        "BLPOP" | "BRPOP" | "BZPOPMIN" | "BZPOPMAX" | "BRPOPLPUSH" | "BLMOVE" => Nature::Blocking(seconds(args.last())),
+        "BLMPOP" | "BZMPOP" => Nature::Blocking(seconds(args.first())),
+        "WAIT" | "WAITAOF" => Nature::Blocking(milliseconds(args.last())),
+        "XREAD" | "XREADGROUP" => match args.iter().position(|arg| arg.eq_ignore_ascii_case(b"BLOCK")) {
+            Some(index) => Nature::Blocking(milliseconds(args.get(index + 1))),
+            None if name == "XREAD" => Nature::Repeatable,
+            None => Nature::Once,
+        },
+        "SET" if plain_set(args) => Nature::Repeatable,
+        // `INCR` makes it an increment.
+        "ZADD" if !has(args, b"INCR") => Nature::Repeatable,
+        "SORT" if !has(args, b"STORE") => Nature::Repeatable,
+        _ if listed(REPEATABLE) => Nature::Repeatable,
+        _ if listed(STATEFUL) => Nature::Stateful,
+        _ => Nature::Once,
+    }
+}
+
+/// True for a `SET` whose options neither depend on the old value nor return it.
+fn plain_set(args: &[&[u8]]) -> bool {
+    const TIMES: [&[u8]; 4] = [b"EX", b"PX", b"EXAT", b"PXAT"];
+    let mut options = args.iter().skip(2);
+    while let Some(option) = options.next() {
+        if TIMES.iter().any(|time| option.eq_ignore_ascii_case(time)) {
+            options.next();
+        } else if !option.eq_ignore_ascii_case(b"KEEPTTL") && !option.eq_ignore_ascii_case(b"XX") {
+            return false;
+        }
+    }
+    true
+}
+
+fn has(args: &[&[u8]], word: &[u8]) -> bool {
+    args.iter().any(|arg| arg.eq_ignore_ascii_case(word))
+}
+
+fn number(arg: Option<&&[u8]>) -> Option<f64> {
+    std::str::from_utf8(arg?).ok()?.parse().ok()
+}
+
+/// A time-out in seconds; 0 means none, and so does what cannot be read.
+fn seconds(arg: Option<&&[u8]>) -> Option<Duration> {
+    number(arg).filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+fn milliseconds(arg: Option<&&[u8]>) -> Option<Duration> {
+    number(arg).filter(|ms| *ms > 0.0).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Nature {
+        nature(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_tables_are_sorted() {
+        assert!(REPEATABLE.is_sorted() && STATEFUL.is_sorted());
+    }
+
+    #[test]
+    fn natures() {
+        let blocks = |ms: u64| Nature::Blocking(Some(Duration::from_millis(ms)));
+        let table = [
+            ("GET k", Nature::Repeatable),
+            ("get k", Nature::Repeatable),
+            ("SET k v", Nature::Repeatable),
+            ("SET k v EX 10", Nature::Repeatable),
+            ("SET k v XX KEEPTTL", Nature::Repeatable),
+            ("SET k v NX", Nature::Once),
+            ("SET k v ex 10 nx", Nature::Once),
+            ("SET k v GET", Nature::Once),
+            ("SET k v IFEQ x", Nature::Once),
+            ("SET NX GET", Nature::Repeatable),
+            ("DEL k", Nature::Repeatable),
+            ("EXPIRE k 10", Nature::Repeatable),
+            ("ZADD z 1 m", Nature::Repeatable),
+            ("ZADD z INCR 1 m", Nature::Once),
+            ("SORT l", Nature::Repeatable),
+            ("SORT l STORE d", Nature::Once),
+            ("INCR k", Nature::Once),
+            ("LPUSH l v", Nature::Once),
+            ("LPOP l", Nature::Once),
+            ("PUBLISH c m", Nature::Once),
+            ("EVAL script 0", Nature::Once),
+            ("EVAL_RO script 0", Nature::Repeatable),
+            ("NO-SUCH-COMMAND", Nature::Once),
+            ("BLPOP a b 5", blocks(5000)),
+            ("BLPOP a 0", Nature::Blocking(None)),
+            ("BLPOP a 0.25", blocks(250)),
+            ("BLMPOP 2 1 a LEFT", blocks(2000)),
+            ("XREAD STREAMS s 0", Nature::Repeatable),
+            ("XREAD BLOCK 1500 STREAMS s $", blocks(1500)),
+            ("XREADGROUP GROUP g c STREAMS s >", Nature::Once),
+            ("WAIT 1 100", blocks(100)),
+            ("SUBSCRIBE c", Nature::Stateful),
+            ("WATCH k", Nature::Stateful),
+            ("SELECT 1", Nature::Stateful),
+        ];
+        for (line, nature) in table {
+            assert_eq!(of(line), nature, "{line}");
+        }
+        assert_eq!(nature(&[]), Nature::Once);
+    }
+}

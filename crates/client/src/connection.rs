@@ -1,0 +1,100 @@
+//! [`Connection`]: what an application sends its commands on.
+
+use std::sync::Arc;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, Value};
+
+use crate::call::{self, Request};
+use crate::error::{Cause, Failure};
+use crate::keeper::Node;
+use crate::retry::Retry;
+
+/// A connection to the master, or to a replica, of one name, wherever that is at the moment.
+///
+/// It implements [`ConnectionLike`], so that [`redis::AsyncCommands`], `redis::cmd` and `redis::pipe` work on it as on
+/// any connection. Clones are cheap and share one TCP connection, so they may be given to any number of tasks. Commands
+/// that block (`BLPOP`) or that change the connection (`SELECT`, `WATCH`, `SUBSCRIBE`) are refused on it; see
+/// [`Client::dedicated`](crate::Client::dedicated) and [`Client::subscriber`](crate::Client::subscriber).
+///
+/// Every call ends within the budget of its [`Retry`], also while no Sentinel answers. The future of a call may be
+/// dropped; its command may run all the same.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    node: Arc<Node>,
+    retry: Retry,
+}
+
+impl Connection {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        let retry = node.core.settings.retry.clone();
+        Self { node, retry }
+    }
+
+    /// This connection with other rules for retries.
+    #[must_use]
+    pub fn with_retry(&self, retry: Retry) -> Self {
+        Self { node: Arc::clone(&self.node), retry }
+    }
+
+    /// How commands on this connection are retried.
+    pub fn retry(&self) -> &Retry {
+        &self.retry
+    }
+
+    /// Sends `command` and reads its reply, with this crate's own error. An error reply is a [`Cause::Server`].
+    ///
+    /// ```no_run
+    /// # async fn example(connection: sentinel_client::Connection) -> Result<(), sentinel_client::Failure> {
+    /// let mut command = redis::cmd("INCR");
+    /// command.arg("visits");
+    /// match connection.query::<i64>(&command).await {
+    ///     Ok(count) => println!("{count}"),
+    ///     Err(failure) if failure.may_have_run => println!("counted or not: {failure}"),
+    ///     Err(failure) => return Err(failure),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        let started = tokio::time::Instant::now();
+        let request = Request::One(command);
+        let value = one(call::call(&self.node, &self.retry, request).await?);
+        let failed = |cause, may_have_run| Failure {
+            command: request.name(),
+            cause,
+            node: None,
+            may_have_run,
+            attempts: 1,
+            elapsed: started.elapsed(),
+        };
+        match value {
+            Value::ServerError(error) => Err(failed(Cause::Server((&error).into()), false)),
+            value => T::from_redis_value(value).map_err(|error| failed(Cause::Unreadable(error.to_string()), true)),
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move { Ok(one(call::call(&self.node, &self.retry, Request::One(command)).await?)) })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        let request = Request::Many(pipeline, offset, count);
+        Box::pin(async move { Ok(call::call(&self.node, &self.retry, request).await?) })
+    }
+
+    fn get_db(&self) -> i64 {
+        i64::from(self.node.core.settings.db)
+    }
+}
+
+/// The one reply to one command.
+pub(crate) fn one(values: Vec<Value>) -> Value {
+    values.into_iter().next().unwrap_or(Value::Nil)
+}

@@ -1,0 +1,210 @@
+//! One round of finding a master or a replica: ask the Sentinels, connect, check the role.
+
+use redis::{Cmd, cmd};
+
+use crate::address::Address;
+use crate::core::Core;
+use crate::error::{DiscoveryError, OpenError};
+use crate::link::Link;
+use crate::reply;
+use crate::role::Role;
+use crate::settings::ReplicaFallback;
+use crate::survey::{self, Answer};
+
+/// A connection to the master called `name`, which says that it is one.
+pub(crate) async fn master(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
+    let answers = survey::ask(core, &question("GET-MASTER-ADDR-BY-NAME", name), reply::master_address, |answers, _| {
+        matches!(answers.last(), Some(Answer { result: Ok((Some(_), _)), .. }))
+    })
+    .await;
+    let (sentinel, address, link) = first_address(name, answers)?;
+    core.sentinels().promote(&sentinel);
+    let address = core.settings.address_map.apply(address);
+    let found = {
+        let verified = master_at(core, &address);
+        let learned = learn_sentinels(core, name, &sentinel, &link);
+        tokio::pin!(verified);
+        // The list is refreshed on the side. It must not hold up the answer.
+        tokio::select! {
+            biased;
+            found = &mut verified => found,
+            () = learned => verified.await,
+        }
+    };
+    if found.is_err() {
+        core.sentinels().demote(&sentinel);
+    }
+    found
+}
+
+/// A connection to the node at `address`, if it says that it is a master.
+pub(crate) async fn master_at(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
+    let (link, role) = data_node(core, address).await?;
+    match role {
+        Role::Master => Ok(link),
+        role => Err(DiscoveryError::NotMaster { address: address.clone(), role }),
+    }
+}
+
+/// The master's address as most of the Sentinels name it that can be asked; `None` if they do not agree.
+pub(crate) async fn agreed_master(core: &Core, name: &str) -> Option<Address> {
+    let named = |answers: &[Answer<Option<Address>>], total| {
+        let addresses: Vec<&Address> =
+            answers.iter().filter_map(|answer| answer.result.as_ref().ok()?.0.as_ref()).collect();
+        survey::most_named(&addresses, total, answers.len() == total)
+    };
+    let command = question("GET-MASTER-ADDR-BY-NAME", name);
+    let answers = survey::ask(core, &command, reply::master_address, |answers, total| named(answers, total).is_some());
+    let answers = answers.await;
+    named(&answers, answers.len()).map(|address| core.settings.address_map.apply(address))
+}
+
+/// The master's address as the Sentinel at the other end of `link` names it.
+pub(crate) async fn master_named_by(core: &Core, name: &str, link: &Link) -> Result<Option<Address>, OpenError> {
+    let reply = link.ask(&question("GET-MASTER-ADDR-BY-NAME", name), core.settings.response_timeout).await?;
+    let address = reply::master_address(&reply).ok_or_else(|| OpenError::Answer("no address".to_owned()))?;
+    Ok(address.map(|address| core.settings.address_map.apply(address)))
+}
+
+/// A connection to a replica of `name` that is in sync, or else to what the settings allow instead: the master, or a
+/// replica that has lost its master.
+pub(crate) async fn replica(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
+    let (synced, stale, known) = replicas(core, name, true).await?;
+    if let Some(link) = synced.into_iter().next() {
+        return Ok(link);
+    }
+    let none = DiscoveryError::NoReplica { name: name.to_owned(), known };
+    let master = match core.settings.replica_fallback {
+        ReplicaFallback::Master => master(core, name).await.ok(),
+        ReplicaFallback::Fail => None,
+    };
+    master.or_else(|| stale.into_iter().next()).ok_or(none)
+}
+
+/// A connection to a replica of `name` that is in sync.
+pub(crate) async fn synced_replica(core: &Core, name: &str) -> Option<Link> {
+    let (synced, ..) = replicas(core, name, true).await.ok()?;
+    synced.into_iter().next()
+}
+
+/// Connections to the replicas of `name` that are in sync and to those that are not, in random order, and how many the
+/// Sentinels know; with `one`, no more are tried once one in sync is found.
+async fn replicas(core: &Core, name: &str, one: bool) -> Result<(Vec<Link>, Vec<Link>, usize), DiscoveryError> {
+    let mut addresses = replica_addresses(core, name).await?;
+    core.shuffle(&mut addresses);
+    let (mut synced, mut stale) = (Vec::new(), Vec::new());
+    for address in &addresses {
+        match data_node(core, address).await {
+            Ok((link, Role::Replica { connected: true })) => synced.push(link),
+            Ok((link, Role::Replica { connected: false })) => stale.push(link),
+            Ok((_, role)) => tracing::debug!(%address, %role, "not a replica"),
+            Err(error) => tracing::debug!(%error, "a replica cannot be used"),
+        }
+        if one && !synced.is_empty() {
+            break;
+        }
+    }
+    Ok((synced, stale, addresses.len()))
+}
+
+/// Where the replicas of `name` are that say that they are in sync.
+pub(crate) async fn synced_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
+    let (synced, _, known) = replicas(core, name, false).await?;
+    let mut addresses: Vec<Address> = synced.iter().map(|link| link.address().clone()).collect();
+    addresses.sort();
+    if addresses.is_empty() { Err(DiscoveryError::NoReplica { name: name.to_owned(), known }) } else { Ok(addresses) }
+}
+
+async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
+    let command = question("SLAVES", name);
+    let answers = survey::ask(core, &command, reply::replicas, |answers, _| {
+        answers.last().is_some_and(|last| last.result.is_ok())
+    });
+    let mut answers = answers.await;
+    match answers.pop() {
+        Some(Answer { sentinel, result: Ok((addresses, _)) }) => {
+            core.sentinels().promote(&sentinel);
+            Ok(addresses.into_iter().map(|address| core.settings.address_map.apply(address)).collect())
+        }
+        last => {
+            answers.extend(last);
+            Err(no_answer(name, answers))
+        }
+    }
+}
+
+/// The answer that names an address; it is the last one, if there is one.
+fn first_address(
+    name: &str,
+    mut answers: Vec<Answer<Option<Address>>>,
+) -> Result<(Address, Address, Link), DiscoveryError> {
+    match answers.pop() {
+        Some(Answer { sentinel, result: Ok((Some(address), link)) }) => Ok((sentinel, address, link)),
+        last => {
+            answers.extend(last);
+            Err(no_answer(name, answers))
+        }
+    }
+}
+
+/// Why `answers` name no node: nobody knows the name, or nobody could be asked.
+fn no_answer<T>(name: &str, answers: Vec<Answer<T>>) -> DiscoveryError {
+    let asked = answers.len();
+    let mut silent = Vec::new();
+    for answer in answers {
+        match answer.result {
+            // This is how a Sentinel says to some questions that it does not know the name.
+            Err(OpenError::Answer(text)) if text.contains("No such master") => {}
+            Err(error) => silent.push((answer.sentinel, error)),
+            Ok(_) => {}
+        }
+    }
+    if silent.len() == asked {
+        DiscoveryError::Unreachable { sentinels: silent }
+    } else {
+        DiscoveryError::UnknownMaster { name: name.to_owned(), answered: asked - silent.len(), silent }
+    }
+}
+
+async fn learn_sentinels(core: &Core, name: &str, sentinel: &Address, link: &Link) {
+    let asked = link.ask(&question("SENTINELS", name), core.settings.response_timeout).await;
+    if let Some(others) = asked.ok().as_ref().and_then(reply::sentinels) {
+        let others: Vec<Address> = others.into_iter().map(|other| core.settings.address_map.apply(other)).collect();
+        core.sentinels().learn(sentinel, &others);
+    }
+}
+
+async fn data_node(core: &Core, address: &Address) -> Result<(Link, Role), DiscoveryError> {
+    let unreachable = |error| DiscoveryError::NodeUnreachable { address: address.clone(), error };
+    let link = Link::to_data(address, &core.settings).await.map_err(unreachable)?;
+    let role = link.role(core.settings.response_timeout).await.map_err(unreachable)?;
+    Ok((link, role))
+}
+
+fn question(subcommand: &str, name: &str) -> Cmd {
+    let mut command = cmd("SENTINEL");
+    command.arg(subcommand).arg(name);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silent<T>(host: &str) -> Answer<T> {
+        Answer { sentinel: Address::new(host, 1), result: Err(OpenError::Connect("refused".into())) }
+    }
+
+    fn ignorant<T>(host: &str) -> Answer<T> {
+        let error = OpenError::Answer("ERR: No such master with that name".into());
+        Answer { sentinel: Address::new(host, 1), result: Err(error) }
+    }
+
+    #[test]
+    fn unknown_and_unreachable_are_told_apart() {
+        let all_silent = no_answer::<()>("m", vec![silent("a"), silent("b")]);
+        assert!(matches!(all_silent, DiscoveryError::Unreachable { sentinels } if sentinels.len() == 2));
+        let mixed = no_answer::<()>("m", vec![silent("a"), ignorant("b")]);
+        assert!(matches!(mixed, DiscoveryError::UnknownMaster { answered: 1, silent, .. } if silent.len() == 1));
+    }
+}

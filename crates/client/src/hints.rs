@@ -1,0 +1,96 @@
+//! The hints that a Sentinel publishes: `+switch-master`. They make the client faster; nothing depends on them, because
+//! they can be missed. Whoever gets one asks the Sentinels.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::aio::PubSub;
+use tokio::sync::broadcast;
+use tokio::time::{sleep, timeout};
+
+use crate::address::Address;
+use crate::core::Core;
+use crate::error::OpenError;
+use crate::link::{open_error, sentinel_login};
+use crate::{reply, stream};
+
+const CHANNEL: &str = "+switch-master";
+
+/// A reason to ask the Sentinels again.
+#[derive(Clone, Debug)]
+pub(crate) enum Hint {
+    /// The subscription was made, or made again: what happened before it was not heard.
+    Subscribed,
+    /// The master called `name` is said to be at `address` now.
+    Switched { name: String, address: Address },
+}
+
+/// Subscribes at one Sentinel after the other, to the next one when a subscription is lost, and passes on what it hears.
+/// Never ends.
+pub(crate) async fn listen(core: Arc<Core>, hints: broadcast::Sender<Hint>) {
+    let mut turn = 0usize;
+    let mut failures = 0u32;
+    loop {
+        let sentinels = core.sentinels().order();
+        let sentinel = &sentinels[turn % sentinels.len()];
+        turn = turn.wrapping_add(1);
+        match subscribe(&core, sentinel).await {
+            Ok(subscription) => {
+                failures = 0;
+                tracing::debug!(%sentinel, "subscribed to a sentinel");
+                // An error means that nobody listens at the moment.
+                let _ = hints.send(Hint::Subscribed);
+                pass_on(&core, subscription, &hints).await;
+                tracing::debug!(%sentinel, "the subscription to a sentinel was lost");
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::debug!(%sentinel, %error, "a sentinel could not be subscribed to");
+            }
+        }
+        sleep(core.settings.retry.wait(failures.max(1), core.chance())).await;
+    }
+}
+
+async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError> {
+    let settings = &core.settings;
+    let stream = stream::dial(sentinel, settings.connect_timeout).await?;
+    let login = sentinel_login(settings);
+    let set_up = async {
+        let mut subscription = PubSub::new(&login, stream).await?;
+        subscription.subscribe(CHANNEL).await?;
+        Ok(subscription)
+    };
+    match timeout(settings.response_timeout, set_up).await {
+        Ok(result) => result.map_err(|error| open_error(&error)),
+        Err(_) => Err(OpenError::TimedOut(settings.response_timeout)),
+    }
+}
+
+/// Passes on what `subscription` brings until it is lost or silent to a ping.
+async fn pass_on(core: &Core, subscription: PubSub, hints: &broadcast::Sender<Hint>) {
+    let (mut sink, mut messages) = subscription.split();
+    loop {
+        match timeout(core.settings.keep_alive, messages.next()).await {
+            Ok(Some(message)) => {
+                let payload: String = message.get_payload().unwrap_or_default();
+                if let Some((name, address)) = reply::switch_master(&payload) {
+                    let address = core.settings.address_map.apply(address);
+                    let _ = hints.send(Hint::Switched { name, address });
+                }
+            }
+            Ok(None) => return,
+            Err(_) => {
+                if !answers_ping(&mut sink, core.settings.response_timeout).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// True if the other end of a subscription is alive.
+pub(crate) async fn answers_ping(sink: &mut redis::aio::PubSubSink, within: Duration) -> bool {
+    matches!(timeout(within, sink.ping::<redis::Value>()).await, Ok(Ok(_)))
+}

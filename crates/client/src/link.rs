@@ -1,0 +1,130 @@
+//! [`Link`]: one connection to one node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::address::Address;
+use crate::credentials::Credentials;
+use crate::error::OpenError;
+use crate::role::Role;
+use crate::settings::Settings;
+use crate::stream::{self, CountedStream};
+use crate::task::OwnedTask;
+
+/// One connection to one node, which any number of callers share. Dropping it closes it, whatever is under way.
+#[derive(Debug)]
+pub(crate) struct Link {
+    address: Address,
+    connection: MultiplexedConnection,
+    written: Arc<AtomicU64>,
+    /// Becomes an error when the task that drives the connection has ended: the connection is lost.
+    alive: watch::Receiver<()>,
+    _driver: OwnedTask,
+}
+
+impl Link {
+    /// Connects to a Sentinel.
+    pub(crate) async fn to_sentinel(address: &Address, settings: &Settings) -> Result<Self, OpenError> {
+        Self::open(address, &sentinel_login(settings), settings).await
+    }
+
+    /// Connects to a data node.
+    pub(crate) async fn to_data(address: &Address, settings: &Settings) -> Result<Self, OpenError> {
+        Self::open(address, &data_login(settings), settings).await
+    }
+
+    async fn open(address: &Address, login: &RedisConnectionInfo, settings: &Settings) -> Result<Self, OpenError> {
+        let within = settings.response_timeout;
+        let (stream, written) = CountedStream::new(stream::dial(address, settings.connect_timeout).await?);
+        // Time-outs are the callers', each has its own.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let handshake = MultiplexedConnection::new_with_config(login, stream, config);
+        let (connection, driver) = match timeout(within, handshake).await {
+            Ok(Ok(pair)) => pair,
+            Ok(Err(error)) => return Err(open_error(&error)),
+            Err(_) => return Err(OpenError::TimedOut(within)),
+        };
+        let (guard, alive) = watch::channel(());
+        let driver = OwnedTask::spawn(async move {
+            driver.await;
+            drop(guard);
+        });
+        Ok(Self { address: address.clone(), connection, written, alive, _driver: driver })
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// To send commands on.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    /// Bytes sent so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the connection is lost.
+    pub(crate) async fn lost(&self) {
+        let mut alive = self.alive.clone();
+        // Nothing is ever sent, so this ends only with the driver.
+        while alive.changed().await.is_ok() {}
+    }
+
+    /// True if the connection is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.alive.has_changed().is_err()
+    }
+
+    /// Asks a question of the client's own.
+    pub(crate) async fn ask(&self, command: &Cmd, within: Duration) -> Result<Value, OpenError> {
+        let mut connection = self.connection();
+        match timeout(within, connection.req_packed_command(command)).await {
+            Ok(reply) => reply.and_then(Value::extract_error).map_err(|error| open_error(&error)),
+            Err(_) => Err(OpenError::TimedOut(within)),
+        }
+    }
+
+    /// Asks the node what it is.
+    pub(crate) async fn role(&self, within: Duration) -> Result<Role, OpenError> {
+        let reply = self.ask(&redis::cmd("ROLE"), within).await?;
+        Role::read(&reply).ok_or_else(|| OpenError::Answer("the reply to ROLE makes no sense".to_owned()))
+    }
+}
+
+/// How to log in at a Sentinel: with its own credentials, and without a database, which a Sentinel does not have.
+pub(crate) fn sentinel_login(settings: &Settings) -> RedisConnectionInfo {
+    login(settings.sentinel_auth.as_ref())
+}
+
+/// How to log in at a data node.
+pub(crate) fn data_login(settings: &Settings) -> RedisConnectionInfo {
+    login(settings.data_auth.as_ref()).set_db(i64::from(settings.db))
+}
+
+fn login(credentials: Option<&Credentials>) -> RedisConnectionInfo {
+    let info = RedisConnectionInfo::default().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    match credentials {
+        Some(credentials) => credentials.apply(info),
+        None => info,
+    }
+}
+
+/// An error of the crate `redis` in a question of the client's own.
+pub(crate) fn open_error(error: &RedisError) -> OpenError {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => OpenError::Auth(text),
+        ErrorKind::Io => OpenError::Connect(text),
+        _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => OpenError::Auth(text),
+        _ => OpenError::Answer(text),
+    }
+}

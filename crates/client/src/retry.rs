@@ -1,0 +1,152 @@
+//! [`Retry`]: whether and when a command that failed is tried again. Pure arithmetic; the clock and the random numbers
+//! come from outside.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// How a command is retried.
+///
+/// A failure is one of three kinds. *Not executed* (the connection was refused, the node answered `READONLY`, the
+/// command was never sent): tried again. *Ambiguous* (sent, and no reply came): tried again only as
+/// [`Retry::ambiguous`] allows. *Final* (any other answer): returned at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// How many attempts there are at most, the first among them; `None`: as many as the budget has room for. While no
+    /// master is known, every round of the search counts as one.
+    pub attempts: Option<NonZeroU32>,
+    /// How long a call may take, over all attempts and the waits between them: its deadline. It should exceed the time
+    /// that a failover takes: `down-after-milliseconds` plus a few seconds.
+    pub budget: Duration,
+    /// How long one attempt waits for the node's reply; `None`: the response time-out of the settings.
+    pub attempt_timeout: Option<Duration>,
+    /// The wait between two attempts.
+    pub backoff: Backoff,
+    /// The part of each wait that is left to chance, from 0 (none) to 1: a wait `w` becomes a random one from
+    /// `w * (1 - jitter)` to `w`, so that clients that failed together do not come back together.
+    pub jitter: f64,
+    /// Which commands are tried again after an ambiguous failure.
+    pub ambiguous: Ambiguous,
+}
+
+/// The wait between two attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backoff {
+    /// Always the same.
+    Fixed(Duration),
+    /// `first` after the first failure, twice as much after each further one, `cap` at most.
+    Exponential {
+        /// After the first failure.
+        first: Duration,
+        /// At most.
+        cap: Duration,
+    },
+}
+
+/// Which commands are tried again although they may have been executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ambiguous {
+    /// None.
+    Never,
+    /// Those whose repetition leaves the data as the first execution did: reads, `SET` without conditions, `DEL`.
+    IfRepeatable,
+    /// All. `INCR` may count twice.
+    Always,
+}
+
+impl Default for Retry {
+    /// As many attempts as fit in 10 s, waits from 50 ms to 1 s of which half is left to chance, and ambiguous failures
+    /// retried if the command is safe to repeat.
+    fn default() -> Self {
+        Self {
+            attempts: None,
+            budget: Duration::from_secs(10),
+            attempt_timeout: None,
+            backoff: Backoff::Exponential { first: Duration::from_millis(50), cap: Duration::from_secs(1) },
+            jitter: 0.5,
+            ambiguous: Ambiguous::IfRepeatable,
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after `failures` failures in a row, before chance has its part. Zero after none.
+    pub fn after(self, failures: u32) -> Duration {
+        match self {
+            _ if failures == 0 => Duration::ZERO,
+            Self::Fixed(wait) => wait,
+            Self::Exponential { first, cap } => {
+                let doubled = 1u32.checked_shl(failures - 1).and_then(|factor| first.checked_mul(factor));
+                doubled.map_or(cap, |wait| wait.min(cap))
+            }
+        }
+    }
+}
+
+impl Retry {
+    /// The wait after `failures` failures in a row; `chance` is a random number from 0 to 1.
+    pub fn wait(&self, failures: u32, chance: f64) -> Duration {
+        let part = self.jitter.clamp(0.0, 1.0) * chance.clamp(0.0, 1.0);
+        self.backoff.after(failures).mul_f64(1.0 - part)
+    }
+
+    /// The wait before the next attempt, after `failures` attempts of a call that began `elapsed` ago. `None`: the call
+    /// is over, because no attempt or no time is left.
+    pub fn next(&self, failures: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
+        if self.exhausted(failures) {
+            return None;
+        }
+        let wait = self.wait(failures, chance);
+        (elapsed + wait < self.budget).then_some(wait)
+    }
+
+    /// True if `failures` attempts are all that there are.
+    pub(crate) fn exhausted(&self, failures: u32) -> bool {
+        self.attempts.is_some_and(|attempts| failures >= attempts.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let exponential = Backoff::Exponential { first: ms(50), cap: ms(1000) };
+        let table = [(0, 0), (1, 50), (2, 100), (3, 200), (4, 400), (5, 800), (6, 1000), (33, 1000), (u32::MAX, 1000)];
+        for (failures, wait) in table {
+            assert_eq!(exponential.after(failures), ms(wait), "{failures}");
+        }
+        assert_eq!(Backoff::Fixed(ms(30)).after(9), ms(30));
+        assert_eq!(Backoff::Fixed(ms(30)).after(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn jitter_takes_its_part() {
+        let retry = Retry { backoff: Backoff::Fixed(ms(100)), jitter: 0.5, ..Retry::default() };
+        assert_eq!(retry.wait(1, 0.0), ms(100));
+        assert_eq!(retry.wait(1, 0.5), ms(75));
+        assert_eq!(retry.wait(1, 1.0), ms(50));
+        let without = Retry { jitter: 0.0, ..retry };
+        assert_eq!(without.wait(1, 1.0), ms(100));
+    }
+
+    #[test]
+    fn a_call_ends_with_its_attempts_or_its_budget() {
+        let retry = Retry {
+            attempts: NonZeroU32::new(3),
+            budget: ms(500),
+            backoff: Backoff::Fixed(ms(100)),
+            jitter: 0.0,
+            ..Retry::default()
+        };
+        let table = [(1, 0, Some(100)), (2, 0, Some(100)), (3, 0, None), (1, 399, Some(100)), (1, 400, None)];
+        for (failures, elapsed, wait) in table {
+            assert_eq!(retry.next(failures, ms(elapsed), 0.7), wait.map(ms), "{failures} {elapsed}");
+        }
+        assert!(Retry { attempts: None, ..retry }.next(1_000_000, ms(0), 0.0).is_some());
+    }
+}
