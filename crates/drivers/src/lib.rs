@@ -17,8 +17,10 @@ mod redis_sentinel;
 mod redis_setup;
 mod registry;
 mod request;
+mod sentinel_client;
 
 pub use redis_connection_manager::RedisConnectionManager;
 pub use redis_multiplexed::RedisMultiplexed;
 pub use redis_sentinel::RedisSentinel;
 pub use registry::{DEFAULT, all, by_name};
+pub use sentinel_client::SentinelClient;

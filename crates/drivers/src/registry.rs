@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use testbed::driver::Driver;
 
-use crate::{RedisConnectionManager, RedisMultiplexed, RedisSentinel};
+use crate::{RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
 
 /// Name of the driver that is used where none is named.
 pub const DEFAULT: &str = "sentinel-client";
 
 /// Every driver, the default one first.
 pub fn all() -> Vec<Arc<dyn Driver>> {
-    vec![Arc::new(RedisSentinel), Arc::new(RedisMultiplexed), Arc::new(RedisConnectionManager)]
+    vec![
+        Arc::new(SentinelClient),
+        Arc::new(RedisSentinel),
+        Arc::new(RedisMultiplexed),
+        Arc::new(RedisConnectionManager),
+    ]
 }
 
 /// The driver called `name`.
@@ -31,5 +36,10 @@ mod tests {
             assert!(drivers[..index].iter().all(|other| other.name() != driver.name()), "{}", driver.name());
         }
         assert!(by_name("no-such-driver").is_none());
+    }
+
+    #[test]
+    fn the_default_comes_first() {
+        assert_eq!(all()[0].name(), DEFAULT);
     }
 }

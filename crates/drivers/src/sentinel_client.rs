@@ -1,0 +1,156 @@
+//! Driver `sentinel-client`: the crate `sentinel-client`, used as its documentation shows.
+
+use std::time::Duration;
+
+use ::sentinel_client::{
+    Ambiguous, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError, Retry, Settings,
+    details,
+};
+use model::history::Cause;
+use redis::RedisError;
+use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session};
+
+use crate::outcome::{self, Stage};
+use crate::request;
+
+/// The crate `sentinel-client`: it rediscovers and retries by itself.
+pub struct SentinelClient;
+
+impl Driver for SentinelClient {
+    fn name(&self) -> &'static str {
+        "sentinel-client"
+    }
+
+    fn about(&self) -> &'static str {
+        "sentinel-client, its connections used as they come"
+    }
+
+    fn open(&self, settings: driver::Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        Box::pin(async move {
+            let client = Client::new(client_settings(&settings)).map_err(|error| CallError {
+                may_have_run: false,
+                cause: Cause::Other,
+                text: error.to_string(),
+            })?;
+            let session = ClientSession { master: client.master(), replica: None, popping: None, client };
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+}
+
+fn client_settings(settings: &driver::Settings) -> Settings {
+    let credentials = |auth: &model::plan::Credentials| match &auth.user {
+        Some(user) => Credentials::user(user, &auth.password),
+        None => Credentials::password(&auth.password),
+    };
+    let retry = Retry {
+        // A little less than the deadline, so that the answer is there by then.
+        budget: settings.deadline.saturating_sub(Duration::from_millis(10)).max(Duration::from_millis(1)),
+        ambiguous: if settings.retry_ambiguous { Ambiguous::Always } else { Ambiguous::IfRepeatable },
+        ..Retry::default()
+    };
+    let mut client = Settings::new(settings.sentinels.clone(), &settings.master).retry(retry).seed(settings.seed);
+    if let Some(auth) = &settings.sentinel_auth {
+        client = client.sentinel_auth(credentials(auth));
+    }
+    if let Some(auth) = &settings.data_auth {
+        client = client.data_auth(credentials(auth));
+    }
+    client
+}
+
+struct ClientSession {
+    client: Client,
+    master: Connection,
+    /// Opened by the first read from a replica.
+    replica: Option<Connection>,
+    /// Opened by the first blocking command.
+    popping: Option<Dedicated>,
+}
+
+impl Session for ClientSession {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            let result = match request {
+                Request::ReplicaGet(_) => {
+                    request::run(self.replica.get_or_insert_with(|| self.client.replica()), request).await
+                }
+                Request::Pop(..) => {
+                    request::run(self.popping.get_or_insert_with(|| self.client.dedicated()), request).await
+                }
+                _ => request::run(&mut self.master, request).await,
+            };
+            result.map_err(|error| call_error(&error))
+        })
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(async move {
+            let mut subscriber = self.client.subscriber();
+            subscriber.subscribe(channel).await;
+            loop {
+                if let Event::Message(message) = subscriber.next().await {
+                    on_message(message.get_payload_bytes());
+                }
+            }
+        })
+    }
+}
+
+fn call_error(error: &RedisError) -> CallError {
+    match details(error) {
+        Some(failure) => {
+            CallError { may_have_run: failure.may_have_run, cause: cause(failure), text: failure.to_string() }
+        }
+        None => outcome::call_error(Stage::Command, error),
+    }
+}
+
+fn cause(failure: &Failure) -> Cause {
+    use ::sentinel_client::Cause as Told;
+    match &failure.cause {
+        Told::Discovery(error) => discovery_cause(error),
+        Told::Lost(_) => Cause::Connection,
+        Told::TimedOut(_) | Told::Searching => Cause::Timeout,
+        Told::Server(error) if matches!(error.code.as_str(), "NOAUTH" | "WRONGPASS" | "NOPERM") => Cause::Auth,
+        Told::Server(_) => Cause::Server,
+        _ => Cause::Other,
+    }
+}
+
+fn discovery_cause(error: &DiscoveryError) -> Cause {
+    match error {
+        DiscoveryError::Unreachable { sentinels } => {
+            let refused = |(_, error): &(_, OpenError)| matches!(error, OpenError::Auth(_));
+            if sentinels.iter().any(refused) { Cause::Auth } else { Cause::NoSentinel }
+        }
+        DiscoveryError::UnknownMaster { .. } => Cause::UnknownMaster,
+        DiscoveryError::NodeUnreachable { error: OpenError::Auth(_), .. } => Cause::Auth,
+        DiscoveryError::NodeUnreachable { .. } | DiscoveryError::NotMaster { .. } => Cause::NoMaster,
+        _ => Cause::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::sentinel_client::Address;
+
+    use super::*;
+
+    #[test]
+    fn searches_that_fail_in_words() {
+        let at = || Address::new("10.0.0.1", 1);
+        let unreachable = |error| DiscoveryError::Unreachable { sentinels: vec![(at(), error)] };
+        let node = |error| DiscoveryError::NodeUnreachable { address: at(), error };
+        let table = [
+            (unreachable(OpenError::Connect("refused".into())), Cause::NoSentinel),
+            (unreachable(OpenError::Auth("NOAUTH".into())), Cause::Auth),
+            (node(OpenError::Connect("refused".into())), Cause::NoMaster),
+            (node(OpenError::Auth("WRONGPASS".into())), Cause::Auth),
+            (DiscoveryError::UnknownMaster { name: "m".into(), answered: 1, silent: Vec::new() }, Cause::UnknownMaster),
+        ];
+        for (error, cause) in table {
+            assert_eq!(discovery_cause(&error), cause, "{error}");
+        }
+    }
+}
