@@ -110,27 +110,31 @@ impl Lab {
     /// Lets `ms` milliseconds pass.
     pub(super) fn run(&mut self, ms: u64) {
         let end = self.now + Duration::from_millis(ms);
-        loop {
-            let arrival = self.flying.front().map_or(Time::NEVER, |(at, _, _)| *at);
-            let deadline = self.nodes.iter().map(Node::deadline).min().unwrap_or(Time::NEVER);
-            let next = arrival.min(deadline);
-            if next > end {
-                break;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Lets the next thing happen, unless that is later than `end`.
+    pub(super) fn step(&mut self, end: Time) -> bool {
+        let arrival = self.flying.front().map_or(Time::NEVER, |(at, _, _)| *at);
+        let deadline = self.nodes.iter().map(Node::deadline).min().unwrap_or(Time::NEVER);
+        let next = arrival.min(deadline);
+        if next > end {
+            return false;
+        }
+        self.now = self.now.max(next);
+        if arrival <= deadline {
+            if let Some((_, to, input)) = self.flying.pop_front() {
+                self.input(to, input);
             }
-            self.now = self.now.max(next);
-            if arrival <= deadline {
-                if let Some((_, to, input)) = self.flying.pop_front() {
-                    self.input(to, input);
-                }
-            } else {
-                for index in 0..self.nodes.len() {
-                    if self.nodes[index].deadline() <= self.now {
-                        self.input(index, Input::Tick);
-                    }
+        } else {
+            for index in 0..self.nodes.len() {
+                if self.nodes[index].deadline() <= self.now {
+                    self.input(index, Input::Tick);
                 }
             }
         }
-        self.now = end;
+        true
     }
 
     pub(super) fn input(&mut self, index: usize, input: Input) {
