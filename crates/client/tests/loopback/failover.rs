@@ -1,0 +1,250 @@
+//! Masters that die, are demoted, hang, or are named by one Sentinel and not by another. In paused time.
+
+use std::time::Duration;
+
+use redis::AsyncCommands as _;
+use sentinel_client::{Ambiguous, Cause, Client, DiscoveryError, Retry, Settings, details};
+use tokio::time::{Instant, sleep};
+
+use crate::server::{QUESTION, Reaction, Server, ok, role_replica, words};
+
+const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
+
+/// Two masters and three Sentinels that name the first.
+struct Cluster {
+    a: Server,
+    b: Server,
+    sentinels: Vec<Server>,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let (a, b) = (Server::master().await, Server::master().await);
+        let mut sentinels = Vec::new();
+        for _ in 0..3 {
+            sentinels.push(Server::sentinel(&a.address).await);
+        }
+        for (server, value) in [(&a, ":1\r\n"), (&b, ":2\r\n")] {
+            server.on("INCR", Reaction::say(value));
+            server.on("GET", Reaction::say(value));
+        }
+        Self { a, b, sentinels }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::new(self.sentinels.iter().map(|sentinel| sentinel.address.clone()), "mymaster").seed(1)
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.settings()).expect("settings")
+    }
+
+    /// All Sentinels name the second master.
+    fn switch(&self) {
+        for sentinel in &self.sentinels {
+            sentinel.names(&self.b.address);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demoted_master_that_says_so_is_left_and_the_command_repeated() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.incr::<_, _, i64>("k", 1).await, Ok(1));
+    cluster.a.on("INCR", Reaction::say(READONLY));
+    cluster.a.on("ROLE", role_replica("connected"));
+    cluster.switch();
+    assert_eq!(master.incr::<_, _, i64>("k", 1).await, Ok(2));
+    assert_eq!(cluster.a.count("INCR"), 2, "one refusal is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_demotion_is_noticed_by_the_check() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    cluster.a.on("ROLE", role_replica("connected"));
+    cluster.switch();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_that_the_sentinels_no_longer_name_is_left_though_it_says_that_it_is_one() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    cluster.switch();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sentinel_alone_does_not_move_a_good_connection() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    cluster.sentinels[0].names(&cluster.b.address);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    assert_eq!(cluster.b.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announced_switch_is_followed_at_once() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    sleep(Duration::from_millis(100)).await;
+    cluster.switch();
+    for sentinel in &cluster.sentinels {
+        let (a, b) = (&cluster.a.address, &cluster.b.address);
+        let payload = format!("mymaster {} {} {} {}", a.host(), a.port(), b.host(), b.port());
+        sentinel.publish("+switch-master", &payload);
+    }
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_without_reply_is_not_repeated_unless_that_is_safe() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    cluster.a.on("INCR", Reaction::Close);
+    cluster.a.on("GET", Reaction::Close);
+    let error = master.incr::<_, _, i64>("k", 1).await.expect_err("the connection was closed");
+    let failure = details(&error).expect("details");
+    assert!(failure.may_have_run && matches!(failure.cause, Cause::Lost(_)), "{failure}");
+    assert_eq!((failure.attempts, cluster.a.count("INCR")), (1, 1));
+
+    cluster.switch();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2), "a read may be repeated");
+    cluster.b.on("INCR", Reaction::Close);
+    let always = Retry { ambiguous: Ambiguous::Always, attempts: std::num::NonZeroU32::new(3), ..Retry::default() };
+    let error = master.with_retry(always).incr::<_, _, i64>("k", 1).await.expect_err("all attempts fail");
+    assert!(details(&error).is_some_and(|failure| failure.attempts == 3 && failure.may_have_run), "{error}");
+    assert_eq!(cluster.b.count("INCR"), 3, "the caller said that it may be repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_that_hangs_costs_one_response_timeout() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    for command in ["GET", "ROLE"] {
+        cluster.a.on(command, Reaction::Hang);
+    }
+    cluster.switch();
+    let started = Instant::now();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+    assert!(started.elapsed() < Duration::from_millis(700), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sentinel_that_hangs_holds_nothing_up() {
+    let cluster = Cluster::start().await;
+    for sentinel in &cluster.sentinels[..2] {
+        sentinel.on(QUESTION, Reaction::Hang);
+    }
+    let started = Instant::now();
+    assert_eq!(cluster.client().master().get::<_, i64>("k").await, Ok(1));
+    assert!(started.elapsed() < Duration::from_millis(200), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_callers_cause_one_search() {
+    let cluster = Cluster::start().await;
+    let master = cluster.client().master();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let mut master = master.clone();
+            tokio::spawn(async move { master.get::<_, i64>("k").await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.expect("no panic"), Ok(1));
+    }
+    assert_eq!(cluster.a.connections(), 1);
+    let asked: usize = cluster.sentinels.iter().map(|s| s.count("SENTINEL GET-MASTER-ADDR-BY-NAME")).sum();
+    assert!(asked <= 3, "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_by_its_deadline_and_says_why() {
+    let cluster = Cluster::start().await;
+    let budget = Duration::from_secs(3);
+    let retry = Retry { budget, ..Retry::default() };
+    cluster.a.on("ROLE", role_replica("connect"));
+    let client = Client::new(cluster.settings().retry(retry)).expect("settings");
+    let started = Instant::now();
+    let error = client.master().incr::<_, _, i64>("k", 1).await.expect_err("there is no master");
+    assert_eq!(started.elapsed(), budget);
+    let failure = details(&error).expect("details");
+    assert!(matches!(failure.cause, Cause::Discovery(DiscoveryError::NotMaster { .. })), "{failure}");
+    assert!(!failure.may_have_run && cluster.a.count("INCR") == 0, "{failure}");
+
+    for sentinel in &cluster.sentinels {
+        sentinel.on(QUESTION, Reaction::say("*-1\r\n"));
+    }
+    let unknown = client.discover_master("mymaster").await;
+    assert!(matches!(unknown, Err(DiscoveryError::UnknownMaster { answered: 3, .. })), "{unknown:?}");
+    for sentinel in &cluster.sentinels {
+        sentinel.on(QUESTION, Reaction::Close);
+    }
+    let unreachable = client.discover_master("mymaster").await;
+    assert!(matches!(unreachable, Err(DiscoveryError::Unreachable { .. })), "{unreachable:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_transaction_is_repeated_as_one() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    cluster.a.on("SET", Reaction::say(READONLY));
+    cluster.a.on("EXEC", Reaction::say("-EXECABORT Transaction discarded because of previous errors.\r\n"));
+    cluster.a.on("ROLE", role_replica("connected"));
+    cluster.b.on("MULTI", ok());
+    cluster.b.on("SET", Reaction::say("+QUEUED\r\n"));
+    cluster.b.on("EXEC", Reaction::say("*2\r\n+OK\r\n+OK\r\n"));
+    cluster.switch();
+    let mut transaction = redis::pipe();
+    transaction.atomic().set("a", 1).ignore().set("b", 2).ignore();
+    assert_eq!(transaction.exec_async(&mut master).await, Ok(()));
+    assert_eq!((cluster.a.count("EXEC"), cluster.b.count("EXEC"), cluster.b.count("SET")), (1, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocking_commands_are_refused_on_a_shared_connection() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
+    let error = client.master().blpop::<_, ()>("q", 1.0).await.expect_err("it blocks");
+    assert!(details(&error).is_some_and(|failure| matches!(failure.cause, Cause::Misuse(_))), "{error}");
+    cluster.a.on("BLPOP", words(&["q", "item"]));
+    assert_eq!(client.dedicated().blpop("q", 1.0).await, Ok(("q".to_owned(), "item".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_blocking_command_ends_when_its_time_is_up() {
+    let cluster = Cluster::start().await;
+    cluster.a.on("BLPOP", Reaction::Hang);
+    let mut dedicated = cluster.client().dedicated();
+    let started = Instant::now();
+    let error = dedicated.blpop::<_, ()>("q", 5.0).await.expect_err("no reply");
+    assert!(details(&error).is_some_and(|failure| failure.may_have_run), "{error}");
+    assert!(started.elapsed() < Duration::from_millis(5600), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_when_the_handles_are_gone() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let mut master = client.master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    sleep(Duration::from_secs(3)).await;
+    assert!(tokio::runtime::Handle::current().metrics().num_alive_tasks() > before);
+    drop(master);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), before);
+}
