@@ -6,7 +6,7 @@ use redis::AsyncCommands as _;
 use sentinel_client::{Client, DiscoveryError, ReplicaFallback, Retry, Settings, details};
 use tokio::time::sleep;
 
-use crate::server::{Reaction, Server, role_replica};
+use crate::server::{Reaction, Server, array, role_replica};
 
 /// A replica that reads as `value`, with `state` as the state of its link to the master.
 async fn replica(value: i64, state: &str) -> Server {
@@ -21,8 +21,7 @@ fn list(sentinel: &Server, replicas: &[(&Server, &str)]) {
     let entry = |(server, flags): &(&Server, &str)| {
         let fields = format!("ip {} port {} flags {flags}", server.address.host(), server.address.port());
         let words: Vec<&str> = fields.split(' ').collect();
-        let bulks: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        format!("*{}\r\n{bulks}", words.len())
+        array(&words)
     };
     let entries: String = replicas.iter().map(entry).collect();
     sentinel.on("SENTINEL SLAVES MYMASTER", Reaction::say(format!("*{}\r\n{entries}", replicas.len())));

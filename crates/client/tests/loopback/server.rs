@@ -36,8 +36,13 @@ pub(crate) fn ok() -> Reaction {
 
 /// An array of bulk strings.
 pub(crate) fn words(words: &[&str]) -> Reaction {
-    let bulks: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-    Reaction::Say(format!("*{}\r\n{bulks}", words.len()))
+    Reaction::Say(array(words))
+}
+
+/// An array of bulk strings, in RESP.
+pub(crate) fn array(words: &[&str]) -> String {
+    let bulks: Vec<String> = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    format!("*{}\r\n{}", words.len(), bulks.concat())
 }
 
 /// The reply of a master to `ROLE`.
