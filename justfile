@@ -1,0 +1,37 @@
+# Each recipe is one plain command; without `just`, run the command itself.
+
+# List the recipes.
+default:
+    @just --list
+
+# Take the default client through every scenario.
+run *ARGS:
+    cargo run --release -- run scenarios/ {{ARGS}}
+
+# The tests.
+test:
+    cargo test --workspace
+
+# What a change must pass.
+ci:
+    bash .ci/run
+
+# Format.
+fmt:
+    cargo fmt --all
+
+# Lints, warnings denied.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Documentation.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Benchmarks.
+bench:
+    cargo bench --workspace
+
+# Write the JSON Schema of scenario files anew.
+schema:
+    cargo run --release -- schema --output scenarios/schema.json
