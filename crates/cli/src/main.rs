@@ -1,1 +1,34 @@
-fn main() {}
+//! `sentinel-lab`: takes Redis Sentinel clients through failovers in virtual time.
+//!
+//! Arguments are in [`args`], one file a command executes it, [`print`] alone writes to the terminal, and [`exit`] says
+//! how the process ends.
+
+mod args;
+mod check;
+mod determinism;
+mod exit;
+mod files;
+mod jobs;
+mod print;
+mod run;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let exit = match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Drivers => {
+            print::drivers();
+            exit::Exit::Pass
+        }
+        Command::Schema(args) => schema::schema(&args),
+    };
+    exit.into()
+}

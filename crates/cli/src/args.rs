@@ -1,0 +1,117 @@
+//! The arguments: types only, no execution.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Take Redis Sentinel clients through failovers in virtual time.
+///
+/// A scenario file says what happens to a cluster and its clients. The cluster is a fake one with the real algorithm,
+/// the clients are real and talk TCP, and the clock is virtual: 45 seconds pass in milliseconds, and the same seed gives
+/// the same run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sentinel-lab",
+    version,
+    after_help = "Exit codes: 0 all runs pass, 1 a violation, 2 unusable arguments or scenario, 3 inconclusive."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run scenarios and judge them
+    Run(RunArgs),
+    /// Read scenario files and report every error, without running them
+    Check(CheckArgs),
+    /// List the clients that can be put under test
+    Drivers,
+    /// Print the JSON Schema of scenario files, for editors
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Scenario files, or folders whose *.yaml files are run (sub-folders are not)
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub paths: Vec<PathBuf>,
+
+    /// Root seed of the first run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Run each scenario this often, with the seeds that follow
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub repeat: u64,
+
+    /// Runs at a time [default: the number of cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub jobs: Option<u64>,
+
+    /// Driver of the clients that name none; several, or `all`, run one after the other (`sentinel-lab drivers` lists them)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [drivers::DEFAULT.to_owned()])]
+    pub driver: Vec<String>,
+
+    /// Write what happened as NDJSON, one record a line; every run begins with a line that describes it
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+
+    /// Run everything twice and name the first record that differs
+    #[arg(long)]
+    pub check_determinism: bool,
+
+    /// Show the timeline of every run, not only of those that did not pass
+    #[arg(long)]
+    pub timeline: bool,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Colours
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// Scenario files, or folders whose *.yaml files are read
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SchemaArgs {
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line a run for people, and the reasons where one did not pass
+    Text,
+    /// One JSON document a run, a line each, with a digest of the history
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,72 @@
+//! Which scenario files the arguments name.
+
+use std::path::{Path, PathBuf};
+
+/// A path that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    /// It is not there, or cannot be read.
+    #[error("{path}: {source}", path = path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// A folder without scenarios.
+    #[error("{path}: no *.yaml file in this folder (sub-folders are not searched)", path = path.display())]
+    Empty { path: PathBuf },
+}
+
+/// The files that `paths` name, in their order; a folder stands for its `*.yaml` and `*.yml` files, by name.
+pub(crate) fn scenario_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<FilesError>> {
+    let mut files = Vec::new();
+    let mut errors = Vec::new();
+    for path in paths {
+        match of_path(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
+}
+
+fn of_path(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.is_file() && file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(FilesError::Empty { path: path.to_owned() });
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_stand_for_their_files_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yml", "c.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("more.yaml")).unwrap();
+        let files = scenario_files(&[folder.path().to_owned()]).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.yml", "b.yaml"]);
+    }
+
+    #[test]
+    fn every_bad_path_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let errors = scenario_files(&["nowhere.yaml".into(), folder.path().to_owned()]).unwrap_err();
+        assert_eq!(errors.len(), 2);
+        assert!(errors[0].to_string().starts_with("nowhere.yaml: "), "{}", errors[0]);
+        assert!(errors[1].to_string().contains("no *.yaml file"), "{}", errors[1]);
+    }
+}

@@ -1,0 +1,102 @@
+//! The one place that writes to the terminal: results on standard output, complaints and progress on standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::IsTerminal as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use report::Style;
+
+use crate::args::Color;
+
+/// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly.
+pub(crate) fn out(text: &str) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// A complaint on standard error.
+pub(crate) fn error(text: &str) {
+    eprintln!("error: {text}");
+}
+
+/// Something on standard error that is already a whole message.
+pub(crate) fn diagnostics(text: &str) {
+    eprint!("{text}");
+    if !text.ends_with('\n') {
+        eprintln!();
+    }
+}
+
+/// The list of drivers.
+pub(crate) fn drivers() {
+    let drivers = drivers::all();
+    let width = drivers.iter().map(|driver| driver.name().len()).max().unwrap_or(0);
+    for driver in drivers {
+        let default = if driver.name() == drivers::DEFAULT { " (the default)" } else { "" };
+        out(&format!("{:width$}  {}{default}", driver.name(), driver.about()));
+    }
+}
+
+/// How text looks on standard output.
+pub(crate) fn style(color: Color) -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let color = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    Style { color, ..Style::default() }
+}
+
+/// How scenario errors look on standard error.
+pub(crate) fn snippets() -> miette::GraphicalReportHandler {
+    let fancy = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let theme = if fancy { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
+    miette::GraphicalReportHandler::new_themed(theme).with_width(110)
+}
+
+/// A progress bar on standard error, if that is a terminal and there is something to wait for.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn new(runs: usize) -> Self {
+        let shown = std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(runs as u64), target);
+        let template = "{bar:40} {pos}/{len} runs, {per_sec}, {eta} to go {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self(bar)
+    }
+
+    /// One run more is done.
+    pub(crate) fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Runs that did not pass so far.
+    pub(crate) fn trouble(&self, count: usize) {
+        self.0.set_message(format!("({count} did not pass)"));
+    }
+
+    /// Prints above the bar.
+    pub(crate) fn out(&self, text: &str) {
+        self.0.suspend(|| out(text));
+    }
+
+    /// Complains above the bar.
+    pub(crate) fn error(&self, text: &str) {
+        self.0.suspend(|| error(text));
+    }
+
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

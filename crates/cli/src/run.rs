@@ -1,0 +1,241 @@
+//! `sentinel-lab run`: runs scenarios and says what came out.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::sync::Arc;
+
+use model::{Seed, Time};
+use report::Tally;
+use testbed::driver::Driver;
+use testbed::{Run, RunError, RunOutcome};
+
+use crate::args::{Format, RunArgs};
+use crate::check::{Scenario, read};
+use crate::determinism::first_difference;
+use crate::exit::Exit;
+use crate::jobs;
+use crate::print::{self, Progress};
+
+/// One run to do: which scenario, with which driver, from which seed.
+struct Job<'a> {
+    scenario: &'a Scenario,
+    driver: &'a str,
+    seed: u64,
+}
+
+/// What came of a job.
+struct Done {
+    outcome: Result<RunOutcome, RunError>,
+    /// How a second run of the same seed differed.
+    difference: Option<String>,
+}
+
+pub(crate) fn run(args: &RunArgs) -> Exit {
+    let Some(drivers) = chosen_drivers(&args.driver) else { return Exit::Unusable };
+    let Some(scenarios) = read(&args.paths) else { return Exit::Unusable };
+    let history = match args.history.as_ref().map(File::create).transpose() {
+        Ok(file) => file.map(BufWriter::new),
+        Err(error) => {
+            let path = args.history.as_ref().map_or_else(String::new, |path| path.display().to_string());
+            print::error(&format!("{path}: {error}"));
+            return Exit::Unusable;
+        }
+    };
+    let mut jobs = Vec::new();
+    for scenario in &scenarios {
+        for driver in &drivers {
+            jobs.extend((0..args.repeat).map(|n| Job { scenario, driver, seed: args.seed.wrapping_add(n) }));
+        }
+    }
+    let mut output = Output::new(args, &scenarios, jobs.len(), history);
+    let registry = drivers::all();
+    let work = |index: usize| {
+        let job: &Job<'_> = &jobs[index];
+        carry_out(job, &registry, args.check_determinism)
+    };
+    let threads = jobs::threads(args.jobs);
+    jobs::in_order(jobs.len(), threads, work, |index, done| output.take(&jobs[index], &done));
+    output.finish()
+}
+
+/// The names of the drivers asked for; `None` after complaining about one that there is not.
+fn chosen_drivers(asked: &[String]) -> Option<Vec<String>> {
+    let all: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
+    let mut chosen = Vec::new();
+    for name in asked {
+        if name == "all" {
+            chosen.extend(all.iter().map(|name| (*name).to_owned()));
+        } else if all.contains(&name.as_str()) {
+            chosen.push(name.clone());
+        } else {
+            print::error(&format!("--driver {name}: there is no such driver; there are {}, and all", all.join(", ")));
+            return None;
+        }
+    }
+    Some(chosen)
+}
+
+fn carry_out(job: &Job<'_>, registry: &[Arc<dyn Driver>], twice: bool) -> Done {
+    // The first driver is that of the clients that name none.
+    let (chosen, others): (Vec<_>, Vec<_>) = registry.iter().cloned().partition(|driver| driver.name() == job.driver);
+    let drivers: Vec<Arc<dyn Driver>> = chosen.into_iter().chain(others).collect();
+    let once = || Run::new(job.scenario.plan.clone(), Seed(job.seed), drivers.clone()).run();
+    let outcome = once();
+    let difference = match (&outcome, twice) {
+        (Ok(first), true) => match once() {
+            Ok(second) => first_difference(&first.history, &second.history),
+            Err(error) => Some(format!("the second run broke: {error}")),
+        },
+        _ => None,
+    };
+    Done { outcome, difference }
+}
+
+/// Prints results as they come and remembers the worst.
+struct Output<'a> {
+    args: &'a RunArgs,
+    style: report::Style,
+    progress: Progress,
+    history: Option<BufWriter<File>>,
+    name_width: usize,
+    several_drivers: bool,
+    last_driver: String,
+    tally: Tally,
+    tallied: u64,
+    troubles: usize,
+    worst: Exit,
+}
+
+impl<'a> Output<'a> {
+    fn new(args: &'a RunArgs, scenarios: &[Scenario], runs: usize, history: Option<BufWriter<File>>) -> Self {
+        let style = print::style(args.color);
+        let name_width = scenarios.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
+        Self {
+            args,
+            style,
+            progress: Progress::new(runs),
+            history,
+            name_width: name_width.max(8),
+            several_drivers: args.driver.len() > 1 || args.driver.iter().any(|name| name == "all"),
+            last_driver: String::new(),
+            tally: Tally::default(),
+            tallied: 0,
+            troubles: 0,
+            worst: Exit::Pass,
+        }
+    }
+
+    /// Takes the result of one job. False if it makes no sense to go on.
+    fn take(&mut self, job: &Job<'_>, done: &Done) -> bool {
+        self.progress.step();
+        let exit = match &done.outcome {
+            Ok(outcome) => {
+                self.print(job, outcome);
+                if let Err(error) = self.write_history(outcome) {
+                    self.progress.error(&format!("the history cannot be written: {error}"));
+                    self.worst = self.worst.max(Exit::Unusable);
+                    return false;
+                }
+                Exit::of(outcome.verdict.outcome)
+            }
+            Err(error) => {
+                let replay = replay(job);
+                self.progress.error(&format!("{}, seed {}: {error}\nreplay: {replay}", job.scenario.file, job.seed));
+                Exit::Violation
+            }
+        };
+        if let Some(difference) = &done.difference {
+            let place = format!("{}, seed {}", job.scenario.file, job.seed);
+            self.progress.error(&format!("{place}: two runs of one seed were not the same: {difference}"));
+            self.worst = self.worst.max(Exit::Violation);
+        }
+        if exit != Exit::Pass {
+            self.troubles += 1;
+            self.progress.trouble(self.troubles);
+        }
+        self.worst = self.worst.max(exit);
+        true
+    }
+
+    fn print(&mut self, job: &Job<'_>, outcome: &RunOutcome) {
+        let replay = replay(job);
+        let run = report::Run {
+            name: &job.scenario.name,
+            file: Some(&job.scenario.file),
+            seed: job.seed,
+            driver: job.driver,
+            plan: &job.scenario.plan,
+            history: &outcome.history,
+            verdict: &outcome.verdict,
+            virtual_time: outcome.virtual_time,
+            wall_time: outcome.wall_time,
+            replay: &replay,
+        };
+        if self.args.format == Format::Json {
+            self.progress.out(&report::json::json(&run));
+            return;
+        }
+        self.heading(job.driver);
+        let passed = Exit::of(outcome.verdict.outcome) == Exit::Pass;
+        self.tally.add(&outcome.verdict);
+        self.tallied += 1;
+        // Of many runs of one scenario those are shown that did not pass, and what all came to.
+        if self.args.repeat == 1 || !passed {
+            self.progress.out(&report::line(&run, self.name_width, self.style));
+        }
+        if !passed {
+            self.progress.out(&report::failure(&run, self.style));
+        } else if self.args.timeline {
+            self.progress.out(&report::timeline(&outcome.history, Time::ZERO, Time::NEVER, self.style));
+        }
+        if self.args.repeat > 1 && self.tallied == self.args.repeat {
+            self.progress.out(&self.tally.text(self.style));
+            self.tally = Tally::default();
+            self.tallied = 0;
+        }
+    }
+
+    /// The head of the table, once a driver.
+    fn heading(&mut self, driver: &str) {
+        if self.last_driver == driver {
+            return;
+        }
+        if self.several_drivers {
+            self.progress.out(&format!("driver {driver}"));
+        }
+        if self.last_driver.is_empty() && self.args.repeat == 1 {
+            self.progress.out(&report::header(self.name_width, self.style));
+        }
+        driver.clone_into(&mut self.last_driver);
+    }
+
+    fn write_history(&mut self, outcome: &RunOutcome) -> std::io::Result<()> {
+        match &mut self.history {
+            Some(file) => outcome.history.write_ndjson(file),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Exit {
+        self.progress.finish();
+        if let Some(file) = &mut self.history
+            && let Err(error) = file.flush()
+        {
+            print::error(&format!("the history cannot be written: {error}"));
+            return Exit::Unusable;
+        }
+        self.worst
+    }
+}
+
+/// The command that repeats a run.
+fn replay(job: &Job<'_>) -> String {
+    let quoted = if job.scenario.file.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
+        job.scenario.file.clone()
+    } else {
+        format!("'{}'", job.scenario.file.replace('\'', r"'\''"))
+    };
+    let driver =
+        if job.driver == drivers::DEFAULT { String::new() } else { format!(" --driver {}", job.driver) };
+    format!("cargo run --release -- run {quoted} --seed {}{driver}", job.seed)
+}
