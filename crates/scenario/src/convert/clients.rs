@@ -1,0 +1,115 @@
+//! The clients under test.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::plan::{Client, Workload};
+
+use super::TICK;
+use super::names::Names;
+use crate::collect::Collector;
+use crate::form::{Field, Mistake, Node, Record};
+use crate::leaf::{Flag, MasterName, Name, Rate, Text, Work};
+use crate::parse::Options;
+use crate::problems::Place;
+use crate::raw;
+use crate::suggest::{did_you_mean, listed};
+
+/// The most clients of a run.
+const MOST_CLIENTS: usize = 1_000;
+
+pub(super) fn clients(
+    field: Field<Vec<Node<Record<raw::Client>>>>,
+    names: &Names<'_>,
+    run_for: Duration,
+    options: &Options<'_>,
+    collector: &mut Collector,
+) -> Vec<Client> {
+    let mut clients: Vec<Client> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for node in collector.value(field).unwrap_or_default() {
+        let Some((raw, place)) = collector.record(node) else { continue };
+        let (client, id_place, count) = client(raw, place, names, run_for, options, collector);
+        let entries = match count {
+            None => vec![client],
+            Some(count) => (1..=count).map(|n| Client { id: format!("{}-{n}", client.id), ..client.clone() }).collect(),
+        };
+        if let Some(twice) = entries.iter().find(|client| !client.id.is_empty() && ids.contains(&client.id)) {
+            collector.add(id_place, Mistake::new(format!("there are two clients called `{}`", twice.id)));
+        }
+        if clients.len() + entries.len() > MOST_CLIENTS {
+            collector.add(place, Mistake::new("too many clients").help(format!("at most {MOST_CLIENTS} in a run")));
+            break;
+        }
+        ids.extend(entries.iter().map(|client| client.id.clone()));
+        clients.extend(entries);
+    }
+    clients
+}
+
+/// One entry: the client, the place of its id, and how many of it there shall be.
+fn client(
+    raw: raw::Client,
+    place: Place,
+    names: &Names<'_>,
+    run_for: Duration,
+    options: &Options<'_>,
+    collector: &mut Collector,
+) -> (Client, Place, Option<u16>) {
+    let (Name(id), id_place) =
+        collector.required(raw.id, place, "id", "writer").unwrap_or((Name(String::new()), place));
+    let workload = collector.required(raw.workload, place, "workload", "counter");
+    let mut client = Client::new(&id, workload.map_or(Workload::Counter, |(Work(workload), _)| workload));
+
+    if let Some((Text(driver), place)) = collector.field(raw.driver) {
+        if let Some(drivers) = options.drivers
+            && !drivers.contains(&driver.as_str())
+        {
+            let known = || drivers.iter().copied();
+            let help = did_you_mean(&driver, known()).unwrap_or_else(|| format!("there are {}", listed(known())));
+            collector.add(place, Mistake::new(format!("there is no driver `{driver}`")).help(help));
+        }
+        client.driver = Some(driver);
+    }
+    if let Some((Name(zone), place)) = collector.field(raw.zone) {
+        names.zone(&zone).unwrap_or_else(|mistake| collector.add(place, mistake));
+        client.zone = zone;
+    }
+    names.first_master().clone_into(&mut client.master);
+    if let Some((MasterName(master), place)) = collector.field(raw.master) {
+        names.master(&master).unwrap_or_else(|mistake| collector.add(place, mistake));
+        client.master = master;
+    }
+
+    let every_is_given = raw.every.0.is_some();
+    collector.duration(raw.every, TICK, &mut client.every);
+    if let Some((Rate(every), place)) = collector.field(raw.rate) {
+        if every_is_given {
+            collector.add(place, Mistake::new("both `every` and `rate`").help("keep one of them"));
+        } else if every < TICK {
+            collector.add(place, Mistake::new("the rate is too high").help("at most `1000/s`"));
+        }
+        client.every = every;
+    }
+    if let Some((start, place)) = collector.field(raw.start) {
+        if start.0 >= run_for {
+            let message = format!("the client never starts: the run ends at {}", crate::duration::write(run_for));
+            collector.add(place, Mistake::new(message).help("start it earlier, or raise `run_for`"));
+        }
+        client.start = start.0;
+    }
+    collector.duration(raw.deadline, TICK, &mut client.deadline);
+    collector.duration(raw.budget, Duration::ZERO, &mut client.budget);
+    if let Some(Flag(flag)) = collector.value(raw.retry_ambiguous) {
+        client.retry_ambiguous = flag;
+    }
+    collector.number(raw.max_connects_per_second, 1..=u32::MAX.into(), &mut client.max_connects_per_second);
+    collector.number(raw.max_open_connections, 1..=u32::MAX.into(), &mut client.max_open_connections);
+
+    let count = raw.count.0.is_some().then(|| {
+        let mut count = 1;
+        collector.number(raw.count, 1..=MOST_CLIENTS as u64, &mut count);
+        count
+    });
+    (client, id_place, count)
+}

@@ -1,0 +1,345 @@
+//! The scalars of a scenario file: how each is read, and its JSON Schema.
+
+use std::time::Duration;
+
+use model::event::EventName;
+use model::fault::Target;
+use model::id::NodeId;
+use model::plan::Workload;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::duration;
+use crate::form::{Form, Mistake, Scalar, shortened};
+use crate::raw::AnswerWord;
+use crate::suggest::did_you_mean;
+
+/// The schema of a scalar, and its name among the definitions.
+macro_rules! leaf {
+    ($type:ty, $name:literal, $schema:expr) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    };
+}
+
+/// Reads a scalar that has to be text.
+fn text<'a>(scalar: Scalar<'a>, what: &str) -> Result<&'a str, Mistake> {
+    match scalar {
+        Scalar::Text(text) => Ok(text),
+        Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) => {
+            Err(Mistake::expected(what, &scalar.describe())
+                .help("text that looks like a number or a bool needs quotes"))
+        }
+        Scalar::Null => Err(Mistake::expected(what, &scalar.describe())),
+    }
+}
+
+/// Free text.
+#[derive(Clone, Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl Form for Text {
+    const WHAT: &'static str = "text";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        text(scalar, Self::WHAT).map(|text| Self(text.to_owned()))
+    }
+}
+
+leaf!(Text, "Text", json_schema!({"type": "string"}));
+
+/// A name: of a client or a zone.
+#[derive(Clone, Debug)]
+pub(crate) struct Name(pub(crate) String);
+
+impl Name {
+    /// The name `text`, if it is one.
+    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(Mistake::new(format!("`{}` is not a name", shortened(text)))
+                .help("a name has letters, digits, `-` and `_` only"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Form for Name {
+    const WHAT: &'static str = "a name";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        Self::parse(text(scalar, Self::WHAT)?)
+    }
+}
+
+leaf!(Name, "Name", json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}));
+
+/// A master name, by the rule of `SENTINEL MONITOR`.
+#[derive(Clone, Debug)]
+pub(crate) struct MasterName(pub(crate) String);
+
+impl Form for MasterName {
+    const WHAT: &'static str = "a master name";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let name = text(scalar, Self::WHAT)?;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) {
+            return Err(Mistake::new(format!("`{}` is not a master name", shortened(name)))
+                .help("a master name has letters, digits, `.`, `-` and `_` only"));
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+leaf!(MasterName, "MasterName", json_schema!({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"}));
+
+/// A whole number from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl Form for Count {
+    const WHAT: &'static str = "a whole number";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        match scalar {
+            Scalar::Int(n) => u64::try_from(n).map(Self).map_err(|_| {
+                let what = if n < 0 { "a number from 0" } else { "a smaller number" };
+                Mistake::expected(what, &scalar.describe())
+            }),
+            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe())),
+        }
+    }
+}
+
+leaf!(Count, "Count", json_schema!({"type": "integer", "minimum": 0}));
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl Form for Flag {
+    const WHAT: &'static str = "`true` or `false`";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        match scalar {
+            Scalar::Bool(flag) => Ok(Self(flag)),
+            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe())),
+        }
+    }
+}
+
+leaf!(Flag, "Flag", json_schema!({"type": "boolean"}));
+
+/// A length of time: `5s`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Form for Span {
+    const WHAT: &'static str = "a duration";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        duration::read(scalar).map(Self)
+    }
+}
+
+leaf!(
+    Span,
+    "Duration",
+    json_schema!({"type": "string", "pattern": duration::pattern(), "examples": ["500ms", "5s", "1m 30s"]})
+);
+
+/// A length of time forwards or back, in milliseconds: `-3s`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Jump(pub(crate) i64);
+
+impl Form for Jump {
+    const WHAT: &'static str = "a duration with a sign";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        match scalar {
+            Scalar::Text(text) => duration::parse_signed_ms(text).map(Self),
+            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe()).help("write a number with a unit: `-3s`, `3s`")),
+        }
+    }
+}
+
+leaf!(
+    Jump,
+    "SignedDuration",
+    json_schema!({"type": "string", "pattern": duration::signed_pattern(), "examples": ["-3s", "3s"]})
+);
+
+/// How often: `10/s`. Kept as the time from one to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate(pub(crate) Duration);
+
+impl Form for Rate {
+    const WHAT: &'static str = "a rate";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        match scalar {
+            Scalar::Text(text) => duration::parse_rate(text).map(Self),
+            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe()).help("write `10/s` or `30/m`")),
+        }
+    }
+}
+
+leaf!(
+    Rate,
+    "Rate",
+    json_schema!({"type": "string", "pattern": "^\\s*[1-9][0-9]*\\s*/\\s*[sm]\\s*$", "examples": ["10/s"]})
+);
+
+/// A node by name: `redis-1`, `sentinel-2`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeName(pub(crate) NodeId);
+
+impl NodeName {
+    /// The node called `text`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
+        text.parse().map(Self).map_err(|()| {
+            Mistake::new(format!("`{}` is not a node name", shortened(text)))
+                .help("data nodes are `redis-1`, `redis-2` …, Sentinels `sentinel-1`, `sentinel-2` …")
+        })
+    }
+}
+
+impl Form for NodeName {
+    const WHAT: &'static str = "a node name";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        Self::parse(text(scalar, Self::WHAT)?)
+    }
+}
+
+leaf!(NodeName, "NodeName", json_schema!({"type": "string", "pattern": "^(redis|sentinel)-[1-9][0-9]*$"}));
+
+/// Which nodes a fault is for: `master`, `sentinel-2`, `zone:a`.
+#[derive(Clone, Debug)]
+pub(crate) struct Aim(pub(crate) Target);
+
+/// Written forms of targets, for suggestions and messages.
+const TARGETS: [&str; 15] = [
+    "master",
+    "old-master",
+    "replica:best",
+    "replica:other",
+    "replicas",
+    "redis-1",
+    "sentinel-1",
+    "sentinel:leader",
+    "sentinels:minority",
+    "sentinels:majority",
+    "sentinels",
+    "zone:a",
+    "client:writer",
+    "all",
+    "master:mymaster",
+];
+
+impl Form for Aim {
+    const WHAT: &'static str = "a target";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let text = text(scalar, Self::WHAT)?;
+        text.parse().map(Self).map_err(|()| {
+            let help = did_you_mean(text, TARGETS)
+                .unwrap_or_else(|| format!("targets are {}", TARGETS.map(|target| format!("`{target}`")).join(", ")));
+            Mistake::new(format!("`{}` is not a target", shortened(text))).help(help)
+        })
+    }
+}
+
+leaf!(
+    Aim,
+    "Target",
+    json_schema!({
+        "type": "string",
+        "pattern": "^((redis|sentinel)-[1-9][0-9]*\
+            |(master|old-master|replica:best|replica:other|replicas)(:[A-Za-z0-9._-]+)?\
+            |sentinel:leader|sentinels|sentinels:minority|sentinels:majority\
+            |zone:[A-Za-z0-9_-]+|client:[A-Za-z0-9_-]+|all)$",
+        "examples": TARGETS,
+    })
+);
+
+/// An event of Sentinel: `+switch-master`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event(pub(crate) EventName);
+
+impl Form for Event {
+    const WHAT: &'static str = "an event of Sentinel";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let text = text(scalar, Self::WHAT)?;
+        text.parse().map(Self).map_err(|()| {
+            let names = || EventName::ALL.iter().map(|event| event.as_str());
+            let help = did_you_mean(text, names())
+                .unwrap_or_else(|| format!("events are {}", names().collect::<Vec<_>>().join(", ")));
+            Mistake::new(format!("`{}` is not an event of Sentinel", shortened(text))).help(help)
+        })
+    }
+}
+
+leaf!(Event, "Event", json_schema!({"enum": EventName::ALL.iter().map(|event| event.as_str()).collect::<Vec<_>>()}));
+
+/// What a client does: `counter`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work(pub(crate) Workload);
+
+/// The names of the workloads.
+pub(crate) const WORKLOADS: [&str; 5] = {
+    let mut names = [""; 5];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Workload::ALL[index].name();
+        index += 1;
+    }
+    names
+};
+
+impl Form for Work {
+    const WHAT: &'static str = "a workload";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let text = text(scalar, Self::WHAT)?;
+        Workload::ALL.into_iter().find(|workload| workload.name() == text).map(Self).ok_or_else(|| {
+            let help = did_you_mean(text, WORKLOADS).unwrap_or_else(|| format!("there are {}", WORKLOADS.join(", ")));
+            Mistake::new(format!("`{}` is not a workload", shortened(text))).help(help)
+        })
+    }
+}
+
+leaf!(Work, "Workload", json_schema!({"enum": WORKLOADS}));
+
+/// The words for answers of a Sentinel.
+pub(crate) const ANSWERS: [(&str, AnswerWord); 4] = [
+    ("stale", AnswerWord::Stale),
+    ("null", AnswerWord::Null),
+    ("hang", AnswerWord::Hang),
+    ("no_switch_event", AnswerWord::NoSwitchEvent),
+];
+
+impl Form for AnswerWord {
+    const WHAT: &'static str = "an answer";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        // A bare `null` is not text in YAML.
+        let text = if let Scalar::Null = scalar { "null" } else { text(scalar, Self::WHAT)? };
+        ANSWERS.iter().find(|(word, _)| *word == text).map(|(_, answer)| *answer).ok_or_else(|| {
+            let help = did_you_mean(text, ANSWERS.map(|(word, _)| word)).unwrap_or_else(|| {
+                "there are stale, null, hang, no_switch_event, and the maps {error: ..}, {slow: ..}, \
+                 {wrong_address: ..}, {late_switch_event: ..}"
+                    .to_owned()
+            });
+            Mistake::new(format!("`{}` is not an answer", shortened(text))).help(help)
+        })
+    }
+}
+
+leaf!(AnswerWord, "AnswerWord", json_schema!({"enum": ["stale", "null", null, "hang", "no_switch_event"]}));

@@ -1,0 +1,90 @@
+//! From text to a [`Plan`]: [`parse`] and [`load`].
+
+use std::io::Read as _;
+use std::path::Path;
+
+use model::plan::Plan;
+use serde_yaml::{MessageFormatter as _, UserMessageFormatter};
+
+use crate::convert;
+use crate::form::{Mistake, Node, Record};
+use crate::problems::{LoadError, Place, Problem, ScenarioErrors};
+use crate::raw;
+
+/// The largest file that is read.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What a scenario is checked against beside itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// The drivers that there are; `None` to take any name.
+    pub drivers: Option<&'a [&'a str]>,
+}
+
+/// Reads a scenario. `file_name` is for messages only.
+///
+/// # Errors
+/// Everything that is wrong with the scenario; broken YAML hides what comes after it.
+pub fn parse(source: &str, file_name: &str, options: &Options<'_>) -> Result<Plan, ScenarioErrors> {
+    let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
+    let start = Place { line: 1, column: 1, ..Place::default() };
+    let problem = |place, Mistake { message, help }| vec![Problem { message, help, place }];
+    if source.len() > MOST_BYTES {
+        return fail(problem(start, Mistake::new("the file is too large").help("a scenario has at most 1 MiB")));
+    }
+    match serde_yaml::from_str_with_options::<Node<Record<raw::Scenario>>>(source, yaml_options()) {
+        Ok(root) => convert::plan(root, options).or_else(fail),
+        Err(error) => {
+            let place = error.location().map_or(start, Place::from);
+            fail(problem(place, broken(error.without_snippet())))
+        }
+    }
+}
+
+/// Reads a scenario from a file.
+///
+/// # Errors
+/// The file cannot be read, or it is no scenario.
+pub fn load(path: &Path, options: &Options<'_>) -> Result<Plan, LoadError> {
+    let read = || {
+        let mut source = String::new();
+        // One byte more than is allowed, so that `parse` sees that it is too much.
+        std::fs::File::open(path)?.take(MOST_BYTES as u64 + 1).read_to_string(&mut source)?;
+        Ok(source)
+    };
+    let source = read().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    Ok(parse(&source, &path.display().to_string(), options)?)
+}
+
+/// What is wrong with the YAML, in a reader's words.
+fn broken(error: &serde_yaml::Error) -> Mistake {
+    match error {
+        serde_yaml::Error::Budget { .. } => {
+            Mistake::new("the file is too deep, has too many parts, or more than one document")
+                .help("a scenario is one YAML document, some maps and lists deep")
+        }
+        error => Mistake::new(UserMessageFormatter.format_message(error)),
+    }
+}
+
+/// YAML 1.2 with budgets that no honest scenario meets.
+fn yaml_options() -> serde_yaml::Options {
+    serde_yaml::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_yaml::budget! {
+            max_depth: 16,
+            flow_nesting_limit: 16,
+            max_nodes: 100_000,
+            max_events: 300_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_documents: 1,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: 10_000,
+            max_replay_stack_depth: 8,
+            max_alias_expansions_per_anchor: 1_000,
+        },
+    }
+}

@@ -1,0 +1,156 @@
+//! Every mistake is reported with its place and with what would be right, and all mistakes of a file at once.
+
+use insta::assert_snapshot;
+use sentinel_lab_scenario::{Options, parse};
+
+/// The plain form of the errors.
+fn errors(source: &str) -> String {
+    let options = Options { drivers: Some(&["redis-rs", "fred"]) };
+    parse(source, "s.yaml", &options).expect_err("the scenario is wrong").to_string()
+}
+
+/// The errors of a scenario with this timeline.
+fn timeline(entries: &str) -> String {
+    errors(&format!("title: t\nclients: [{{id: w, workload: counter}}]\ntimeline:\n{entries}"))
+}
+
+/// The errors of a scenario with this cluster.
+fn cluster(text: &str) -> String {
+    errors(&format!("title: t\ncluster: {text}"))
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_at_once() {
+    assert_snapshot!(errors(
+        "\
+titel: the master is killed
+cluster: {master: mymaster, replicas: two, sentinels: 3, quorum: 5, down_after: 5}
+clients:
+  - {id: writer, workload: conter, every: 100ms, driver: redisrs, bugdet: 3s}
+timeline:
+- {at: 10s, kil: master}
+  - {on: +swich-master, after: 2s, restart: old-mastr}
+expect: {recovered_within: 12}
+"
+    ));
+}
+
+#[test]
+fn snippets_show_the_source_with_a_caret() {
+    let source = "title: t\ntimeline:\n  - {at: 10s, kill: redis-9}\n";
+    let errors = parse(source, "s.yaml", &Options::default()).unwrap_err();
+    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).with_width(100);
+    assert_snapshot!(errors.snippets(&handler));
+}
+
+#[test]
+fn durations() {
+    assert_snapshot!(cluster(
+        "{down_after: 5, failover_timeout: 3 fortnights, replication_lag: -1s, node_latency: [1s]}"
+    ));
+    assert_snapshot!(cluster("{down_after: 0s, failover_timeout: 2days, replication_lag: 10ns}"));
+}
+
+#[test]
+fn masters_and_sentinels() {
+    assert_snapshot!(cluster("{sentinels: 2, quorum: 3, replicas: 5000, min_replicas_to_write: 7}"));
+    assert_snapshot!(cluster("{master: a, masters: [{name: b}, {name: b, quorum: 9}, {replicas: 1}]}"));
+    assert_snapshot!(cluster("{masters: []}"));
+    assert_snapshot!(cluster("{user: app, sentinel_password: 12345, sentinels: 0}"));
+}
+
+#[test]
+fn zones_and_priorities() {
+    assert_snapshot!(cluster("{zones: {a: [redis-1, redis-9], b: [redis-1, master], 'c d': []}}"));
+    assert_snapshot!(cluster("{priorities: {redis-4: 0, sentinel-1: 10, redis-2: high}}"));
+}
+
+#[test]
+fn clients() {
+    assert_snapshot!(errors(
+        "\
+title: t
+run_for: 10s
+clients:
+  - {id: a:b, workload: counter}
+  - {id: w, workload: counter, every: 100ms, rate: 10/s, start: 10s}
+  - {id: w, zone: z, master: cache, workload: queue}
+  - {id: x, count: 3, workload: pubsub, max_open_connections: 0}
+  - {id: x-2, workload: register, rate: fast}
+  - {count: 5000}
+"
+    ));
+}
+
+#[test]
+fn when_a_step_fires() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 10m, kill: master}
+- {on: switch-master, kill: master}
+- {at: 1s, on: +odown, kill: master}
+- {at: 1s, after: 2s, kill: master}
+- {kill: master}
+"
+    ));
+}
+
+#[test]
+fn one_fault_in_each_step() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s}
+- {at: 1s, kill: master, restart: master}
+- {at: 1s, cut: master, for: 2s}
+- {at: 1s, loading: master, for: 0s}
+"
+    ));
+}
+
+#[test]
+fn targets() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s, kill: slave}
+- {at: 1s, kill: redis-4}
+- {at: 1s, kill: master:cache}
+- {at: 1s, freeze: zone:a}
+- {at: 1s, cut: client:w}
+- {at: 1s, partition: [client:v, zone:default]}
+- {at: 1s, loading: sentinel-1}
+- {at: 1s, clock_jump: {of: master, by: 3s}}
+- {at: 1s, kill: [redis-1, redis-2]}
+"
+    ));
+}
+
+#[test]
+fn forms_of_faults() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s, partition: [master]}
+- {at: 1s, partition: {from: [], to: master, oneway: true}}
+- {at: 1s, latency: {between: master, and: all}}
+- {at: 1s, cut_reply: {of: master, command: INCR key, times: 0}}
+- {at: 1s, failover: {master: cache, via: master}}
+- {at: 1s, clock_jump: {of: sentinel-1, by: 0s}}
+- {at: 1s, override: {of: sentinel-1, answer: stael}}
+- {at: 1s, override: {of: sentinel-1, answer: {error: ERR, slow: 1s}}}
+- {at: 1s, override: {of: sentinel-1, answer: {wrong_address: sentinel-2}}}
+"
+    ));
+}
+
+#[test]
+fn expectations() {
+    assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
+}
+
+#[test]
+fn broken_yaml_is_one_error_with_its_place() {
+    assert_snapshot!(errors("title: t\ncluster: {master: [\n"));
+    assert_snapshot!(errors("title: t\ntitle: u\n"));
+    assert_snapshot!(errors("title: t\n---\ntitle: u\n"));
+    assert_snapshot!(errors(""));
+    assert_snapshot!(errors("- title: t"));
+}

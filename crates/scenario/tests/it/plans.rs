@@ -1,0 +1,273 @@
+//! Strategies for plans that use everything there is, and the schema as a check.
+
+use std::time::Duration;
+
+use model::event::EventName;
+use model::fault::{Answer, Fault, Target};
+use model::id::NodeId;
+use model::plan::{Client, Cluster, Credentials, Expect, Group, Plan, Step, Trigger, Workload};
+use model::verdict::Invariant;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+/// What the schema finds wrong with a scenario file.
+pub(crate) fn schema_errors(yaml: &str) -> Vec<String> {
+    // As YAML 1.2, which is what editors read: `on` is a word.
+    let options = serde_yaml::options! { strict_booleans: true };
+    let instance: serde_json::Value = serde_yaml::from_str_with_options(yaml, options).expect("valid YAML");
+    let schema = serde_json::from_str(&sentinel_lab_scenario::schema()).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+    validator.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+/// Whole microseconds up to an hour, many of them round.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (1_u64..3_600).prop_map(Duration::from_secs),
+        (1_u64..100_000).prop_map(Duration::from_millis),
+        (1_000_u64..3_600_000_000).prop_map(Duration::from_micros),
+    ]
+}
+
+/// One line, with whatever YAML finds special.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,20}[!-~]",
+        "[a-zäß日🔑]{1,8}",
+        select(vec!["null", "true", "~", "0123", "1e3", "- a", "a: b", "#x", "{a}", "on", "'", "\"", "a, b", ".inf"])
+            .prop_map(str::to_owned),
+    ]
+}
+
+fn credentials() -> impl Strategy<Value = Credentials> {
+    (option::of(text()), text()).prop_map(|(user, password)| Credentials { user, password })
+}
+
+/// Sets the last element to something else than the default, so that the list has one form only.
+fn trimmed<T: PartialEq>(mut list: Vec<T>, default: &T) -> Vec<T> {
+    while list.last() == Some(default) {
+        list.pop();
+    }
+    list
+}
+
+fn zones(most: usize) -> impl Strategy<Value = Vec<String>> {
+    vec(select(vec!["default".to_owned(), "a".to_owned(), "b-2".to_owned()]), 0..=most)
+        .prop_map(|zones| trimmed(zones, &"default".to_owned()))
+}
+
+fn group(name: &'static str) -> impl Strategy<Value = Group> {
+    (0_u16..4, 1_u16..=3).prop_flat_map(move |(replicas, quorum)| {
+        let size = usize::from(replicas) + 1;
+        let nodes = (zones(size), vec(select(vec![0_u32, 50, 100]), 0..=size), 0..=replicas);
+        let times = (duration(), duration(), duration(), duration());
+        (nodes, times, option::of(credentials()), 1_u16..4, any::<bool>()).prop_map(
+            move |((zones, priorities, least), times, auth, parallel_syncs, serve_stale_data)| Group {
+                name: name.to_owned(),
+                replicas,
+                quorum,
+                zones,
+                priorities: trimmed(priorities, &100),
+                down_after: times.0,
+                failover_timeout: times.1,
+                parallel_syncs,
+                auth,
+                replication_lag: times.2,
+                min_replicas_to_write: least,
+                min_replicas_max_lag: times.3,
+                serve_stale_data,
+            },
+        )
+    })
+}
+
+fn cluster() -> impl Strategy<Value = Cluster> {
+    let groups = prop_oneof![
+        group("mymaster").prop_map(|group| vec![group]),
+        (group("cache"), group("a.b")).prop_map(|(a, b)| vec![a, b]),
+    ];
+    (groups, 3_u16..6, zones(3), option::of(credentials()), duration()).prop_map(
+        |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency)| Cluster {
+            groups,
+            sentinels,
+            sentinel_zones,
+            sentinel_auth,
+            node_latency,
+        },
+    )
+}
+
+fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Client> {
+    let who = (option::of(select(vec!["redis-rs".to_owned(), "7".to_owned()])), select(masters));
+    let zone = select(vec!["default", "a", "far"]);
+    let times = (duration(), 0_u64..60, duration(), duration());
+    let caps = (any::<bool>(), 1_u32.., 1_u32..);
+    (who, zone, select(Workload::ALL.to_vec()), times, caps).prop_map(
+        move |((driver, master), zone, workload, times, caps)| Client {
+            id: id.to_owned(),
+            driver,
+            zone: zone.to_owned(),
+            master,
+            workload,
+            every: times.0,
+            start: Duration::from_secs(times.1),
+            deadline: times.2,
+            budget: times.3,
+            retry_ambiguous: caps.0,
+            max_connects_per_second: caps.1,
+            max_open_connections: caps.2,
+        },
+    )
+}
+
+/// Clients of different kinds, of which some could have been made by `count`.
+fn clients(masters: &[String]) -> impl Strategy<Value = Vec<Client>> + use<> {
+    let alone = vec(client("x", masters.to_vec()), 0..3).prop_map(|clients| {
+        let numbered = clients.into_iter().enumerate();
+        numbered.map(|(index, client)| Client { id: format!("w-{}", index + 1), ..client }).collect::<Vec<_>>()
+    });
+    let alike = (client("x", masters.to_vec()), 0_usize..4).prop_map(|(client, count)| {
+        (1..=count).map(|n| Client { id: format!("v-{n}"), ..client.clone() }).collect::<Vec<_>>()
+    });
+    (alone, alike).prop_map(|(mut alone, alike)| {
+        alone.extend(alike);
+        alone
+    })
+}
+
+/// The names that targets may hold.
+#[derive(Clone, Debug)]
+struct Known {
+    groups: Vec<Option<String>>,
+    data: Vec<NodeId>,
+    sentinels: Vec<NodeId>,
+    clients: Vec<String>,
+}
+
+fn data_target(known: &Known) -> impl Strategy<Value = Target> + use<> {
+    prop_oneof![
+        select(known.data.clone()).prop_map(Target::Node),
+        select(known.groups.clone()).prop_map(Target::Master),
+        select(known.groups.clone()).prop_map(Target::OldMaster),
+        select(known.groups.clone()).prop_map(Target::ReplicaBest),
+        select(known.groups.clone()).prop_map(Target::ReplicaOther),
+        select(known.groups.clone()).prop_map(Target::Replicas),
+        select(vec![Target::All, Target::Zone("a".into()), Target::Zone("default".into())]),
+    ]
+}
+
+fn sentinel_target(known: &Known) -> impl Strategy<Value = Target> + use<> {
+    prop_oneof![
+        select(known.sentinels.clone()).prop_map(Target::Node),
+        select(vec![
+            Target::SentinelLeader,
+            Target::SentinelsMinority,
+            Target::SentinelsMajority,
+            Target::Sentinels,
+            Target::All,
+        ]),
+    ]
+}
+
+fn any_target(known: &Known) -> impl Strategy<Value = Target> + use<> {
+    let mut clients: Vec<_> = known.clients.iter().cloned().map(Target::Client).collect();
+    clients.push(Target::All);
+    prop_oneof![data_target(known), sentinel_target(known), select(clients)]
+}
+
+fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
+    let node = || prop_oneof![data_target(known), sentinel_target(known)];
+    let simple = (
+        node(),
+        select(vec![
+            Fault::Kill,
+            Fault::Restart,
+            Fault::Shutdown,
+            Fault::Freeze,
+            Fault::Thaw,
+            Fault::Hang,
+            Fault::Unreachable,
+            Fault::Cut,
+            Fault::Heal,
+        ] as Vec<fn(Target) -> Fault>),
+    );
+    let data = (data_target(known), select(vec![Fault::Loading, Fault::Demote, Fault::KeepClients] as Vec<fn(_) -> _>));
+    let answer = prop_oneof![
+        select(vec![Answer::Stale, Answer::Null, Answer::Hang, Answer::NoSwitchEvent]),
+        text().prop_map(Answer::Error),
+        duration().prop_map(Answer::Slow),
+        duration().prop_map(Answer::LateSwitchEvent),
+        data_target(known).prop_map(Answer::WrongAddress),
+    ];
+    prop_oneof![
+        simple.prop_map(|(target, fault)| fault(target)),
+        data.prop_map(|(target, fault)| fault(target)),
+        (any_target(known), any_target(known), duration(), duration())
+            .prop_map(|(between, and, delay, jitter)| Fault::Latency { between, and, delay, jitter }),
+        (vec(any_target(known), 1..3), vec(any_target(known), 1..3), any::<bool>())
+            .prop_map(|(from, to, one_way)| Fault::Partition { from, to, one_way }),
+        (data_target(known), option::of("[A-Z]{1,8}"), 1_u32..).prop_map(|(target, command, times)| Fault::CutReply {
+            target,
+            command,
+            times
+        }),
+        (option::of(sentinel_target(known)), select(known.groups.clone()))
+            .prop_map(|(via, master)| Fault::Failover { via, master }),
+        (sentinel_target(known), (-3_600_000_i64..3_600_000).prop_filter("a jump", |by| *by != 0))
+            .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms }),
+        (sentinel_target(known), answer).prop_map(|(target, answer)| Fault::Override { target, answer }),
+    ]
+}
+
+fn step(known: &Known) -> impl Strategy<Value = Step> + use<> {
+    let when = prop_oneof![
+        duration().prop_map(Trigger::At),
+        (select(EventName::ALL), duration()).prop_map(|(event, after)| Trigger::On { event, after }),
+    ];
+    (when, fault(known), option::of(duration())).prop_map(|(when, fault, lasting)| {
+        let lasting = lasting.filter(|_| fault.lasts());
+        Step { when, fault, lasting }
+    })
+}
+
+fn expect() -> impl Strategy<Value = Expect> {
+    let waive = subsequence(Invariant::ALL.to_vec(), 0..4)
+        .prop_flat_map(|invariants| invariants.into_iter().map(|i| (Just(i), text())).collect::<Vec<_>>());
+    (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), waive).prop_map(
+        |(recovered_within, failovers, acknowledged_writes_lost, waive)| Expect {
+            recovered_within,
+            failovers,
+            acknowledged_writes_lost,
+            waive,
+        },
+    )
+}
+
+/// Any valid plan.
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
+    cluster()
+        .prop_flat_map(|cluster| {
+            let masters: Vec<_> = cluster.groups.iter().map(|group| group.name.clone()).collect();
+            (Just(cluster), clients(&masters))
+        })
+        .prop_flat_map(|(cluster, clients)| {
+            let names = cluster.groups.iter().map(|group| Some(group.name.clone()));
+            let known = Known {
+                groups: std::iter::once(None).chain(names).collect(),
+                data: cluster.data_nodes().into_iter().map(|(node, _)| node).collect(),
+                sentinels: cluster.sentinel_nodes(),
+                clients: clients.iter().map(|client| client.id.clone()).collect(),
+            };
+            (text(), Just(cluster), Just(clients), vec(step(&known), 0..6), expect())
+        })
+        .prop_map(|(title, cluster, clients, timeline, expect)| Plan {
+            title,
+            cluster,
+            clients,
+            timeline,
+            run_for: Duration::from_secs(7_200),
+            expect,
+        })
+}
