@@ -325,6 +325,16 @@ impl<'a> Facts<'a> {
             || stopped.iter().any(|(when, state)| *when >= at && *state == NodeState::Down)
     }
 
+    /// When the last of `nodes` went down, after `at`; [`Time::NEVER`] if one did not.
+    pub(crate) fn down_after(&self, nodes: &[NodeId], at: Time) -> Time {
+        let down = |node| {
+            let changes = self.states.get(node).map_or(&[][..], Steps::changes);
+            let down = changes.iter().find(|(when, state)| *when >= at && *state == NodeState::Down);
+            down.map_or(Time::NEVER, |(when, _)| *when)
+        };
+        nodes.iter().map(down).max().unwrap_or(at)
+    }
+
     /// The changes of master of a group: the masterships that took another node's place.
     pub(crate) fn failovers(&self, group: usize) -> impl Iterator<Item = &Mastership> {
         self.masterships[group].iter().filter(|mastership| mastership.after.is_some())

@@ -67,7 +67,12 @@ impl<'a> Standing<'a> {
     pub(crate) fn new(facts: &Facts<'a>) -> Self {
         let lasting = |firing: &Firing<'a>| {
             let kind = kind(facts, firing)?;
-            Some(Lasting { from: firing.at, until: firing.until, kind })
+            let until = match fault_of(facts, firing) {
+                // What comes after is told by the state of the process.
+                Some(Fault::Shutdown(_)) => facts.down_after(firing.nodes, firing.at).min(firing.until),
+                _ => firing.until,
+            };
+            Some(Lasting { from: firing.at, until, kind })
         };
         Self { faults: facts.firings.iter().filter_map(lasting).collect() }
     }
@@ -134,7 +139,8 @@ fn kind<'a>(facts: &Facts<'a>, firing: &Firing<'a>) -> Option<Kind<'a>> {
     };
     Some(match fault {
         Fault::Unreachable(_) => Kind::Unreachable(firing.nodes),
-        Fault::Hang(_) | Fault::Loading(_) => Kind::Mute(firing.nodes),
+        // A node that shuts down keeps its clients waiting until its replicas have caught up.
+        Fault::Hang(_) | Fault::Loading(_) | Fault::Shutdown(_) => Kind::Mute(firing.nodes),
         Fault::Override { answer, .. } => Kind::Override(firing.nodes, answer),
         Fault::Partition { from, to, .. } => Kind::Partition([from, to].map(|targets| side(facts, firing, targets))),
         Fault::Latency { between, and, delay, jitter } => {

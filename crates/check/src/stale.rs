@@ -4,7 +4,8 @@
 //! in which the master stands (see [`Periods`]). A client that is partitioned away from the master is excused until W
 //! after the heal. An old master that comes back and takes writes before it is made a replica counts as stale: the
 //! client clung to it or found it by a stale answer. Not stale is the node that becomes the next master, nor one that a
-//! Sentinel came to know as the master later than the majority's: it is ahead of the majority.
+//! Sentinel came to know as the master later than the majority's: it is ahead of the majority. A command counts at the
+//! moment when the client sent it, which may be long before a frozen process carries it out.
 
 use model::history::Execution;
 use model::plan::{Client, Workload};
@@ -19,7 +20,9 @@ use crate::periods::{Period, Periods, find};
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
     let Some(group) = facts.group_of(client) else { return };
-    for (at, execution) in facts.executions_of(client) {
+    for (executed, execution) in facts.executions_of(client) {
+        // What a frozen process or a partition held up is judged by when the client sent it.
+        let at = &execution.sent.unwrap_or(*executed);
         let Some(period) = find(&periods.standing, *at) else { continue };
         let start = period.from.max(Time::from(client.start));
         let stale = execution.node != period.node
@@ -79,6 +82,14 @@ mod tests {
                     3.5s after redis-2 had become the master (T0 14.500s, budget 3s)";
         assert_eq!(at(18_000, incr(900, A)), [text]);
         assert!(at(17_499, incr(900, A)).is_empty());
+    }
+
+    #[test]
+    fn what_was_sent_long_before_is_no_matter() {
+        let thawed = Execution { sent: Some(Time::from_millis(10_100)), ..incr(900, A) };
+        assert!(at(18_000, thawed).is_empty());
+        let clinging = Execution { sent: Some(Time::from_millis(17_900)), ..incr(900, A) };
+        assert_eq!(at(18_000, clinging).len(), 1);
     }
 
     #[test]

@@ -212,5 +212,6 @@ pub(crate) fn incr(seq: u64, node: NodeId) -> Execution {
         master: true,
         position: None,
         reply_cut: false,
+        sent: None,
     }
 }

@@ -225,6 +225,9 @@ pub struct Execution {
     /// True if the connection was cut before the reply.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub reply_cut: bool,
+    /// When the client sent it, if that was earlier: a partition held it up, or the process was frozen.
+    #[serde(rename = "sent_us", skip_serializing_if = "Option::is_none", default)]
+    pub sent: Option<Time>,
 }
 
 /// What an operation is.
@@ -477,6 +480,7 @@ mod tests {
                 master: true,
                 position: Some(Position { replid: 0x3f0c_9a51, offset: 31 }),
                 reply_cut: false,
+                sent: None,
             }),
         );
         history.push(

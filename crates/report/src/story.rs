@@ -243,5 +243,6 @@ fn incr(seq: u64, node: NodeId) -> Execution {
         master: true,
         position: None,
         reply_cut: false,
+        sent: None,
     }
 }

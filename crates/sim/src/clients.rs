@@ -68,6 +68,7 @@ impl World {
     pub fn command(&mut self, now: Time, conn: u64, command: Command) {
         self.advance(now);
         if let Some(link) = self.client_link(conn) {
+            self.links[link].unheard.push_back(self.now);
             self.send(link, End::Acceptor, Parcel::Frame(Frame::Command(command)), std::time::Duration::ZERO);
         }
     }

@@ -23,6 +23,9 @@ impl World {
                 self.nodes[node].detach(link, end);
             }
         }
+        if let (Input::Received(_, Frame::Command(_)), Some((link, _))) = (&input, at) {
+            self.links[link].said = self.links[link].unheard.pop_front();
+        }
         // A client's command at a Sentinel is recorded here; data nodes tell themselves what they execute.
         let asked = match (&input, at) {
             (Input::Received(_, Frame::Command(command)), Some((link, _)))

@@ -84,6 +84,10 @@ pub(crate) struct Link {
     replication: bool,
     /// A hanging node took something from its client, or kept something from it.
     pub(crate) swallowed: bool,
+    /// When its client sent the commands that have not arrived at a running process yet.
+    pub(crate) unheard: VecDeque<Time>,
+    /// When its client sent the command that arrived last.
+    pub(crate) said: Option<Time>,
 }
 
 impl Link {
@@ -94,6 +98,8 @@ impl Link {
             pipes: [Pipe::default(), Pipe::default()],
             replication: false,
             swallowed: false,
+            unheard: VecDeque::new(),
+            said: None,
         }
     }
 

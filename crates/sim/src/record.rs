@@ -45,6 +45,7 @@ impl World {
             master: false,
             position: None,
             reply_cut: false,
+            sent: self.links[link].said.filter(|said| *said < self.now),
         };
         fill(&mut execution);
         self.history.push(self.now, What::Executed(execution));
