@@ -5,11 +5,10 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use model::history::{Action, Cause};
-//! use model::{EventName, Fault, Outcome, Target};
 //! use sentinel_lab_testbed::Testbed;
 //! use sentinel_lab_testbed::driver::{Answer, CallError};
-//! # extern crate sentinel_lab_model as model;
+//! use sentinel_lab_testbed::model::history::{Action, Cause};
+//! use sentinel_lab_testbed::model::{EventName, Fault, Outcome, Target};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // As `#[tokio::test(start_paused = true)]` does.
@@ -96,5 +95,7 @@ mod workload;
 
 pub use builder::Builder;
 pub use entropy::Entropy;
+/// The vocabulary: plans, faults, events, histories, verdicts.
+pub use model;
 pub use run::{Run, RunError, RunOutcome};
 pub use testbed::{ClientView, Reporter, Testbed, TestbedError};

@@ -1,12 +1,21 @@
 //! Panics of a run's thread: kept as text instead of printed, also those that tokio catches in a client's own task.
 
 use std::cell::RefCell;
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 
+/// What is done with the panics of a thread.
+enum Panics {
+    /// They are printed, as usual.
+    Printed,
+    /// They are kept; there was none so far.
+    Kept,
+    /// They are kept; this was the first.
+    First(String),
+}
+
 thread_local! {
-    /// `None`: panics of this thread are printed as usual. Else the first one, if there was one.
-    static FIRST: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+    static PANICS: RefCell<Panics> = const { RefCell::new(Panics::Printed) };
 }
 
 /// From now on the panics of this thread are kept.
@@ -15,28 +24,34 @@ pub(crate) fn keep() {
     HOOK.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let kept = FIRST.try_with(|first| {
-                first.try_borrow_mut().is_ok_and(|mut first| match &mut *first {
-                    Some(first) => {
-                        let text = info.payload_as_str().unwrap_or("a value that is no text");
-                        first.get_or_insert_with(|| match info.location() {
-                            Some(place) => format!("{text}, at {place}"),
-                            None => text.to_owned(),
-                        });
-                        true
-                    }
-                    None => false,
-                })
+            let kept = PANICS.try_with(|panics| {
+                let Ok(mut panics) = panics.try_borrow_mut() else { return false };
+                if matches!(*panics, Panics::Kept) {
+                    *panics = Panics::First(describe(info));
+                }
+                !matches!(*panics, Panics::Printed)
             });
             if !kept.unwrap_or(false) {
                 usual(info);
             }
         }));
     });
-    FIRST.with_borrow_mut(|first| *first = Some(None));
+    PANICS.set(Panics::Kept);
+}
+
+/// Its text and place.
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("a value that is no text");
+    info.location().map_or_else(|| text.to_owned(), |place| format!("{text}, at {place}"))
 }
 
 /// The first panic of this thread since [`keep`], with its place. From now on panics are printed again.
 pub(crate) fn take() -> Option<String> {
-    FIRST.with_borrow_mut(Option::take).flatten()
+    match PANICS.replace(Panics::Printed) {
+        Panics::First(text) => Some(text),
+        Panics::Printed | Panics::Kept => None,
+    }
 }

@@ -175,7 +175,9 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
         workers.spawn(async move { work(worker, &client).await });
     }
     sleep_until(start + plan.run_for).await;
-    calls.iter().for_each(|calls| calls.abandon());
+    for calls in &calls {
+        calls.abandon();
+    }
     workers.shutdown().await;
     drop((calls, workers));
     sleep(SETTLE).await;

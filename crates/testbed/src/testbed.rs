@@ -141,22 +141,22 @@ impl Testbed {
         Ok(Reporter { calls })
     }
 
-    /// Does something to the cluster, now. Gives the nodes that it hit.
+    /// Does something to the cluster, now, after everything has arrived that clients have sent. Gives the nodes that it
+    /// hit.
     ///
     /// # Errors
     /// [`TestbedError::NoTarget`] if there was nothing to hit: `kill master` without a master.
-    #[allow(clippy::unused_async)]
     pub async fn inject(&self, fault: Fault) -> Result<Vec<NodeId>, TestbedError> {
-        self.inject_for(fault, None)
+        self.inject_for(fault, None).await
     }
 
     /// As [`Testbed::inject`]; undone after this long.
-    #[allow(clippy::unused_async)]
     pub async fn inject_lasting(&self, fault: Fault, lasting: Duration) -> Result<Vec<NodeId>, TestbedError> {
-        self.inject_for(fault, Some(lasting))
+        self.inject_for(fault, Some(lasting)).await
     }
 
-    fn inject_for(&self, fault: Fault, lasting: Option<Duration>) -> Result<Vec<NodeId>, TestbedError> {
+    async fn inject_for(&self, fault: Fault, lasting: Option<Duration>) -> Result<Vec<NodeId>, TestbedError> {
+        self.host.catch_up().await;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = self.history(|history| history.records.len());
         let hit = self.host.inject(&fault, lasting);
         if hit.is_empty() {

@@ -93,13 +93,11 @@ impl Worker {
         &self,
         session: &'a mut Option<Box<dyn Session>>,
     ) -> Result<&'a mut Box<dyn Session>, CallError> {
-        match session {
-            Some(session) => Ok(session),
-            None => {
-                let opened = self.driver.open(self.settings.clone()).await;
-                Ok(session.insert(opened.map_err(|error| CallError { may_have_run: false, ..error })?))
-            }
+        if let Some(session) = session {
+            return Ok(session);
         }
+        let opened = self.driver.open(self.settings.clone()).await;
+        Ok(session.insert(opened.map_err(|error| CallError { may_have_run: false, ..error })?))
     }
 }
 

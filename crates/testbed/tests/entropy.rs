@@ -1,6 +1,6 @@
 //! Seeded entropy, as a program sees it that links the library: std, `rand` and `getrandom` repeat on a seeded thread.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use model::Seed;
 use rand::Rng as _;
@@ -9,17 +9,17 @@ use sentinel_lab_testbed::Entropy;
 /// What a thread draws, from the three sources that clients use.
 #[derive(Debug, PartialEq)]
 struct Draws {
-    map_order: Vec<u32>,
+    set_order: Vec<u32>,
     thread_rng: [u64; 4],
     system: [u8; 32],
 }
 
 fn draws() -> Draws {
-    let map: HashMap<u32, ()> = (0..100).map(|key| (key, ())).collect();
+    let set: HashSet<u32> = (0..100).collect();
     let mut rng = rand::rng();
     let mut system = [0; 32];
     getrandom::fill(&mut system).unwrap();
-    Draws { map_order: map.into_keys().collect(), thread_rng: std::array::from_fn(|_| rng.next_u64()), system }
+    Draws { set_order: set.into_iter().collect(), thread_rng: std::array::from_fn(|_| rng.next_u64()), system }
 }
 
 fn on_a_fresh_thread(seed: Option<u64>) -> Draws {
@@ -40,7 +40,7 @@ fn the_same_seed_gives_the_same_draws() {
 fn everything_differs_between_two_seeds_and_without_one() {
     for (a, b) in [(Some(1), Some(2)), (Some(1), None), (None, None)] {
         let (left, right) = (on_a_fresh_thread(a), on_a_fresh_thread(b));
-        assert_ne!(left.map_order, right.map_order, "{a:?} {b:?}");
+        assert_ne!(left.set_order, right.set_order, "{a:?} {b:?}");
         assert_ne!(left.thread_rng, right.thread_rng, "{a:?} {b:?}");
         assert_ne!(left.system, right.system, "{a:?} {b:?}");
     }

@@ -247,9 +247,9 @@ mod tests {
 
     #[test]
     fn errors_are_those_of_redis() {
-        let long = [b"*".as_slice(), &[b'1'; 70_000]].concat();
-        let long_bulk = [b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat();
-        let long_line = [b'a'; 70_000];
+        let long = [b"*".as_slice(), &b"1".repeat(70_000)].concat();
+        let long_bulk = [b"*1\r\n$".as_slice(), &b"1".repeat(70_000)].concat();
+        let long_line = b"a".repeat(70_000);
         let table: [(&[u8], bool, &str); 15] = [
             (b"*1048577\r\n", false, "invalid multibulk length"),
             (b"*x\r\n", false, "invalid multibulk length"),

@@ -120,6 +120,14 @@ impl Host {
         state.settle(&self.0);
     }
 
+    /// Lets everything arrive that was sent before: a yield takes one look at the sockets, and from a dialled connection
+    /// to the reply to its first command there are no more than these.
+    pub(crate) async fn catch_up(&self) {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Does something to the cluster; gives the nodes that it hit.
     pub(crate) fn inject(&self, fault: &Fault, lasting: Option<Duration>) -> Vec<NodeId> {
         let mut state = self.0.lock();

@@ -31,8 +31,8 @@ pub(super) struct State {
     start: Instant,
     timer: Pin<Box<Sleep>>,
     timer_task: Option<AbortHandle>,
-    /// What the timer is set to.
-    armed: Time,
+    /// What the timer is set to; `None` once it has fired.
+    armed: Option<Time>,
     /// Nodes, each with the answer to: does it ask for a password?
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
@@ -64,7 +64,7 @@ impl State {
             start,
             timer: Box::pin(tokio::time::sleep_until(start + LONG)),
             timer_task: None,
-            armed: Time::NEVER,
+            armed: None,
             nodes: data.chain(sentinels).collect(),
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -204,8 +204,7 @@ impl State {
     pub(super) fn poll_timer(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         while self.world.is_some() {
             ready!(self.timer.as_mut().poll(cx));
-            self.armed = Time::NEVER;
-            self.timer.as_mut().reset(self.start + LONG);
+            self.armed = None;
             self.settle(shared);
         }
         Poll::Ready(())
@@ -220,8 +219,8 @@ impl State {
         let Some(world) = &self.world else { return };
         let (now, deadline, records) = (world.now(), world.deadline(), world.history().records.len());
         shared.clock.store(now.as_micros(), Ordering::Relaxed);
-        if self.armed != deadline {
-            self.armed = deadline;
+        if self.armed != Some(deadline) {
+            self.armed = Some(deadline);
             self.timer.as_mut().reset(self.start + deadline.elapsed().min(LONG));
         }
         if std::mem::replace(&mut self.announced, records) != records {

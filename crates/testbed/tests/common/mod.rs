@@ -2,6 +2,7 @@
 //! does so again.
 #![allow(dead_code)]
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl Wire {
     pub(crate) async fn ask(&mut self, words: &[&str]) -> io::Result<Value> {
         let mut bytes = format!("*{}\r\n", words.len());
         for word in words {
-            bytes += &format!("${}\r\n{word}\r\n", word.len());
+            write!(bytes, "${}\r\n{word}\r\n", word.len()).unwrap();
         }
         self.send(bytes.as_bytes()).await?;
         self.read().await
@@ -127,7 +128,7 @@ impl RawSession {
     }
 }
 
-fn failed(may_have_run: bool, cause: Cause, error: impl ToString) -> CallError {
+fn failed(may_have_run: bool, cause: Cause, error: &dyn ToString) -> CallError {
     CallError { may_have_run, cause, text: error.to_string() }
 }
 
@@ -136,7 +137,7 @@ impl Session for RawSession {
         Box::pin(async move {
             let mut wire = match self.wire.take() {
                 Some(wire) => wire,
-                None => self.connect().await.map_err(|error| failed(false, Cause::NoMaster, error))?,
+                None => self.connect().await.map_err(|error| failed(false, Cause::NoMaster, &error))?,
             };
             let seconds;
             let words: Vec<&str> = match request {
@@ -152,9 +153,9 @@ impl Session for RawSession {
             };
             let value = timeout(Duration::from_secs(3), wire.ask(&words)).await;
             let answer = match value {
-                Err(_) => return Err(failed(true, Cause::Timeout, "no answer")),
-                Ok(Err(error)) => return Err(failed(true, Cause::Connection, error)),
-                Ok(Ok(Value::Error(text))) => return Err(failed(false, Cause::Server, text)),
+                Err(_) => return Err(failed(true, Cause::Timeout, &"no answer")),
+                Ok(Err(error)) => return Err(failed(true, Cause::Connection, &error)),
+                Ok(Ok(Value::Error(text))) => return Err(failed(false, Cause::Server, &text)),
                 Ok(Ok(Value::Nil)) => Answer::Nil,
                 Ok(Ok(Value::Simple(_))) => Answer::Done,
                 Ok(Ok(Value::Int(number))) => Answer::Number(number),
@@ -183,7 +184,7 @@ impl Session for RawSession {
                 }
             };
             let lost: io::Result<()> = listen.await;
-            failed(false, Cause::Connection, lost.unwrap_err())
+            failed(false, Cause::Connection, &lost.unwrap_err())
         })
     }
 }
