@@ -46,26 +46,6 @@ pub(crate) async fn master_at(core: &Core, address: &Address) -> Result<Link, Di
     }
 }
 
-/// The master's address as most of the Sentinels name it that can be asked; `None` if they do not agree.
-pub(crate) async fn agreed_master(core: &Core, name: &str) -> Option<Address> {
-    let named = |answers: &[Answer<Option<Address>>], total| {
-        let addresses: Vec<&Address> =
-            answers.iter().filter_map(|answer| answer.result.as_ref().ok()?.0.as_ref()).collect();
-        survey::most_named(&addresses, total, answers.len() == total)
-    };
-    let command = question("GET-MASTER-ADDR-BY-NAME", name);
-    let answers = survey::ask(core, &command, reply::master_address, |answers, total| named(answers, total).is_some());
-    let answers = answers.await;
-    named(&answers, answers.len()).map(|address| core.settings.address_map.apply(address))
-}
-
-/// The master's address as the Sentinel at the other end of `link` names it.
-pub(crate) async fn master_named_by(core: &Core, name: &str, link: &Link) -> Result<Option<Address>, OpenError> {
-    let reply = link.ask(&question("GET-MASTER-ADDR-BY-NAME", name), core.settings.response_timeout).await?;
-    let address = reply::master_address(&reply).ok_or_else(|| OpenError::Answer("no address".to_owned()))?;
-    Ok(address.map(|address| core.settings.address_map.apply(address)))
-}
-
 /// A connection to a replica of `name` that is in sync, or else to what the settings allow instead: the master, or a
 /// replica that has lost its master.
 pub(crate) async fn replica(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
@@ -181,7 +161,7 @@ async fn data_node(core: &Core, address: &Address) -> Result<(Link, Role), Disco
     Ok((link, role))
 }
 
-fn question(subcommand: &str, name: &str) -> Cmd {
+pub(crate) fn question(subcommand: &str, name: &str) -> Cmd {
     let mut command = cmd("SENTINEL");
     command.arg(subcommand).arg(name);
     command

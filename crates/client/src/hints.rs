@@ -1,6 +1,7 @@
-//! The hints that a Sentinel publishes: `+switch-master`. They make the client faster; nothing depends on them, because
+//! The hints that Sentinels publish when the master moves. They make the client faster; nothing depends on them, because
 //! they can be missed. Whoever gets one asks the Sentinels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,12 @@ use crate::address::Address;
 use crate::core::Core;
 use crate::error::OpenError;
 use crate::link::{open_error, sentinel_login};
+use crate::task::OwnedTask;
 use crate::{reply, stream};
 
-const CHANNEL: &str = "+switch-master";
+/// What a Sentinel says when it takes another node for the master. The one that leads a failover says the second first,
+/// and the other only when all is done, seconds later; the others say the first.
+const CHANNELS: [&str; 2] = ["+switch-master", "+promoted-slave"];
 
 /// A reason to ask the Sentinels again.
 #[derive(Clone, Debug)]
@@ -26,16 +30,25 @@ pub(crate) enum Hint {
     Switched { name: String, address: Address },
 }
 
-/// Subscribes at one Sentinel after the other, to the next one when a subscription is lost, and passes on what it hears.
-/// Never ends.
+/// Listens to every Sentinel that is known, on one connection each, and passes on what it hears. Never ends.
 pub(crate) async fn listen(core: Arc<Core>, hints: broadcast::Sender<Hint>) {
-    let mut turn = 0usize;
+    let mut listening: BTreeMap<Address, OwnedTask> = BTreeMap::new();
+    loop {
+        let known = core.sentinels().order();
+        listening.retain(|sentinel, _| known.contains(sentinel));
+        for sentinel in known {
+            let task = || OwnedTask::spawn(listen_to(Arc::clone(&core), sentinel.clone(), hints.clone()));
+            listening.entry(sentinel.clone()).or_insert_with(task);
+        }
+        sleep(core.settings.keep_alive).await;
+    }
+}
+
+/// Subscribes at one Sentinel, and again whenever the subscription is lost. Never ends.
+async fn listen_to(core: Arc<Core>, sentinel: Address, hints: broadcast::Sender<Hint>) {
     let mut failures = 0u32;
     loop {
-        let sentinels = core.sentinels().order();
-        let sentinel = &sentinels[turn % sentinels.len()];
-        turn = turn.wrapping_add(1);
-        match subscribe(&core, sentinel).await {
+        match subscribe(&core, &sentinel).await {
             Ok(subscription) => {
                 failures = 0;
                 tracing::debug!(%sentinel, "subscribed to a sentinel");
@@ -59,7 +72,7 @@ async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError>
     let login = sentinel_login(settings);
     let set_up = async {
         let mut subscription = PubSub::new(&login, stream).await?;
-        subscription.subscribe(CHANNEL).await?;
+        subscription.subscribe(&CHANNELS).await?;
         Ok(subscription)
     };
     match timeout(settings.response_timeout, set_up).await {
@@ -75,7 +88,8 @@ async fn pass_on(core: &Core, subscription: PubSub, hints: &broadcast::Sender<Hi
         match timeout(core.settings.keep_alive, messages.next()).await {
             Ok(Some(message)) => {
                 let payload: String = message.get_payload().unwrap_or_default();
-                if let Some((name, address)) = reply::switch_master(&payload) {
+                let news = reply::switch_master(&payload).or_else(|| reply::promoted(&payload));
+                if let Some((name, address)) = news {
                     let address = core.settings.address_map.apply(address);
                     let _ = hints.send(Hint::Switched { name, address });
                 }

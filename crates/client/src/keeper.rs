@@ -9,6 +9,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::Address;
+use crate::ballot::{Panel, Place};
 use crate::core::Core;
 use crate::discovery;
 use crate::error::{Cause, DiscoveryError};
@@ -31,6 +32,8 @@ struct State {
     generation: u64,
     /// The connection; `None` while one is being searched for.
     link: Option<Arc<Link>>,
+    /// Nothing new is sent on the connection, because the master may have moved.
+    paused: bool,
     /// Rounds of the search that failed, over all time.
     failed_rounds: u32,
     /// Why the last round failed, since the last connection.
@@ -89,7 +92,7 @@ impl Node {
         loop {
             let (failed, error) = {
                 let state = states.borrow_and_update();
-                if let Some(link) = state.link.as_ref().filter(|_| state.generation > after) {
+                if let Some(link) = state.link.as_ref().filter(|_| state.generation > after && !state.paused) {
                     return Ok(Held { generation: state.generation, link: Arc::clone(link) });
                 }
                 (state.failed_rounds.wrapping_sub(start), state.error.clone())
@@ -136,6 +139,10 @@ impl Shared {
         });
     }
 
+    fn pause(&self, paused: bool) {
+        self.state.send_if_modified(|state| std::mem::replace(&mut state.paused, paused) != paused);
+    }
+
     async fn retired(&self) {
         let mut states = self.state.subscribe();
         let _ = states.wait_for(|state| state.link.is_none()).await;
@@ -146,18 +153,25 @@ impl Shared {
 async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiver<Hint>) {
     let mut next = Next::Search;
     loop {
-        let link = match next {
-            Next::Use(link) => Arc::new(link),
-            Next::Search => Arc::new(search(&core, &shared, &mut hints, None).await),
-            Next::Try(address) => Arc::new(search(&core, &shared, &mut hints, Some(address)).await),
+        let (link, epoch) = match next {
+            Next::Use(link) => (link, 0),
+            Next::Move(link, epoch) => (link, epoch),
+            Next::Search => (search(&core, &shared, &mut hints, None).await, 0),
+            Next::Try(place) => {
+                let link = search(&core, &shared, &mut hints, Some(place.master.clone())).await;
+                let epoch = if *link.address() == place.master { place.epoch } else { 0 };
+                (link, epoch)
+            }
         };
+        let link = Arc::new(link);
         tracing::info!(name = shared.name, node = %link.address(), target = ?shared.target, "connected");
         shared.state.send_modify(|state| {
             state.generation += 1;
             state.link = Some(Arc::clone(&link));
+            state.paused = false;
             state.error = None;
         });
-        next = hold(&core, &shared, &mut hints, &link).await;
+        next = hold(&core, &shared, &mut hints, &link, epoch).await;
         tracing::info!(name = shared.name, node = %link.address(), "connection given up");
         shared.state.send_modify(|state| state.link = None);
     }
@@ -225,108 +239,114 @@ async fn switched(hints: &mut broadcast::Receiver<Hint>, name: &str) -> Address 
 /// What comes after a connection.
 enum Next {
     Search,
-    /// The master has moved to this address.
-    Try(Address),
+    /// The master has moved here.
+    Try(Place),
     /// This connection is better.
     Use(Link),
+    /// The same, to where the master has moved, in this epoch.
+    Move(Link, u64),
 }
 
-/// Returns when `link` is no longer good, and says what to do then.
-async fn hold(core: &Core, shared: &Shared, hints: &mut broadcast::Receiver<Hint>, link: &Link) -> Next {
-    // A connection to one Sentinel, which is asked at each check whether the master has moved.
-    let mut sentinel: Option<Link> = None;
+/// Why a connection is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is time, or somebody asked for it.
+    Check,
+    /// Something may have been missed.
+    Missed,
+    /// A Sentinel says that the master has moved.
+    Announced,
+}
+
+/// Returns when `link` is no longer good, and says what to do then. `epoch` is the one in which the Sentinels chose its
+/// node, 0 if that is not known.
+async fn hold(core: &Core, shared: &Shared, hints: &mut broadcast::Receiver<Hint>, link: &Link, epoch: u64) -> Next {
+    let mut panel = Panel::default();
+    let mut place = Place { master: link.address().clone(), epoch };
+    let mut reason = Reason::Missed;
     loop {
-        let ask_node = tokio::select! {
-            biased;
-            () = shared.retired() => return Next::Search,
-            () = link.lost() => return Next::Search,
-            () = moved(hints, &shared.name, link) => false,
-            () = shared.check.notified() => true,
-            () = sleep(core.settings.check_interval) => true,
-        };
+        let mut heard = None;
         let next = tokio::select! {
             biased;
             () = shared.retired() => return Next::Search,
             () = link.lost() => return Next::Search,
-            next = examine(core, shared, link, &mut sentinel, ask_node) => next,
+            // An announcement does not wait for the end of a check.
+            () = announced(hints, &shared.name, link, &mut heard), if reason != Reason::Announced => None,
+            next = examine(core, shared, link, &mut panel, &mut place, reason) => next,
         };
         if let Some(next) = next {
             return next;
         }
+        if let Some(heard) = heard {
+            reason = heard;
+            continue;
+        }
+        shared.pause(false);
+        reason = tokio::select! {
+            biased;
+            () = shared.retired() => return Next::Search,
+            () = link.lost() => return Next::Search,
+            reason = moved(hints, &shared.name, link) => reason,
+            () = shared.check.notified() => Reason::Check,
+            () = sleep(core.settings.check_interval) => Reason::Check,
+        };
     }
 }
 
 /// Returns when there is reason to think that the master is no longer at `link`'s address.
-async fn moved(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link) {
+async fn moved(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link) -> Reason {
     loop {
         match hints.recv().await {
-            Ok(Hint::Switched { name: switched, address }) if switched == name && address != *link.address() => return,
+            Ok(Hint::Switched { name: switched, address }) if switched == name && address != *link.address() => {
+                return Reason::Announced;
+            }
             Ok(Hint::Switched { .. }) => {}
-            // Something may have been missed.
-            Ok(Hint::Subscribed) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(Hint::Subscribed) | Err(broadcast::error::RecvError::Lagged(_)) => return Reason::Missed,
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Finds out whether `link` is still the right connection; `None` if it is. With `ask_node` the node itself is asked
-/// first.
+/// Returns when a Sentinel announces that the master is no longer at `link`'s address; `heard` is all that is heard.
+async fn announced(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link, heard: &mut Option<Reason>) {
+    while *heard != Some(Reason::Announced) {
+        *heard = Some(moved(hints, name, link).await);
+    }
+}
+
+/// Finds out whether `link` is still the right connection; `None` if it is. After an announcement nothing is sent on it
+/// until that is known.
 async fn examine(
     core: &Core,
     shared: &Shared,
     link: &Link,
-    sentinel: &mut Option<Link>,
-    ask_node: bool,
+    panel: &mut Panel,
+    place: &mut Place,
+    reason: Reason,
 ) -> Option<Next> {
-    let role = if ask_node || shared.target == Target::Replica {
-        match link.role(core.settings.response_timeout).await {
-            Ok(role) => Some(role),
+    if shared.target == Target::Master && reason == Reason::Announced {
+        shared.pause(true);
+    } else if shared.target == Target::Replica || reason == Reason::Check {
+        let role = match link.role(core.settings.response_timeout).await {
+            Ok(role) => role,
             Err(error) => {
                 tracing::debug!(node = %link.address(), %error, "the node does not say what it is");
                 return Some(Next::Search);
             }
-        }
-    } else {
-        None
-    };
-    match (shared.target, role) {
-        (Target::Replica, Some(Role::Replica { connected: true })) => None,
-        // Better a stale replica, or the master, than none; but a replica in sync is better.
-        (Target::Replica, _) => discovery::synced_replica(core, &shared.name).await.map(Next::Use),
-        (Target::Master, Some(Role::Master)) => {
-            if !may_have_moved(core, shared, link, sentinel).await {
-                return None;
-            }
-            moved_to(core, shared, link).await
-        }
-        (Target::Master, Some(_)) => Some(Next::Search),
-        (Target::Master, None) => moved_to(core, shared, link).await,
-    }
-}
-
-/// True if a Sentinel names another master than `link`'s node. The connection to it is kept; it is another Sentinel
-/// after it fails.
-async fn may_have_moved(core: &Core, shared: &Shared, link: &Link, sentinel: &mut Option<Link>) -> bool {
-    if sentinel.is_none() {
-        let address = core.sentinels().order().swap_remove(0);
-        match Link::to_sentinel(&address, &core.settings).await {
-            Ok(opened) => *sentinel = Some(opened),
-            Err(_) => core.sentinels().demote(&address),
+        };
+        match (shared.target, role) {
+            (Target::Replica, Role::Replica { connected: true }) => return None,
+            // Better a stale replica, or the master, than none; but a replica in sync is better.
+            (Target::Replica, _) => return discovery::synced_replica(core, &shared.name).await.map(Next::Use),
+            (Target::Master, Role::Master) => {}
+            (Target::Master, _) => return Some(Next::Search),
         }
     }
-    let Some(asked) = sentinel else { return false };
-    if let Ok(named) = discovery::master_named_by(core, &shared.name, asked).await {
-        return named.is_some_and(|address| address != *link.address());
-    }
-    core.sentinels().demote(asked.address());
-    *sentinel = None;
-    false
-}
-
-/// Where to go if most Sentinels name another master than `link`'s node. One alone may be behind the others, and the
-/// connection is good so far.
-async fn moved_to(core: &Core, shared: &Shared, link: &Link) -> Option<Next> {
-    let address = discovery::agreed_master(core, &shared.name).await.filter(|address| address != link.address())?;
-    tracing::info!(name = shared.name, from = %link.address(), to = %address, "the sentinels name another master");
-    Some(Next::Try(address))
+    let new = panel.moved(core, &shared.name, place).await?;
+    tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");
+    shared.pause(true);
+    Some(match discovery::master_at(core, &new.master).await {
+        Ok(link) => Next::Move(link, new.epoch),
+        Err(_) => Next::Try(new),
+    })
 }

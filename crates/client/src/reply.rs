@@ -60,20 +60,33 @@ pub(crate) fn switch_master(payload: &str) -> Option<(String, Address)> {
     }
 }
 
+/// The payload of `+promoted-slave`: the master's name and the address of the replica that takes its place.
+pub(crate) fn promoted(payload: &str) -> Option<(String, Address)> {
+    let words: Vec<&str> = payload.split(' ').collect();
+    match words.as_slice() {
+        ["slave", _, host, port, "@", name, _, _] => Some(((*name).to_owned(), address(host, port)?)),
+        _ => None,
+    }
+}
+
+/// The reply to `SENTINEL MASTER`: the epoch of its configuration.
+pub(crate) fn config_epoch(reply: &Value) -> Option<u64> {
+    field(&fields(reply), "config-epoch")?.parse().ok()
+}
+
 type Fields = Vec<(String, String)>;
 
 fn instances(reply: &Value) -> Option<Vec<Fields>> {
     let Value::Array(items) = reply else { return None };
-    let read = |item: &Value| -> Fields {
-        match item {
-            Value::Array(flat) => {
-                flat.chunks(2).filter_map(|pair| Some((text(&pair[0])?, text(pair.get(1)?)?))).collect()
-            }
-            Value::Map(pairs) => pairs.iter().filter_map(|(key, value)| Some((text(key)?, text(value)?))).collect(),
-            _ => Fields::new(),
-        }
-    };
-    Some(items.iter().map(read).collect())
+    Some(items.iter().map(fields).collect())
+}
+
+fn fields(instance: &Value) -> Fields {
+    match instance {
+        Value::Array(flat) => flat.chunks(2).filter_map(|pair| Some((text(&pair[0])?, text(pair.get(1)?)?))).collect(),
+        Value::Map(pairs) => pairs.iter().filter_map(|(key, value)| Some((text(key)?, text(value)?))).collect(),
+        _ => Fields::new(),
+    }
 }
 
 fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
@@ -144,5 +157,14 @@ mod tests {
         let expected = Some(("m".to_owned(), Address::new("10.0.0.2", 6380)));
         assert_eq!(switch_master("m 10.0.0.1 6379 10.0.0.2 6380"), expected);
         assert_eq!(switch_master("m 10.0.0.1 6379"), None);
+        assert_eq!(promoted("slave 10.0.0.2:6380 10.0.0.2 6380 @ m 10.0.0.1 6379"), expected);
+        assert_eq!(promoted("master m 10.0.0.1 6379"), None);
+    }
+
+    #[test]
+    fn epochs() {
+        assert_eq!(config_epoch(&list("name m config-epoch 7")), Some(7));
+        assert_eq!(config_epoch(&list("name m")), None);
+        assert_eq!(config_epoch(&Value::Nil), None);
     }
 }
