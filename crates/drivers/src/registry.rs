@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use testbed::driver::Driver;
 
-use crate::{RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
+use crate::{DeadpoolRedis, RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
 
 /// Name of the driver that is used where none is named.
 pub const DEFAULT: &str = "sentinel-client";
@@ -16,6 +16,7 @@ pub fn all() -> Vec<Arc<dyn Driver>> {
         Arc::new(RedisSentinel),
         Arc::new(RedisMultiplexed),
         Arc::new(RedisConnectionManager),
+        Arc::new(DeadpoolRedis),
     ]
 }
 

@@ -1,0 +1,134 @@
+//! Driver `deadpool-redis`: the Sentinel pool of the crate `deadpool-redis`, asked for a connection for every operation.
+//! A connection that fails is not given back.
+
+use std::time::Duration;
+
+use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectionInfo, SentinelServerType};
+use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
+use model::history::Cause;
+use model::plan::Credentials;
+use redis::sentinel::SentinelServerType as Server;
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+
+use crate::outcome::{self, Stage};
+use crate::{redis_setup, request};
+
+/// `deadpool_redis::sentinel::Pool`, a connection from it for every operation.
+pub struct DeadpoolRedis;
+
+impl Driver for DeadpoolRedis {
+    fn name(&self) -> &'static str {
+        "deadpool-redis"
+    }
+
+    fn about(&self) -> &'static str {
+        "deadpool-redis 0.23, Sentinel pool: a connection from the pool for every operation"
+    }
+
+    fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        Box::pin(async move {
+            let master = pool(&settings, SentinelServerType::Master)?;
+            let replica = pool(&settings, SentinelServerType::Replica)?;
+            Ok(Box::new(PoolSession { settings, master, replica }) as Box<dyn Session>)
+        })
+    }
+}
+
+fn pool(settings: &Settings, server_type: SentinelServerType) -> Result<Pool, CallError> {
+    let sentinels = settings.sentinels.iter().map(|(host, port)| ConnectionInfo {
+        addr: ConnectionAddr::Tcp(host.clone(), *port),
+        redis: login(settings.sentinel_auth.as_ref()),
+    });
+    let config = Config {
+        urls: None,
+        connections: Some(sentinels.collect()),
+        server_type,
+        master_name: settings.master.clone(),
+        node_connection_info: Some(SentinelNodeConnectionInfo {
+            tls_mode: None,
+            redis_connection_info: Some(login(settings.data_auth.as_ref())),
+        }),
+        pool: None,
+    };
+    config.create_pool(Some(Runtime::Tokio1)).map_err(|error| refused(Cause::Other, error.to_string()))
+}
+
+fn login(credentials: Option<&Credentials>) -> RedisConnectionInfo {
+    RedisConnectionInfo {
+        username: credentials.and_then(|auth| auth.user.clone()),
+        password: credentials.map(|auth| auth.password.clone()),
+        ..RedisConnectionInfo::default()
+    }
+}
+
+/// How long the crate lets a reply take. A blocking command needs longer, on the same connection.
+const RESPONSE: Duration = Duration::from_millis(500);
+
+struct PoolSession {
+    settings: Settings,
+    master: Pool,
+    replica: Pool,
+}
+
+impl Session for PoolSession {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            let pool = match request {
+                Request::ReplicaGet(_) => &self.replica,
+                _ => &self.master,
+            };
+            let mut connection = pool.get().await.map_err(|error| pool_error(&error))?;
+            connection.set_response_timeout(match request {
+                Request::Pop(_, seconds) => Duration::from_secs(*seconds) + request::BLOCKING_SLACK,
+                _ => RESPONSE,
+            });
+            let result = request::run(&mut connection, request).await;
+            if result.is_err() {
+                drop(Connection::take(connection));
+            }
+            result.map_err(|error| outcome::call_error(Stage::Command, &error))
+        })
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(async move {
+            // The pool has no subscriptions; its documentation sends the reader to the crate `redis`.
+            let connecting = |error| outcome::call_error(Stage::Connecting, &error);
+            let mut sentinel = match redis_setup::sentinel_client(&self.settings, Server::Master) {
+                Ok(sentinel) => sentinel,
+                Err(error) => return connecting(error),
+            };
+            match sentinel.async_get_client().await {
+                Ok(client) => redis_setup::subscribe(&client, channel, on_message).await,
+                Err(error) => connecting(error),
+            }
+        })
+    }
+}
+
+fn pool_error(error: &PoolError) -> CallError {
+    match error {
+        PoolError::Backend(error) => outcome::call_error(Stage::Connecting, error),
+        PoolError::Timeout(_) => refused(Cause::Timeout, error.to_string()),
+        _ => refused(Cause::Other, error.to_string()),
+    }
+}
+
+/// An error from before anything was sent.
+fn refused(cause: Cause, text: String) -> CallError {
+    CallError { may_have_run: false, cause, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pool_errors_in_words() {
+        let told = pool_error(&PoolError::Closed);
+        assert_eq!((told.cause, told.may_have_run), (Cause::Other, false));
+        let io = redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        let told = pool_error(&PoolError::Backend(io));
+        assert_eq!((told.cause, told.may_have_run), (Cause::Connection, false));
+    }
+}

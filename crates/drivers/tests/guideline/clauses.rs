@@ -1,0 +1,437 @@
+//! The clauses of the guideline, in its order.
+
+use model::fault::Answer;
+use model::history::ClosedBy;
+use model::plan::Group;
+use model::{Fault, NodeId, Target};
+use redis::AsyncCommands as _;
+use sentinel_client::{Address, Client, DiscoveryError, Retry};
+use tokio::time::{Instant, sleep};
+
+use crate::lab::{Lab, MASTER, QUESTION, Seen, Sight, ms, sentinel, write};
+
+fn override_of(target: Target, answer: Answer) -> Fault {
+    Fault::Override { target, answer }
+}
+
+fn error() -> Answer {
+    Answer::Error("ERR out of order".to_owned())
+}
+
+/// One round of the search, and no more.
+fn once() -> Retry {
+    Retry { attempts: std::num::NonZeroU32::new(1), ..Retry::default() }
+}
+
+/// The node at an address that the client was given.
+fn node_at(lab: &Lab, address: &Address) -> Option<NodeId> {
+    (1..=3).map(NodeId::data).find(|node| {
+        let addr = lab.bed.node_addr(*node).expect("an address");
+        addr.ip().to_string() == address.host() && addr.port() == address.port()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_01_a_list_of_sentinels_and_a_name_are_all_that_is_needed() {
+    let lab = Lab::start().await;
+    write(&mut lab.client().master()).await;
+    assert!(lab.seen().iter().any(|sight| sight.node == lab.master() && sight.ran("SET")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_02_the_list_is_walked() {
+    let lab = Lab::start().await;
+    for number in [1, 2] {
+        lab.inject(override_of(sentinel(number), error())).await;
+    }
+    let found = lab.client().discover_master("mymaster").await.expect("the third one answers");
+    assert_eq!(node_at(&lab, &found), Some(lab.master()));
+    assert_eq!(lab.asked_since(model::Time::ZERO), [1, 2, 3].map(NodeId::sentinel));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_03_connecting_to_a_sentinel_takes_a_few_hundred_milliseconds_at_most() {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Unreachable(Target::Sentinels)).await;
+    let client = Client::new(lab.settings().retry(once())).unwrap();
+    let started = Instant::now();
+    client.discover_master("mymaster").await.expect_err("nobody can be reached");
+    // The last one is asked 160 ms after the first.
+    assert!(started.elapsed() <= ms(400), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_04_after_an_error_or_a_time_out_the_next_one_is_asked() {
+    let lab = Lab::start().await;
+    lab.inject(override_of(sentinel(1), Answer::Hang)).await;
+    lab.inject(override_of(sentinel(2), error())).await;
+    let started = Instant::now();
+    lab.client().discover_master("mymaster").await.expect("the third one answers");
+    assert!(started.elapsed() < ms(200), "{:?}", started.elapsed());
+    assert!(lab.asked_since(model::Time::ZERO).contains(&NodeId::sentinel(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_05_when_all_have_failed_there_is_an_error() {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Kill(Target::Sentinels)).await;
+    let client = Client::new(lab.settings().retry(once())).unwrap();
+    let failed = client.discover_master("mymaster").await.expect_err("nobody is there");
+    assert!(matches!(failed, DiscoveryError::Unreachable { sentinels } if sentinels.len() == 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_06_the_one_that_answered_is_asked_first_the_next_time() {
+    let lab = Lab::start().await;
+    for number in [1, 2] {
+        lab.inject(override_of(sentinel(number), error())).await;
+    }
+    let client = lab.client();
+    client.discover_master("mymaster").await.expect("the third one answers");
+    let now = lab.now().await;
+    client.discover_master("mymaster").await.expect("it still does");
+    assert_eq!(lab.asked_since(now), [NodeId::sentinel(3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_07_the_question_is_for_the_users_name() {
+    let lab = Lab::with(|plan| plan.cluster.groups.push(Group::new("cache"))).await;
+    write(&mut lab.client().master_for("cache")).await;
+    let seen = lab.seen();
+    assert!(seen.iter().any(|sight| sight.ran(QUESTION)));
+    assert!(seen.iter().all(|sight| !sight.ran("SENTINEL MASTERS")));
+    let wrote: Vec<NodeId> = seen.iter().filter(|sight| sight.ran("SET")).map(|sight| sight.node).collect();
+    assert_eq!(wrote, [NodeId::data(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_08_the_address_in_the_answer_is_connected_to() {
+    let lab = Lab::start().await;
+    lab.client().discover_master("mymaster").await.expect("a master");
+    lab.asked_before_it_connected(model::Time::ZERO);
+    let dials: Vec<NodeId> = lab.seen().iter().filter(|sight| sight.dials_data()).map(|sight| sight.node).collect();
+    assert_eq!(dials, [lab.master()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_09_after_a_null_reply_the_next_one_is_asked() {
+    let lab = Lab::start().await;
+    lab.inject(override_of(sentinel(1), Answer::Null)).await;
+    lab.client().discover_master("mymaster").await.expect("the second one answers");
+    assert_eq!(lab.asked_since(model::Time::ZERO), [1, 2].map(NodeId::sentinel));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_10_a_master_is_asked_for_its_role_before_anything_is_sent_to_it() {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    write(&mut client.master()).await;
+    let _: () = client.dedicated().set("key", "value").await.expect("a write");
+    let seen = lab.seen();
+    let writes: Vec<&Sight> = seen.iter().filter(|sight| sight.ran("SET")).collect();
+    assert_eq!(writes.len(), 2);
+    for write in writes {
+        let role = seen.iter().position(|sight| sight.conn == write.conn && sight.ran("ROLE"));
+        let set = seen.iter().position(|sight| sight.conn == write.conn && sight.ran("SET"));
+        assert!(role.is_some() && role < set, "{seen:#?}");
+    }
+}
+
+/// `INFO` stands in for `ROLE` at servers older than 2.8.12. The client does not support those.
+#[tokio::test(start_paused = true)]
+async fn clause_11_the_role_is_asked_for_by_role_and_not_by_info() {
+    let lab = Lab::start().await;
+    write(&mut lab.client().master()).await;
+    let seen = lab.seen();
+    assert!(seen.iter().any(|sight| sight.node == lab.master() && sight.ran("ROLE")));
+    assert!(seen.iter().all(|sight| !sight.ran("INFO")));
+}
+
+/// Sentinels that name a replica for two seconds, and the client that asks them.
+async fn misled() -> (Lab, Vec<Sight>) {
+    let lab = Lab::start().await;
+    let wrong = Answer::WrongAddress(Target::Node(NodeId::data(2)));
+    lab.bed.inject_lasting(override_of(Target::Sentinels, wrong), ms(2_000)).await.expect("sentinels");
+    write(&mut lab.client().master()).await;
+    let seen = lab.seen();
+    (lab, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_12_after_a_wrong_role_it_waits_a_few_hundred_milliseconds() {
+    let (_lab, seen) = misled().await;
+    let dials: Vec<_> = seen.iter().filter(|sight| sight.dials_data() && sight.node == NodeId::data(2)).collect();
+    assert!(dials.len() >= 4, "{}", dials.len());
+    for pair in dials.windows(2) {
+        let wait = pair[1].at.since(pair[0].at);
+        assert!(ms(200) <= wait && wait < ms(500), "{wait:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_13_and_then_begins_from_the_start() {
+    let (lab, seen) = misled().await;
+    let dials: Vec<usize> = (0..seen.len()).filter(|index| seen[*index].dials_data()).collect();
+    for pair in dials.windows(2) {
+        assert!(seen[pair[0]..pair[1]].iter().any(|sight| sight.ran(QUESTION)), "{seen:#?}");
+    }
+    let wrote = seen.iter().rev().find(|sight| sight.ran("SET")).expect("a write");
+    assert_eq!(wrote.node, lab.master());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_14_every_reconnection_begins_at_a_sentinel() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    for _ in 0..3 {
+        write(&mut master).await;
+        let now = lab.now().await;
+        lab.inject(Fault::Cut(MASTER)).await;
+        sleep(ms(10)).await;
+        write(&mut master).await;
+        lab.asked_before_it_connected(now);
+        sleep(ms(500)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_15_also_after_a_time_out() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    lab.bed.inject_lasting(Fault::Hang(MASTER), ms(1_000)).await.expect("a master");
+    let now = lab.now().await;
+    write(&mut master).await;
+    lab.asked_before_it_connected(now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_16_also_after_the_user_has_closed_the_connection() {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    write(&mut client.master()).await;
+    sleep(ms(50)).await;
+    let now = lab.now().await;
+    write(&mut client.master()).await;
+    lab.asked_before_it_connected(now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_17_also_after_any_other_loss() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    let node = lab.inject(Fault::Kill(MASTER)).await;
+    let now = lab.now().await;
+    sleep(ms(500)).await;
+    lab.inject(Fault::Restart(Target::Node(node))).await;
+    write(&mut master).await;
+    lab.asked_before_it_connected(now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_18_a_client_kill_is_a_reason_to_ask_again() {
+    let lab = Lab::start().await;
+    // Nothing but the closed connections can tell.
+    let settings = lab.settings().check_interval(ms(3_600_000));
+    let client = Client::new(settings).unwrap();
+    let mut replica = client.replica();
+    let _: Option<String> = replica.get("key").await.expect("a read");
+    lab.inject(Fault::Failover { via: None, master: None }).await;
+    lab.switched().await;
+    sleep(ms(15_000)).await;
+    let seen = lab.seen();
+    let killed = seen.iter().find(|sight| sight.seen == Seen::Closed(ClosedBy::Node) && !sight.node.is_sentinel());
+    let killed = killed.expect("a connection that a node closed").at;
+    let asked = lab.seen_since(killed).iter().any(|sight| sight.ran("SENTINEL SLAVES"));
+    assert!(asked, "{seen:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_19_a_failed_check_of_the_role_unmasks_a_stale_sentinel() {
+    let lab = Lab::start().await;
+    lab.inject(override_of(sentinel(1), Answer::Stale)).await;
+    lab.inject(Fault::Failover { via: Some(sentinel(2)), master: None }).await;
+    lab.switched().await;
+    sleep(ms(15_000)).await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    let seen = lab.seen();
+    assert_eq!(lab.asked_since(model::Time::ZERO)[0], NodeId::sentinel(1));
+    let wrote: Vec<NodeId> = seen.iter().filter(|sight| sight.ran("SET")).map(|sight| sight.node).collect();
+    assert_eq!(wrote, [lab.master()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_20_a_stale_master_named_by_stale_sentinels_is_left_when_it_is_demoted() {
+    let lab = Lab::start().await;
+    let old = lab.master();
+    let stale = override_of(Target::Sentinels, Answer::Stale);
+    lab.bed.inject_lasting(stale, ms(20_000)).await.expect("sentinels");
+    lab.inject(override_of(Target::Sentinels, Answer::NoSwitchEvent)).await;
+    let mut master = lab.client().master();
+    lab.inject(Fault::Failover { via: None, master: None }).await;
+    write(&mut master).await;
+    sleep(ms(30_000)).await;
+    assert_ne!(lab.master(), old);
+    write(&mut master).await;
+    let seen = lab.seen();
+    let wrote: Vec<NodeId> = seen.iter().filter(|sight| sight.ran("SET")).map(|sight| sight.node).collect();
+    assert_eq!(wrote, [old, lab.master()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_21_replicas_are_those_that_a_sentinel_lists() {
+    let lab = Lab::start().await;
+    let found = lab.client().discover_replicas("mymaster").await.expect("replicas");
+    let mut nodes: Vec<NodeId> = found.iter().filter_map(|address| node_at(&lab, address)).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, [2, 3].map(NodeId::data));
+    assert!(lab.seen().iter().any(|sight| sight.ran("SENTINEL SLAVES")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_22_a_replica_is_asked_for_its_role_before_anything_is_sent_to_it() {
+    let lab = Lab::start().await;
+    let _: Option<String> = lab.client().replica().get("key").await.expect("a read");
+    let seen = lab.seen();
+    let get = seen.iter().position(|sight| sight.ran("GET")).expect("a read");
+    assert_ne!(seen[get].node, lab.master());
+    assert!(seen[..get].iter().any(|sight| sight.conn == seen[get].conn && sight.ran("ROLE")), "{seen:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_23_of_many_connections_each_asks_before_it_reconnects() {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    let mut several: Vec<_> = (0..3).map(|_| client.dedicated()).collect();
+    for connection in &mut several {
+        let _: () = connection.set("key", "value").await.expect("a write");
+    }
+    let now = lab.now().await;
+    lab.inject(Fault::Cut(MASTER)).await;
+    for connection in &mut several {
+        let _: () = connection.set("key", "value").await.expect("a write");
+    }
+    lab.asked_before_it_connected(now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_24_when_the_address_changes_every_connection_to_the_old_one_is_closed() {
+    let lab = Lab::start().await;
+    let old = lab.master();
+    let client = lab.client();
+    let mut shared = client.master();
+    write(&mut shared).await;
+    let mut several: Vec<_> = (0..3).map(|_| client.dedicated()).collect();
+    for connection in &mut several {
+        let _: () = connection.set("key", "value").await.expect("a write");
+    }
+    // The old master closes nothing by itself.
+    lab.inject(Fault::KeepClients(MASTER)).await;
+    lab.inject(Fault::Failover { via: None, master: None }).await;
+    lab.switched().await;
+    sleep(ms(100)).await;
+    write(&mut shared).await;
+    for connection in &mut several {
+        let _: () = connection.set("key", "value").await.expect("a write");
+    }
+    sleep(ms(100)).await;
+    let seen = lab.seen();
+    let opened = seen.iter().filter(|sight| sight.node == old && sight.seen == Seen::Opened).count();
+    let closed = seen.iter().filter(|sight| sight.node == old && sight.seen == Seen::Closed(ClosedBy::Client)).count();
+    assert_eq!((opened, closed), (4, 4));
+    let refused = seen.iter().filter(|sight| matches!(&sight.seen, Seen::Ran(_, Some(code)) if code == "READONLY"));
+    assert_eq!(refused.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_25_that_no_sentinel_can_be_reached_is_said() {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Kill(Target::Sentinels)).await;
+    let client = Client::new(lab.settings().retry(once())).unwrap();
+    let failed: redis::RedisError = client.master().set::<_, _, ()>("key", "value").await.expect_err("nobody");
+    assert!(failed.to_string().contains("no sentinel could be asked"), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_26_that_the_name_is_unknown_is_said() {
+    let lab = Lab::start().await;
+    let client = Client::new(lab.settings().retry(once())).unwrap();
+    let failed = client.discover_master("mistyped").await.expect_err("no such name");
+    assert_eq!(failed.to_string(), "no sentinel knows a master called `mistyped` (3 answered)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_27_the_list_of_sentinels_is_refreshed_after_an_answer() {
+    let lab = Lab::start().await;
+    let client = Client::new(lab.settings_with(&[1])).unwrap();
+    let mut master = client.master();
+    write(&mut master).await;
+    assert!(lab.seen().iter().any(|sight| sight.ran("SENTINEL SENTINELS")));
+    // The only one that was configured is gone, and the master too.
+    lab.inject(Fault::Kill(sentinel(1))).await;
+    lab.inject(Fault::Kill(MASTER)).await;
+    lab.switched().await;
+    write(&mut master).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_28_new_ones_are_added_at_the_end_and_none_twice() {
+    let lab = Lab::start().await;
+    let client = Client::new(lab.settings_with(&[2, 3])).unwrap();
+    client.discover_master("mymaster").await.expect("a master");
+    lab.inject(override_of(Target::Sentinels, error())).await;
+    let now = lab.now().await;
+    let short = client.discover_master("mymaster");
+    tokio::time::timeout(ms(10), short).await.expect_err("nobody answers");
+    assert_eq!(lab.asked_since(now), [2, 3, 1].map(NodeId::sentinel));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_29_what_was_learned_lasts_as_long_as_the_client() {
+    let lab = Lab::start().await;
+    let settings = lab.settings_with(&[1]).retry(once());
+    let knowing = Client::new(settings.clone()).unwrap();
+    knowing.discover_master("mymaster").await.expect("a master");
+    lab.inject(Fault::Kill(sentinel(1))).await;
+    knowing.discover_master("mymaster").await.expect("the others are known");
+    let failed = Client::new(settings).unwrap().discover_master("mymaster").await.expect_err("nothing is kept");
+    assert!(matches!(failed, DiscoveryError::Unreachable { sentinels } if sentinels.len() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_30_an_event_starts_the_whole_procedure() {
+    let lab = Lab::start().await;
+    let client = Client::new(lab.settings().check_interval(ms(3_600_000))).unwrap();
+    let mut master = client.master();
+    write(&mut master).await;
+    sleep(ms(1_000)).await;
+    let now = lab.now().await;
+    lab.inject(Fault::Failover { via: None, master: None }).await;
+    lab.switched().await;
+    sleep(ms(20)).await;
+    lab.asked_before_it_connected(now);
+    let seen = lab.seen_since(now);
+    let new = seen.iter().find(|sight| sight.dials_data()).expect("a connection");
+    assert_eq!(new.node, lab.master());
+    assert!(seen.iter().any(|sight| sight.conn == new.conn && sight.ran("ROLE")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clause_31_without_events_the_change_is_found_all_the_same() {
+    let lab = Lab::start().await;
+    // It takes the Sentinels half a minute to find another master.
+    let mut master = lab.client().master().with_retry(Retry { budget: ms(60_000), ..Retry::default() });
+    write(&mut master).await;
+    lab.inject(override_of(Target::Sentinels, Answer::NoSwitchEvent)).await;
+    let old = lab.inject(Fault::Demote(MASTER)).await;
+    let now = lab.now().await;
+    sleep(ms(1_500)).await;
+    let roles = lab.seen_since(now).iter().filter(|sight| sight.node == old && sight.ran("ROLE")).count();
+    assert!(roles > 0);
+    write(&mut master).await;
+    let seen = lab.seen_since(now);
+    let write = seen.iter().find(|sight| sight.ran("SET")).expect("a write");
+    assert_ne!(write.node, old);
+}

@@ -1,0 +1,233 @@
+//! What the guideline does not speak of, and what its author has added since.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use model::fault::Answer;
+use model::plan::Credentials;
+use model::{Fault, NodeId, Target};
+use redis::AsyncCommands as _;
+use sentinel_client::{
+    Address, Ambiguous, Backoff, Client, Credentials as Login, DiscoveryError, Event, Retry, details,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::lab::{Lab, MASTER, QUESTION, Seen, Sight, ms, sentinel, write};
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_by_its_budget_though_everything_is_down() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master().with_retry(Retry { budget: ms(2_500), ..Retry::default() });
+    lab.inject(Fault::Freeze(Target::All)).await;
+    let started = Instant::now();
+    let failed: redis::RedisError = master.set::<_, _, ()>("key", "value").await.expect_err("nobody answers");
+    assert_eq!(started.elapsed(), ms(2_500));
+    assert!(!details(&failed).expect("the client's own").may_have_run);
+}
+
+/// Times between rounds of the search while the Sentinels answer errors.
+async fn waits(jitter: f64, seed: u64) -> Vec<u128> {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Override { target: sentinel(1), answer: Answer::Error("ERR no".to_owned()) }).await;
+    let backoff = Backoff::Exponential { first: ms(100), cap: ms(800) };
+    let retry = Retry { attempts: NonZeroU32::new(7), backoff, jitter, ..Retry::default() };
+    let client = Client::new(lab.settings_with(&[1]).retry(retry).seed(seed)).unwrap();
+    client.discover_master("mymaster").await.expect_err("only errors");
+    let asked: Vec<_> = lab.seen().into_iter().filter(|sight| sight.ran(QUESTION)).map(|sight| sight.at).collect();
+    asked.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_grow_up_to_their_cap() {
+    let near = |wait: &u128, expected: &u128| wait.abs_diff(*expected) <= 3;
+    let waits = waits(0.0, 1).await;
+    let expected = [100, 200, 400, 800, 800, 800];
+    assert!(waits.len() == 6 && waits.iter().zip(&expected).all(|(wait, due)| near(wait, due)), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_fail_together_do_not_come_back_together() {
+    let (one, other) = (waits(0.5, 1).await, waits(0.5, 2).await);
+    assert_ne!(one, other);
+    for (wait, whole) in one.iter().chain(&other).zip([100, 200, 400, 800, 800, 800].iter().cycle()) {
+        assert!((whole / 2..=whole + 3).contains(wait), "{one:?} {other:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_whose_reply_was_lost_is_repeated_only_if_that_is_safe_or_allowed() {
+    for (ambiguous, fails, runs) in [(Ambiguous::IfRepeatable, true, 1), (Ambiguous::Always, false, 2)] {
+        let lab = Lab::start().await;
+        let mut master = lab.client().master().with_retry(Retry { ambiguous, ..Retry::default() });
+        write(&mut master).await;
+        lab.inject(Fault::CutReply { target: MASTER, command: Some("INCR".to_owned()), times: 1 }).await;
+        let counted: redis::RedisResult<i64> = redis::cmd("INCR").arg("counter").query_async(&mut master).await;
+        assert_eq!(counted.is_err(), fails);
+        if let Err(error) = counted {
+            assert!(details(&error).expect("the client's own").may_have_run);
+        }
+        assert_eq!(lab.seen().iter().filter(|sight| sight.ran("INCR")).count(), runs);
+    }
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    lab.inject(Fault::CutReply { target: MASTER, command: Some("SET".to_owned()), times: 1 }).await;
+    write(&mut master).await;
+    assert_eq!(lab.seen().iter().filter(|sight| sight.ran("SET")).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_connection_is_noticed_while_nobody_uses_it() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    lab.inject(Fault::Freeze(MASTER)).await;
+    lab.switched().await;
+    sleep(ms(2_500)).await;
+    let started = Instant::now();
+    write(&mut master).await;
+    assert!(started.elapsed() < ms(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_and_patterns_are_subscribed_to_again_and_the_gap_is_told() {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    let mut subscriber = client.subscriber();
+    subscriber.subscribe("news").await;
+    subscriber.psubscribe("prices.*").await;
+    assert!(matches!(subscriber.next().await, Event::Ready));
+    lab.inject(Fault::Kill(MASTER)).await;
+    assert!(matches!(subscriber.next().await, Event::Lost));
+    assert!(matches!(subscriber.next().await, Event::Ready));
+    let mut master = client.master();
+    for channel in ["news", "prices.tea"] {
+        let _: i64 = master.publish(channel, "hello").await.expect("a publication");
+        let Event::Message(message) = subscriber.next().await else { panic!("no message on {channel}") };
+        assert_eq!(message.get_channel_name(), channel);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sentinels_and_data_nodes_have_their_own_credentials() {
+    let lab = Lab::with(|plan| {
+        plan.cluster.sentinel_auth = Some(Credentials { user: Some("watcher".into()), password: "one".into() });
+        plan.cluster.groups[0].auth = Some(Credentials { user: Some("app".into()), password: "two".into() });
+    })
+    .await;
+    let settings = lab.settings().sentinel_auth(Login::user("watcher", "one")).data_auth(Login::user("app", "two"));
+    write(&mut Client::new(settings).unwrap().master()).await;
+    let refused = |sight: &Sight| matches!(&sight.seen, Seen::Ran(_, Some(code)) if matches!(code.as_str(), "NOAUTH" | "WRONGPASS" | "NOPERM"));
+    assert!(!lab.seen().iter().any(refused), "{:#?}", lab.seen());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_address_goes_through_the_map() {
+    let lab = Lab::start().await;
+    // A map that changes nothing shows which addresses pass through it.
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&asked);
+    let settings = lab.settings_with(&[1]).address_map(move |address: &Address| {
+        told.lock().unwrap().push(address.clone());
+        address.clone()
+    });
+    let client = Client::new(settings).unwrap();
+    write(&mut client.master()).await;
+    let _: Option<String> = client.replica().get("key").await.expect("a read");
+    let asked = asked.lock().unwrap();
+    let knows = |node: NodeId| {
+        let addr = lab.bed.node_addr(node).unwrap();
+        asked.iter().any(|address| address.host() == addr.ip().to_string() && address.port() == addr.port())
+    };
+    let told = [NodeId::data(1), NodeId::data(2), NodeId::data(3), NodeId::sentinel(2), NodeId::sentinel(3)];
+    assert!(told.into_iter().all(knows), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_the_sentinels_see_down_is_not_dialled() {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Freeze(Target::Node(NodeId::data(2)))).await;
+    sleep(ms(8_000)).await;
+    let now = lab.now().await;
+    for seed in 0..8 {
+        let client = Client::new(lab.settings().seed(seed)).unwrap();
+        let _: Option<String> = client.replica().get("key").await.expect("a read");
+    }
+    let dials: Vec<NodeId> =
+        lab.seen_since(now).iter().filter(|sight| sight.dials_data()).map(|sight| sight.node).collect();
+    assert_eq!(dials, [NodeId::data(3); 8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_unknown_to_some_and_others_silent_is_told_as_both() {
+    let lab = Lab::start().await;
+    lab.inject(Fault::Kill(sentinel(1))).await;
+    let retry = Retry { attempts: NonZeroU32::new(1), ..Retry::default() };
+    let client = Client::new(lab.settings().retry(retry)).unwrap();
+    let failed = client.discover_master("mistyped").await.expect_err("no such name");
+    assert!(
+        matches!(&failed, DiscoveryError::UnknownMaster { answered: 2, silent, .. } if silent.len() == 1),
+        "{failed}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_that_answers_readonly_is_left_and_the_command_repeated() {
+    let lab = Lab::start().await;
+    let client = Client::new(lab.settings().check_interval(ms(3_600_000))).unwrap();
+    let mut master = client.master().with_retry(Retry { budget: ms(60_000), ..Retry::default() });
+    write(&mut master).await;
+    let old = lab.inject(Fault::Demote(MASTER)).await;
+    write(&mut master).await;
+    let seen = lab.seen();
+    let refused = |sight: &&Sight| matches!(&sight.seen, Seen::Ran(_, Some(code)) if code == "READONLY");
+    assert_eq!(seen.iter().filter(refused).count(), 1);
+    let last = seen.iter().rev().find(|sight| sight.ran("SET")).expect("a write");
+    assert_ne!(last.node, old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sentinel_that_lies_or_is_behind_moves_no_good_connection() {
+    let lies = Answer::WrongAddress(Target::Node(NodeId::data(3)));
+    for answer in [lies, Answer::Stale] {
+        let lab = Lab::start().await;
+        let mut master = lab.client().master();
+        write(&mut master).await;
+        lab.inject(Fault::Override { target: sentinel(1), answer }).await;
+        let now = lab.now().await;
+        for _ in 0..50 {
+            write(&mut master).await;
+            sleep(ms(100)).await;
+        }
+        assert!(lab.seen_since(now).iter().all(|sight| !sight.dials_data()));
+    }
+}
+
+/// The old master stays writable for about ten seconds, and what is written to it is lost.
+#[tokio::test(start_paused = true)]
+async fn after_the_first_announcement_nothing_is_written_to_the_old_master() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    let old = lab.inject(Fault::Failover { via: None, master: None }).await;
+    let old = if old.is_sentinel() { NodeId::data(1) } else { old };
+    let writing = async {
+        loop {
+            write(&mut master).await;
+            sleep(ms(1)).await;
+        }
+    };
+    timeout(ms(15_000), writing).await.expect_err("it writes for ever");
+    let named = lab.bed.history(|history| {
+        let answers = history.records.iter().filter_map(|record| match &record.what {
+            model::history::What::Answer { addr, .. } if *addr != old => Some(record.at),
+            _ => None,
+        });
+        answers.min().expect("a new answer")
+    });
+    let seen = lab.seen();
+    let last_on_old = seen.iter().rfind(|sight| sight.ran("SET") && sight.node == old).expect("a write").at;
+    let first_on_new = seen.iter().find(|sight| sight.ran("SET") && sight.node != old).expect("a write").at;
+    assert!(last_on_old <= named + ms(2), "{last_on_old} {named}");
+    assert!(first_on_new <= named + ms(10), "{first_on_new} {named}");
+}
