@@ -2,17 +2,21 @@
 //! has an address of its own with the standard port, and runs in parallel, in one process or many, never collide.
 //!
 //! A block is claimed by binding a UDP socket in it, which the kernel gives to one process at a time and takes back
-//! when that ends, however it ends. The lowest free block is taken, so runs one after the other have the same addresses.
+//! when that ends, however it ends. Each claim takes the block after the last one, so an address rests for long before it
+//! is used again: connections linger in TIME-WAIT for a minute, and one that a node closed itself would swallow the first
+//! packet of a connection from the same port, where a node that is down has to refuse it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Most nodes that a block has addresses for.
 pub(crate) const NODES_MAX: usize = 250;
 
 /// The second bytes of the blocks' addresses; the third runs through all values. Out of the way of 127.0.0.1, of the
 /// 127.0.0.53 of resolvers and of the 127.0.1.1 of Debian.
-const SECOND: std::ops::RangeInclusive<u8> = 64..=127;
+const SECOND: std::ops::RangeInclusive<u8> = 16..=239;
 /// The last byte of the address that the lock is bound to, above those of the nodes.
 const LOCK_HOST: u8 = 254;
 /// Above the ports that Linux and the BSDs give out by themselves.
@@ -28,16 +32,17 @@ pub(crate) enum Block {
 }
 
 impl Block {
-    /// Claims the lowest free block.
+    /// Claims the next free block.
     pub(crate) fn claim() -> io::Result<Self> {
-        for second in SECOND {
-            for third in 0..=u8::MAX {
-                match UdpSocket::bind((Ipv4Addr::new(127, second, third, LOCK_HOST), LOCK_PORT)) {
-                    Ok(lock) => return Ok(Self::Own { second, third, _lock: lock }),
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                    Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Ok(Self::Shared),
-                    Err(error) => return Err(error),
-                }
+        let blocks = (u32::from(*SECOND.end()) - u32::from(*SECOND.start()) + 1) * 256;
+        for _ in 0..blocks {
+            let number = next_number() % blocks;
+            let (second, third) = (SECOND.start() + (number / 256) as u8, (number % 256) as u8);
+            match UdpSocket::bind((Ipv4Addr::new(127, second, third, LOCK_HOST), LOCK_PORT)) {
+                Ok(lock) => return Ok(Self::Own { second, third, _lock: lock }),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Ok(Self::Shared),
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "every loopback address block is taken"))
@@ -52,6 +57,13 @@ impl Block {
             Self::Shared => (Ipv4Addr::LOCALHOST.into(), 0),
         }
     }
+}
+
+/// Counts blocks, from another one in each process, so that processes one after the other do not share addresses.
+fn next_number() -> u32 {
+    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU32::new(std::process::id().wrapping_mul(0x9e37_79b1)));
+    next.fetch_add(1, Ordering::Relaxed)
 }
 
 #[cfg(test)]

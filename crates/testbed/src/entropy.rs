@@ -2,6 +2,10 @@
 //! from, answer on a seeded thread from that seed. So a client's choice of replica, its jitter and the order of its
 //! `HashMap`s repeat.
 //!
+//! The crate `fastrand`, which redis-rs takes its jitter from, seeds itself from the clock and the thread's number instead,
+//! so its generator of the thread is seeded by name. What cannot be reached: the order in which tokio's `select!` polls
+//! its branches where it is not `biased`.
+//!
 //! Both std and `rand` keep a generator per thread that is seeded once, at its first use. So seed a fresh thread, before
 //! anything else happens on it; what runs on another thread is not affected.
 //!
@@ -37,6 +41,7 @@ impl Entropy {
         #[cfg(target_os = "linux")]
         std::hint::black_box((linux::getrandom as *const (), linux::getentropy as *const ()));
         GENERATOR.with_borrow_mut(|generator| *generator = Some(seed.stream("entropy")));
+        fastrand::seed(seed.derive("fastrand").0);
         Self { not_send: PhantomData }
     }
 }

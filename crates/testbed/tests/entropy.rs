@@ -6,12 +6,13 @@ use model::Seed;
 use rand::Rng as _;
 use sentinel_lab_testbed::Entropy;
 
-/// What a thread draws, from the three sources that clients use.
+/// What a thread draws, from the sources that clients use.
 #[derive(Debug, PartialEq)]
 struct Draws {
     set_order: Vec<u32>,
     thread_rng: [u64; 4],
     system: [u8; 32],
+    fastrand: u64,
 }
 
 fn draws() -> Draws {
@@ -19,7 +20,12 @@ fn draws() -> Draws {
     let mut rng = rand::rng();
     let mut system = [0; 32];
     getrandom::fill(&mut system).unwrap();
-    Draws { set_order: set.into_iter().collect(), thread_rng: std::array::from_fn(|_| rng.next_u64()), system }
+    Draws {
+        set_order: set.into_iter().collect(),
+        thread_rng: std::array::from_fn(|_| rng.next_u64()),
+        system,
+        fastrand: fastrand::u64(..),
+    }
 }
 
 fn on_a_fresh_thread(seed: Option<u64>) -> Draws {
