@@ -105,6 +105,8 @@ fn a_frozen_node_does_what_it_was_told_when_it_thaws() {
     assert_eq!(lab.replies(gone), []);
     let executed: Vec<u64> = lab.executions().iter().map(|execution| execution.conn).collect();
     assert_eq!(executed, [gone, waits]);
+    let sent = lab.executions().iter().map(|execution| execution.sent).collect::<Vec<_>>();
+    assert_eq!(sent, [Some(Time::from_millis(4_000)); 2], "they were sent while it was frozen");
     assert_eq!(lab.states(MASTER), [(4_000, NodeState::Frozen), (6_000, NodeState::Up)]);
     assert_eq!(lab.healed(), [(6_000, "freeze master".to_owned())]);
 }

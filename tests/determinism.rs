@@ -1,0 +1,142 @@
+//! The same seed gives the same run: in one process, in several at a time, and while the machine is busy.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::{History, Plan, Seed};
+use testbed::Run;
+
+const SEEDS: u64 = 200;
+
+fn scenario_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name)
+}
+
+fn plan(name: &str) -> Plan {
+    scenario::load(&scenario_path(name), &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn history(plan: &Plan, seed: u64) -> History {
+    let outcome = Run::new(plan.clone(), Seed(seed), drivers::all()).run();
+    outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}")).history
+}
+
+/// Records around the first one that differs.
+fn difference(first: &History, second: &History) -> String {
+    let at = first.records.iter().zip(&second.records).position(|(first, second)| first != second).unwrap_or(0);
+    let excerpt = |history: &History| {
+        let records = history.records.iter().skip(at.saturating_sub(4)).take(8);
+        records.map(|record| format!("  {} {:?}\n", record.at, record.what)).collect::<String>()
+    };
+    format!("record {at}:\n{}and\n{}", excerpt(first), excerpt(second))
+}
+
+/// The histories of all seeds, over two threads, as a user's machine would run them.
+fn histories(plan: &Plan) -> Vec<History> {
+    let half = |parity: u64| {
+        move || (0..SEEDS).filter(|seed| seed % 2 == parity).map(|seed| history(plan, seed)).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let workers = [scope.spawn(half(0)), scope.spawn(half(1))];
+        let [even, odd] = workers.map(|worker| worker.join().expect("a run"));
+        even.into_iter().zip(odd).flat_map(|(even, odd)| [even, odd]).collect()
+    })
+}
+
+fn digests(histories: &[History]) -> Vec<String> {
+    histories.iter().map(History::digest).collect()
+}
+
+fn assert_equal(what: &str, first: &[History], second: &[History]) {
+    for (seed, (first, second)) in first.iter().zip(second).enumerate() {
+        assert!(first == second, "{what}: seed {seed} differs at {}", difference(first, second));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let plan = plan("kill.yaml");
+    let quiet = histories(&plan);
+    let expected = digests(&quiet);
+    let different: BTreeSet<&String> = expected.iter().collect();
+    assert_eq!(different.len(), quiet.len(), "different seeds give different runs");
+    assert_equal("again in this process", &quiet, &histories(&plan));
+
+    // Three busy loops compete for the machine's cores.
+    let stop = Arc::new(AtomicBool::new(false));
+    let spin = || {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        })
+    };
+    let loops = [spin(), spin(), spin()];
+    let busy = histories(&plan);
+    stop.store(true, Ordering::Relaxed);
+    loops.map(|busy| busy.join().expect("a loop"));
+    assert_equal("beside three busy loops", &quiet, &busy);
+
+    for (process, digests) in in_two_other_processes().iter().enumerate() {
+        let differ: Vec<usize> = (0..expected.len()).filter(|seed| digests.get(*seed) != expected.get(*seed)).collect();
+        assert!(differ.is_empty(), "process {process} of two at a time: seeds {differ:?} differ");
+    }
+}
+
+/// Runs all seeds in each of two processes at the same time.
+fn in_two_other_processes() -> [Vec<String>; 2] {
+    let child = || {
+        let mut command = Command::new(std::env::current_exe().expect("this test"));
+        command.args(["--exact", "print_digests", "--ignored", "--nocapture"]);
+        command.stdout(std::process::Stdio::piped()).spawn().expect("a child")
+    };
+    let children = [child(), child()];
+    children.map(|child| {
+        let output = child.wait_with_output().expect("a child's output");
+        assert!(output.status.success(), "a child failed");
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().filter_map(|line| line.strip_prefix("digest ")).map(str::to_owned).collect()
+    })
+}
+
+/// Not a test of its own: what [`in_two_other_processes`] starts.
+#[test]
+#[ignore = "started by the_same_seed_gives_the_same_run in processes of their own"]
+#[allow(clippy::print_stdout)]
+fn print_digests() {
+    for digest in digests(&histories(&plan("kill.yaml"))) {
+        println!("digest {digest}");
+    }
+}
+
+/// Every scenario with every driver, a few seeds each: whatever a client does, it does it again.
+#[test]
+fn every_scenario_and_driver_is_repeatable() {
+    let folder = scenario_path("");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("the scenarios").map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    assert!(files.len() >= 14, "{} scenarios", files.len());
+    let all = drivers::all();
+    for file in files {
+        let plan = scenario::load(&file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        for chosen in &all {
+            let (first, others): (Vec<_>, Vec<_>) =
+                all.iter().cloned().partition(|driver| driver.name() == chosen.name());
+            let drivers: Vec<_> = first.into_iter().chain(others).collect();
+            for seed in 1..=2 {
+                let once = || {
+                    Run::new(plan.clone(), Seed(seed), drivers.clone()).run().unwrap_or_else(|error| panic!("{error}"))
+                };
+                let (first, second) = (once().history, once().history);
+                let place = format!("{}, {}, seed {seed}", file.display(), chosen.name());
+                assert!(first == second, "{place} differs at {}", difference(&first, &second));
+            }
+        }
+    }
+}

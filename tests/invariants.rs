@@ -1,0 +1,290 @@
+//! Every invariant is seen to fail: for each there is a client that is wrong in one way, and a cluster in which that
+//! shows. The same client without the defect passes the same plan, so that the defect is what is found.
+
+mod wrong;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::fault::Target;
+use model::history::{Position, What};
+use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
+use model::verdict::{Finding, Invariant, Rule, Severity};
+use model::{ClientId, Fault, Outcome, Plan, Seed, Time, Verdict};
+use testbed::driver::Driver;
+use testbed::{Run, RunOutcome};
+use wrong::{Defect, Wrong};
+
+/// When the fault of a plan strikes.
+const FAULT: Duration = Duration::from_secs(10);
+
+/// A defect and what must be found of it.
+struct Case {
+    defect: Defect,
+    plan: fn() -> Plan,
+    invariant: Invariant,
+    client: Option<&'static str>,
+    /// From this moment on, and at most a quarter of a second later.
+    from: fn(&Verdict) -> Time,
+    /// The finding, every number in it as 0, but for those of nodes.
+    text: &'static str,
+    /// What else is violated, and why that cannot be helped.
+    also: &'static [(Invariant, &'static str)],
+}
+
+const NO_OTHERS: &[(Invariant, &str)] = &[];
+
+fn cases() -> Vec<Case> {
+    use Defect as D;
+    use Invariant::{I1, I2, I3, I4, I5, I6, I7, I8};
+    let case = |invariant, defect, plan: fn() -> Plan, from: fn(&Verdict) -> Time, text| Case {
+        defect,
+        plan,
+        invariant,
+        client: Some("writer"),
+        from,
+        text,
+        also: NO_OTHERS,
+    };
+    vec![
+        case(I1, D::NeverRediscovers, killed, due, "?"),
+        Case {
+            also: &[(I1, "what a stale node accepts is not executed on the new master")],
+            ..case(I2, D::Clings, master_partitioned_from_nodes, due, "?")
+        },
+        Case {
+            also: &[(I1, "what a stale node accepts is not executed on the new master")],
+            ..case(I2, D::Clings, demoted_silently, due, "?")
+        },
+        case(I3, D::ResendsBlindly, reply_cut, struck, "?"),
+        case(I4, D::AcknowledgesUnsent, killed, struck, "?"),
+        case(I5, D::NeverTimesOut, hung, |_| Time::from(FAULT + Duration::from_secs(5)), "?"),
+        case(I6, D::ReconnectsHotly, loading, struck, "?"),
+        case(I6, D::HoardsConnections, quiet, |_| Time::from_millis(6_800), "?"),
+        case(I7, D::BlamesSentinels, killed, struck, "?"),
+        case(I7, D::BlamesCredentials, loading, struck, "?"),
+        case(I7, D::DeniesExecution, reply_cut, struck, "?"),
+        case(I8, D::Leaks, quiet, ended, "?"),
+        Case { client: None, ..case(I8, D::Leaks, quiet, ended, "?") },
+    ]
+}
+
+/// When the fault struck.
+fn struck(_: &Verdict) -> Time {
+    Time::from(FAULT)
+}
+
+/// When the clients had to have recovered: T0+W.
+fn due(verdict: &Verdict) -> Time {
+    let converged = verdict.failovers.first().and_then(|failover| failover.converged);
+    converged.expect("a failover") + Client::new("", Workload::Counter).budget
+}
+
+/// When what the clients left behind was counted: a second after the run.
+fn ended(_: &Verdict) -> Time {
+    Time::from(quiet().run_for + Duration::from_secs(1))
+}
+
+/// A plan in which nothing happens.
+fn quiet() -> Plan {
+    let mut cluster = Cluster::standard();
+    cluster.groups[0].down_after = Duration::from_secs(5);
+    cluster.groups[0].failover_timeout = Duration::from_secs(20);
+    cluster.groups[0].priorities = vec![100, 10, 100];
+    Plan {
+        title: "nothing happens".into(),
+        cluster,
+        clients: vec![Client { deadline: Duration::from_secs(5), ..Client::new("writer", Workload::Counter) }],
+        timeline: Vec::new(),
+        run_for: Duration::from_secs(40),
+        expect: Expect::default(),
+    }
+}
+
+/// The same with this fault.
+fn with(fault: Fault, lasting: Option<Duration>) -> Plan {
+    let step = Step { when: Trigger::At(FAULT), fault, lasting };
+    Plan { title: "something happens".into(), timeline: vec![step], ..quiet() }
+}
+
+fn killed() -> Plan {
+    with(Fault::Kill(Target::Master(None)), None)
+}
+
+/// Clients still reach the old master, and it does not learn that there is a new one.
+fn master_partitioned_from_nodes() -> Plan {
+    let (from, to) = (vec![Target::Master(None)], vec![Target::Sentinels, Target::Replicas(None)]);
+    with(Fault::Partition { from, to, one_way: false }, None)
+}
+
+/// The old master becomes a replica and keeps its clients, one of which reads.
+fn demoted_silently() -> Plan {
+    let mut plan = with(Fault::Demote(Target::Master(None)), None);
+    plan.clients[0].workload = Workload::Register;
+    plan
+}
+
+fn reply_cut() -> Plan {
+    with(Fault::CutReply { target: Target::Master(None), command: Some("INCR".into()), times: 1 }, None)
+}
+
+/// The master is silent to clients for longer than their deadline, and Sentinel sees nothing wrong.
+fn hung() -> Plan {
+    with(Fault::Hang(Target::Master(None)), Some(Duration::from_secs(15)))
+}
+
+fn loading() -> Plan {
+    with(Fault::Loading(Target::Master(None)), Some(Duration::from_millis(500)))
+}
+
+fn run(plan: &Plan, driver: Arc<dyn Driver>) -> RunOutcome {
+    Run::new(plan.clone(), Seed(1), vec![driver]).run().unwrap_or_else(|error| panic!("{}: {error}", plan.title))
+}
+
+fn wrong(case: &Case) -> Verdict {
+    run(&(case.plan)(), Arc::new(Wrong(Some(case.defect)))).verdict
+}
+
+fn honest(plan: &Plan) -> RunOutcome {
+    run(plan, Arc::new(Wrong(None)))
+}
+
+/// The violations of an invariant, or of all.
+fn violations(verdict: &Verdict, wanted: impl Fn(Invariant) -> bool) -> Vec<&Finding> {
+    let violates = |finding: &&Finding| matches!(finding.rule, Rule::Invariant(invariant) if wanted(invariant));
+    let findings = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+    findings.filter(violates).collect()
+}
+
+/// `text` with every number, with its fraction, as 0. The number of a node stays.
+fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    for character in text.chars() {
+        let number = character.is_ascii_digit() && !masked.ends_with('-');
+        let inside = masked.ends_with('0') && (number || character == '.');
+        if !inside {
+            masked.push(if number { '0' } else { character });
+        }
+    }
+    masked
+}
+
+/// Every case of `invariant` fails by a finding in the words of the case, and passes without the defect.
+fn is_seen_to_fail(invariant: Invariant) {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.invariant == invariant).collect();
+    assert!(!cases.is_empty(), "nobody violates {invariant}");
+    for case in cases {
+        let verdict = wrong(&case);
+        assert_eq!(verdict.outcome, Outcome::Fail, "{:?}", case.defect);
+        let client = case.client.map(ClientId::new);
+        let found = violations(&verdict, |violated| violated == invariant);
+        let found = found.into_iter().find(|finding| finding.client == client);
+        let found = found.unwrap_or_else(|| panic!("{:?}: {:#?}", case.defect, verdict.findings));
+        assert_eq!(masked(&found.text), case.text, "{:?}: {}", case.defect, found.text);
+        let from = (case.from)(&verdict);
+        let moments = from..from + Duration::from_millis(250);
+        assert!(moments.contains(&found.at), "{:?} at {}, not from {from} on: {}", case.defect, found.at, found.text);
+        let honest = honest(&(case.plan)()).verdict;
+        assert_eq!(honest.outcome, Outcome::Pass, "{:?} is not to blame: {:#?}", case.defect, honest.findings);
+    }
+}
+
+#[test]
+fn i1_converge() {
+    is_seen_to_fail(Invariant::I1);
+}
+
+#[test]
+fn i2_no_stale_node() {
+    is_seen_to_fail(Invariant::I2);
+}
+
+#[test]
+fn i3_at_most_once() {
+    is_seen_to_fail(Invariant::I3);
+}
+
+#[test]
+fn i4_honest_loss() {
+    is_seen_to_fail(Invariant::I4);
+}
+
+/// No client can make a healthy master forget, so that here the history is broken instead.
+#[test]
+fn i4_honest_loss_of_what_a_healthy_master_forgot() {
+    let plan = quiet();
+    let RunOutcome { mut history, verdict, .. } = honest(&plan);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.findings);
+    let master = plan.cluster.first_master(0);
+    for record in &mut history.records {
+        if let What::Final(data) = &mut record.what
+            && data.node == master
+        {
+            data.lineage = vec![Position { replid: 0, offset: 0 }];
+        }
+    }
+    let verdict = check::judge(&plan, &history);
+    let found = violations(&verdict, |_| true);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].rule, Rule::Invariant(Invariant::I4));
+    assert_eq!(found[0].count, verdict.clients[0].ok);
+    assert_eq!(verdict.acknowledged_writes_lost, verdict.clients[0].ok);
+    assert_eq!(masked(&found[0].text), "?");
+}
+
+#[test]
+fn i5_bounded() {
+    is_seen_to_fail(Invariant::I5);
+}
+
+#[test]
+fn i6_load() {
+    is_seen_to_fail(Invariant::I6);
+}
+
+#[test]
+fn i7_honest_error() {
+    is_seen_to_fail(Invariant::I7);
+}
+
+#[test]
+fn i8_no_residue() {
+    is_seen_to_fail(Invariant::I8);
+}
+
+#[test]
+fn nothing_else_is_held_against_the_wrong_clients() {
+    for case in cases() {
+        let verdict = wrong(&case);
+        let expected: BTreeSet<Invariant> =
+            case.also.iter().map(|(also, _reason)| *also).chain([case.invariant]).collect();
+        let found: BTreeSet<Rule> = verdict.findings.iter().map(|finding| finding.rule).collect();
+        let expected: BTreeSet<Rule> = expected.into_iter().map(Rule::Invariant).collect();
+        assert_eq!(found, expected, "{:?}: {:#?}", case.defect, verdict.findings);
+    }
+}
+
+/// The canary fails, and it does so because its Sentinels die: when they live, the same run passes.
+#[test]
+fn the_canary_fails_for_its_reason() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("canary/never-recovers.yaml");
+    let mut plan = scenario::load(&file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let drivers = || drivers::all().into_iter().chain([Arc::new(Wrong(None)) as Arc<dyn Driver>]);
+    for driver in drivers() {
+        let name = driver.name();
+        let verdict = run(&plan, driver).verdict;
+        assert_eq!(verdict.outcome, Outcome::Fail, "{name}: {:#?}", verdict.findings);
+        let unmet: BTreeSet<Rule> = verdict.findings.iter().map(|finding| finding.rule).collect();
+        assert!(unmet.is_superset(&[Rule::RecoveredWithin, Rule::Failovers].into()), "{name}: {unmet:?}");
+    }
+    let killed = plan.timeline.remove(0).fault;
+    assert_eq!(killed, Fault::Kill(Target::SentinelsMajority));
+    let default = drivers::by_name(drivers::DEFAULT).expect("the default driver");
+    for driver in [default, Arc::new(Wrong(None))] {
+        let name = driver.name();
+        let verdict = run(&plan, driver).verdict;
+        assert_eq!(verdict.outcome, Outcome::Pass, "{name}: {:#?}", verdict.findings);
+    }
+}
