@@ -195,6 +195,11 @@ impl State {
                     }
                 }
             }
+            if let Some(connection) = self.connections.get(&number)
+                && !connection.listed
+            {
+                connection.acknowledge();
+            }
             self.settle(shared);
         }
         Poll::Ready(())
