@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn a_client_may_follow_the_first_sentinel_that_names_the_next_master() {
+        let mut story = Story::failover();
+        story.answer(25_000, 1, A);
+        story.good(900, 25_100, A);
+        story.bad(901, 25_200..25_201, Cause::Server, "READONLY");
+        assert!(against(&plan(), &story).is_empty(), "a change is under way");
+        story.answer(25_300, 1, B);
+        story.good(902, 29_000, A);
+        assert_eq!(against(&plan(), &story).len(), 1, "it did not come about");
+    }
+
+    #[test]
     fn success_must_be_on_the_new_master() {
         let mut story = Story::failover();
         story.good(900, 20_000, A);

@@ -36,7 +36,8 @@ pub(crate) struct Periods {
     /// of the network. A client that uses another node in such a period (but for the budget) uses a stale one.
     pub(crate) standing: Vec<Period>,
     /// Moreover all is well for the client: nothing stands between it and the master, and of the Sentinels that it can
-    /// reach more tell the truth than not. Commands in such a period (but for the budget) must succeed.
+    /// reach more tell the truth than not, and none of them has gone ahead to another master. Commands in such a period
+    /// (but for the budget) must succeed.
     ///
     /// A new one begins where the master showed that it does not serve: connections were cut at it, or it refused a
     /// command of the client with an error such as `NOREPLICAS`.
@@ -55,7 +56,7 @@ impl Periods {
         };
         let good = |at| {
             let master = standing(at)?;
-            let clear = faults.path(client, master, at) == Path::Clear;
+            let clear = faults.path(client, master, at) == Path::Clear && !overtaken(facts, group, master, at);
             (clear && discoverable(facts, faults, client, group, master, at)).then_some(master)
         };
         Self {
@@ -116,6 +117,16 @@ fn discoverable(
         }
     }
     truthful > misled
+}
+
+/// True if a Sentinel has come to name another master since the majority came to name this one: a change is under way,
+/// and a client may follow it as well as not.
+fn overtaken(facts: &Facts<'_>, group: usize, master: NodeId, at: Time) -> bool {
+    let since = facts.masterships[group].iter().rfind(|mastership| mastership.answered <= at).map(|m| m.answered);
+    facts.plan.cluster.sentinel_nodes().into_iter().any(|sentinel| {
+        let now = facts.answer_changes(sentinel, group).iter().rfind(|(when, _)| *when <= at);
+        now.is_some_and(|(when, answer)| *answer != master && since.is_none_or(|since| *when > since))
+    })
 }
 
 /// Errors by which a healthy process that is a master tells that it does not serve at present.
