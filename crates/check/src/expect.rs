@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use model::Time;
 use model::plan::{Client, Workload};
 use model::verdict::Rule;
+use model::{Fault, Time};
 
 use crate::facts::{Facts, Op};
+use crate::faults::fault_of;
 use crate::findings::{Findings, seconds};
 
 /// Adds every expectation that was not met. `lost`: acknowledged writes that are missing.
@@ -68,19 +69,21 @@ pub(crate) fn recovered(facts: &Facts<'_>, client: &Client) -> Option<Time> {
         return good(&|op| op.ran().any(|(at, execution)| at >= since && execution.node == change.node));
     }
     let first = facts.firings.first()?.at;
-    let healed = facts.firings.iter().map(|firing| firing.until).filter(|until| *until != Time::NEVER).max();
-    let since = healed.unwrap_or(first);
+    let lasting = facts.firings.iter().filter_map(|firing| match firing.until {
+        Time::NEVER => fault_of(facts, firing).is_some_and(Fault::lasts).then_some(firing.at),
+        until => Some(until),
+    });
+    let since = lasting.max().unwrap_or(first);
     good(&|op| op.started >= since)
 }
 
 #[cfg(test)]
 mod tests {
-    use model::fault::{Fault, Target};
-    use model::history::NodeState;
+    use model::fault::Target;
+    use model::history::{NodeState, What};
+    use model::{NodeId, Plan};
 
     use super::*;
-    use model::Plan;
-
     use crate::story::{A, C, Story, plan, step};
 
     #[test]
@@ -128,5 +131,18 @@ mod tests {
         story.healed(14_950, 0, "freeze master");
         assert!(within(5_002, plan.clone(), &story).is_empty());
         assert_eq!(within(5_001, plan, &story).len(), 1);
+    }
+
+    #[test]
+    fn what_was_written_before_the_last_lasting_fault_is_no_recovery_from_it() {
+        let sentinels = Fault::Kill(Target::SentinelsMajority);
+        let mut plan = plan();
+        plan.timeline = vec![step(9_000, sentinels), step(10_000, Fault::Kill(Target::Master(None)))];
+        let mut story = Story::quiet();
+        story.forget(|what| matches!(what, What::Started { op, .. } if op.seq >= 70));
+        story.fault(9_000, 0, "kill sentinels:majority", &[NodeId::sentinel(1), NodeId::sentinel(2)]);
+        story.fault(10_000, 1, "kill master", &[A]);
+        let text = "writer never recovered from the fault at 9.000s; 10s are allowed";
+        assert_eq!(within(10_000, plan, &story), [text]);
     }
 }
