@@ -92,7 +92,8 @@ fn heading(seeds: u64) -> String {
          Where `sentinel-client` is not the best: `deadpool-redis` has fewer ambiguous operations, because it sends a \
          `PING` before every command, which meets the dead connection in the command's place; the price is a round \
          trip for every command. And `sentinel-client` opens a few connections more, because it listens to every \
-         Sentinel and keeps a connection for questions to each.\n",
+         Sentinel and keeps a connection for questions to each. Its \
+         few late writes were under way when the first Sentinel changed its answer.\n",
         EVERY.as_millis(),
         lines.join("\n"),
     )
