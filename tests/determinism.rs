@@ -29,9 +29,9 @@ fn difference(first: &History, second: &History) -> String {
     let at = first.records.iter().zip(&second.records).position(|(first, second)| first != second).unwrap_or(0);
     let excerpt = |history: &History| {
         let records = history.records.iter().skip(at.saturating_sub(4)).take(8);
-        records.map(|record| format!("  {} {:?}\n", record.at, record.what)).collect::<String>()
+        records.map(|record| format!("  {} {:?}", record.at, record.what)).collect::<Vec<_>>().join("\n")
     };
-    format!("record {at}:\n{}and\n{}", excerpt(first), excerpt(second))
+    format!("record {at}:\n{}\nand\n{}", excerpt(first), excerpt(second))
 }
 
 /// The histories of all seeds, over two threads, as a user's machine would run them.
@@ -78,7 +78,9 @@ fn the_same_seed_gives_the_same_run() {
     let loops = [spin(), spin(), spin()];
     let busy = histories(&plan);
     stop.store(true, Ordering::Relaxed);
-    loops.map(|busy| busy.join().expect("a loop"));
+    for busy in loops {
+        busy.join().expect("a loop");
+    }
     assert_equal("beside three busy loops", &quiet, &busy);
 
     for (process, digests) in in_two_other_processes().iter().enumerate() {

@@ -128,9 +128,9 @@ impl Run {
         self.world.advance(until);
     }
 
-    fn inject(&mut self, fault: Fault) {
+    fn inject(&mut self, fault: &Fault) {
         let now = self.world.now();
-        let hit = self.world.inject(now, &fault, None);
+        let hit = self.world.inject(now, fault, None);
         assert!(!hit.is_empty(), "{fault} hit nobody");
     }
 }
@@ -161,37 +161,37 @@ fn fake(case: &str, seed: u64) -> Vec<Moment> {
     let master = || Target::Node(NodeId::data(1));
     match case {
         "a" => {
-            run.inject(Fault::Kill(master()));
+            run.inject(&Fault::Kill(master()));
             run.until(Duration::from_secs(10), "three switches", |history| switches(history, 3));
             run.for_(Duration::from_millis(5));
-            run.inject(Fault::Restart(master()));
+            run.inject(&Fault::Restart(master()));
             run.for_(Duration::from_secs(13));
         }
         "b" => {
-            run.inject(Fault::Freeze(master()));
+            run.inject(&Fault::Freeze(master()));
             run.for_(Duration::from_secs(5));
-            run.inject(Fault::Thaw(master()));
+            run.inject(&Fault::Thaw(master()));
             run.for_(Duration::from_secs(13));
         }
         "c" => {
-            run.inject(Fault::Failover { via: Some(Target::Node(NodeId::sentinel(1))), master: None });
+            run.inject(&Fault::Failover { via: Some(Target::Node(NodeId::sentinel(1))), master: None });
             run.for_(Duration::from_secs(14));
         }
         "e" => {
-            run.inject(Fault::Kill(Target::Node(NodeId::sentinel(1))));
-            run.inject(Fault::Kill(Target::Node(NodeId::sentinel(2))));
-            run.inject(Fault::Kill(master()));
+            run.inject(&Fault::Kill(Target::Node(NodeId::sentinel(1))));
+            run.inject(&Fault::Kill(Target::Node(NodeId::sentinel(2))));
+            run.inject(&Fault::Kill(master()));
             run.for_(Duration::from_secs(8));
         }
         "f" => {
-            run.inject(Fault::Kill(Target::Node(NodeId::data(2))));
-            run.inject(Fault::Kill(master()));
+            run.inject(&Fault::Kill(Target::Node(NodeId::data(2))));
+            run.inject(&Fault::Kill(master()));
             run.until(Duration::from_secs(10), "three switches", |history| switches(history, 3));
         }
         "i" => {
-            run.inject(Fault::Kill(master()));
+            run.inject(&Fault::Kill(master()));
             run.until(Duration::from_secs(10), "three switches", |history| switches(history, 3));
-            run.inject(Fault::Kill(Target::Master(None)));
+            run.inject(&Fault::Kill(Target::Master(None)));
             run.until(Duration::from_secs(10), "six switches", |history| switches(history, 6));
         }
         other => panic!("no case {other}"),

@@ -37,7 +37,9 @@ pub(crate) fn read(paths: &[PathBuf]) -> Option<Vec<Scenario>> {
     let files = match scenario_files(paths) {
         Ok(files) => files,
         Err(errors) => {
-            errors.iter().for_each(|error| print::error(&error.to_string()));
+            for error in errors {
+                print::error(&error.to_string());
+            }
             return None;
         }
     };

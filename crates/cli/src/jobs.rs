@@ -58,10 +58,15 @@ mod tests {
     #[test]
     fn results_come_in_order() {
         let mut seen = Vec::new();
-        in_order(50, 4, |index| index * 2, |index, result| {
-            seen.push((index, result));
-            true
-        });
+        in_order(
+            50,
+            4,
+            |index| index * 2,
+            |index, result| {
+                seen.push((index, result));
+                true
+            },
+        );
         assert_eq!(seen, (0..50).map(|index| (index, index * 2)).collect::<Vec<_>>());
     }
 

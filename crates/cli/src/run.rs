@@ -235,7 +235,6 @@ fn replay(job: &Job<'_>) -> String {
     } else {
         format!("'{}'", job.scenario.file.replace('\'', r"'\''"))
     };
-    let driver =
-        if job.driver == drivers::DEFAULT { String::new() } else { format!(" --driver {}", job.driver) };
+    let driver = if job.driver == drivers::DEFAULT { String::new() } else { format!(" --driver {}", job.driver) };
     format!("cargo run --release -- run {quoted} --seed {}{driver}", job.seed)
 }
