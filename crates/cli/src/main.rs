@@ -1,6 +1,6 @@
 //! `sentinel-lab`: takes Redis Sentinel clients through failovers in virtual time.
 //!
-//! Arguments are in [`args`], one file a command executes it, [`print`] alone writes to the terminal, and [`exit`] says
+//! Arguments are in `args`, one file a command executes it, `print` alone writes to the terminal, and `exit` says
 //! how the process ends.
 
 mod args;
