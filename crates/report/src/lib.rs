@@ -3,7 +3,7 @@
 //!
 //! | function | gives |
 //! |---|---|
-//! | [`header`], [`line`] | a table with one line for each run |
+//! | [`header`], [`line()`] | a table with one line for each run |
 //! | [`failure`] | why a run did not pass: the reasons, what happened around them, how to replay it |
 //! | [`timeline`] | what happened in a run, folded so that it can be read |
 //! | [`Tally`] | many runs of one scenario: outcomes, and how recovery was distributed |
