@@ -19,6 +19,10 @@ use clap::Parser as _;
 
 use crate::args::{Args, Command};
 
+/// Runs allocate much and each on a thread of its own; this takes a tenth less time than the allocator of glibc.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let exit = match args.command {

@@ -36,7 +36,7 @@ impl<'a> Hello<'a> {
 impl Sentinel {
     /// A hello arrived, through a data node or directly.
     pub(crate) fn hello(&mut self, text: &str, now: Ms, out: &mut Vec<Output>) {
-        if text.contains(self.id.as_str()) {
+        if text.split(',').nth(2) == Some(self.id.as_str()) {
             return;
         }
         let Some(hello) = Hello::parse(text) else { return };

@@ -154,7 +154,7 @@ impl World {
             Note::ReplicaLink { up, full } => self.history.push(self.now, What::ReplicaLink { node: id, up, full }),
             Note::Executed { conn, outcome, command, position } => {
                 let link = conn.number() as usize;
-                if conn.is_outbound() || link >= self.links.len() {
+                if conn.is_outbound() || self.links.get(link).is_none_or(|link| link.client().is_none()) {
                     return;
                 }
                 let error = match &outcome {

@@ -110,6 +110,20 @@ impl World {
         self.queue.next().min(self.next_tick().0)
     }
 
+    /// The next two times at which something is due, as far as is known now: first [`World::deadline`], then a later
+    /// one. What happens at the first may put something in between.
+    pub fn upcoming(&self) -> [Time; 2] {
+        let mut times = [Time::NEVER; 2];
+        for time in self.deadlines.iter().copied().chain([self.queue.next()]) {
+            if time < times[0] {
+                times = [time, times[0]];
+            } else if time > times[0] {
+                times[1] = times[1].min(time);
+            }
+        }
+        times
+    }
+
     /// The machine that must be called first, and when.
     fn next_tick(&self) -> (Time, usize) {
         let mut first = (Time::NEVER, 0);

@@ -29,10 +29,8 @@ pub(super) struct State {
     /// `None` once the run has ended.
     world: Option<World>,
     start: Instant,
-    timer: Pin<Box<Sleep>>,
+    alarms: [Alarm; 2],
     timer_task: Option<AbortHandle>,
-    /// What the timer is set to; `None` once it has fired.
-    armed: Option<Time>,
     /// Nodes, each with the answer to: does it ask for a password?
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
@@ -43,6 +41,30 @@ pub(super) struct State {
     announced: usize,
     /// What kept the lab itself from working, first of all.
     failure: Option<io::Error>,
+}
+
+/// One of the two timers, which stand at the next two times of the world. When the first fires the second stands
+/// already: tokio need not be told of a time that is earlier than what it waits for, which costs it two system calls.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    /// What it is set to; `None` once it has fired.
+    at: Option<Time>,
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    fn new(start: Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(start + LONG)), at: None }
+    }
+
+    /// True if it fires now.
+    fn fires(&mut self, cx: &mut Context<'_>) -> bool {
+        let fires = self.at.is_some() && self.sleep.as_mut().poll(cx).is_ready();
+        if fires {
+            self.at = None;
+        }
+        fires
+    }
 }
 
 /// One client's share of the sockets.
@@ -62,9 +84,8 @@ impl State {
         Self {
             world: Some(World::new(plan, seed)),
             start,
-            timer: Box::pin(tokio::time::sleep_until(start + LONG)),
+            alarms: [Alarm::new(start), Alarm::new(start)],
             timer_task: None,
-            armed: None,
             nodes: data.chain(sentinels).collect(),
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -208,8 +229,11 @@ impl State {
     /// Lets the world do what is due.
     pub(super) fn poll_timer(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         while self.world.is_some() {
-            ready!(self.timer.as_mut().poll(cx));
-            self.armed = None;
+            // Both are polled, so that both know the task.
+            let [first, second] = self.alarms.each_mut().map(|alarm| alarm.fires(cx));
+            if !first && !second {
+                return Poll::Pending;
+            }
             self.settle(shared);
         }
         Poll::Ready(())
@@ -222,11 +246,16 @@ impl State {
             self.write(number, shared);
         }
         let Some(world) = &self.world else { return };
-        let (now, deadline, records) = (world.now(), world.deadline(), world.history().records.len());
+        let (now, upcoming, records) = (world.now(), world.upcoming(), world.history().records.len());
         shared.clock.store(now.as_micros(), Ordering::Relaxed);
-        if self.armed != Some(deadline) {
-            self.armed = Some(deadline);
-            self.timer.as_mut().reset(self.start + deadline.elapsed().min(LONG));
+        if self.alarms[0].at == Some(upcoming[1]) || self.alarms[1].at == Some(upcoming[0]) {
+            self.alarms.swap(0, 1);
+        }
+        for (alarm, time) in self.alarms.iter_mut().zip(upcoming) {
+            if alarm.at != Some(time) {
+                alarm.at = Some(time);
+                alarm.sleep.as_mut().reset(self.start + time.elapsed().min(LONG));
+            }
         }
         if std::mem::replace(&mut self.announced, records) != records {
             shared.news.notify_waiters();
