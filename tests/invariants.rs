@@ -137,10 +137,10 @@ fn cases() -> Vec<Case> {
             "writer#_ failed at _s with \"broken pipe\", which says that it did not run, \
              but redis-1 executed it at _s",
         ),
-        case(I8, D::Leaks, quiet, ended, "writer was dropped and left 1 connections open"),
+        case(I8, D::Leaks, quiet, ended, "writer was dropped and left 1 connection open"),
         Case {
             client: None,
-            ..case(I8, D::Leaks, quiet, ended, "1 tasks were still alive after all clients were dropped")
+            ..case(I8, D::Leaks, quiet, ended, "after all clients were dropped there was still 1 task alive")
         },
     ]
 }

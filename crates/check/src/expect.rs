@@ -8,7 +8,7 @@ use model::{Fault, Time};
 
 use crate::facts::{Facts, Op};
 use crate::faults::fault_of;
-use crate::findings::{Findings, seconds};
+use crate::findings::{Findings, counted, seconds};
 
 /// Adds every expectation that was not met. `lost`: acknowledged writes that are missing.
 pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
@@ -18,7 +18,8 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
         if changes.len() as u64 != u64::from(expected) {
             let path: Vec<String> = changes.iter().map(|c| format!("to {} at {}", c.node, c.answered)).collect();
             let path = if path.is_empty() { String::new() } else { format!(": {}", path.join(", ")) };
-            let text = format!("the master changed {} times instead of {expected}{path}", changes.len());
+            let text =
+                format!("the master changed {} instead of {expected}{path}", counted(changes.len() as u64, "time"));
             findings.unmet(Rule::Failovers, None, changes.first().map_or(facts.end, |c| c.answered), text);
         }
     }
@@ -96,7 +97,7 @@ mod tests {
         };
         assert!(told(None).is_empty());
         assert!(told(Some(1)).is_empty());
-        assert_eq!(told(Some(0)), ["the master changed 1 times instead of 0: to redis-2 at 14.500s"]);
+        assert_eq!(told(Some(0)), ["the master changed 1 time instead of 0: to redis-2 at 14.500s"]);
         assert_eq!(told(Some(2)).len(), 1);
     }
 

@@ -4,7 +4,7 @@ use model::plan::Plan;
 use model::verdict::Invariant;
 
 use crate::facts::Facts;
-use crate::findings::Findings;
+use crate::findings::{Findings, counted};
 
 /// Adds what the clients left behind. Tasks are counted over all clients, so that they are nobody's in particular.
 pub(crate) fn check(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>) {
@@ -15,7 +15,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>)
                 findings.unproven(Some(&client.id), facts.end, text);
             }
             Some((at, open, _)) if *open > 0 => {
-                let text = format!("{} was dropped and left {open} connections open", client.id);
+                let text = format!("{} was dropped and left {} open", client.id, counted(*open, "connection"));
                 findings.violated(Invariant::I8, Some(&client.id), *at, text);
             }
             Some(_) => {}
@@ -23,7 +23,7 @@ pub(crate) fn check(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>)
     }
     let tasks = facts.residue.values().max_by_key(|(_, _, tasks)| *tasks);
     if let Some((at, _, tasks)) = tasks.filter(|(_, _, tasks)| *tasks > 0) {
-        let text = format!("{tasks} tasks were still alive after all clients were dropped");
+        let text = format!("after all clients were dropped there was still {} alive", counted(*tasks, "task"));
         findings.violated(Invariant::I8, None, *at, text);
     }
 }
@@ -48,7 +48,7 @@ mod tests {
     fn connections_and_tasks_must_be_gone() {
         assert!(left(0, 0).is_empty());
         assert_eq!(left(2, 0), ["writer was dropped and left 2 connections open"]);
-        assert_eq!(left(0, 1), ["1 tasks were still alive after all clients were dropped"]);
+        assert_eq!(left(0, 1), ["after all clients were dropped there was still 1 task alive"]);
         assert_eq!(left(2, 1).len(), 2);
     }
 
