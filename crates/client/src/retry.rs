@@ -54,12 +54,13 @@ pub enum Ambiguous {
 }
 
 impl Default for Retry {
-    /// As many attempts as fit in 10 s, waits from 50 ms to 1 s of which half is left to chance, and ambiguous failures
-    /// retried if the command is safe to repeat.
+    /// As many attempts as fit in 40 s, which outlasts a failover with Sentinel's own settings
+    /// (`down-after-milliseconds` 30 s); waits from 50 ms to 1 s of which half is left to
+    /// chance, and ambiguous failures retried if the command is safe to repeat.
     fn default() -> Self {
         Self {
             attempts: None,
-            budget: Duration::from_secs(10),
+            budget: Duration::from_secs(40),
             attempt_timeout: None,
             backoff: Backoff::Exponential { first: Duration::from_millis(50), cap: Duration::from_secs(1) },
             jitter: 0.5,
@@ -83,6 +84,19 @@ impl Backoff {
 }
 
 impl Retry {
+    /// What wrappers written by hand do: three retries, 5 s apart, and nothing sent again that may have been executed.
+    /// It takes 30 s at most, and misses a failover that takes longer than 15 s.
+    pub fn classic() -> Self {
+        Self {
+            attempts: NonZeroU32::new(4),
+            budget: Duration::from_secs(30),
+            attempt_timeout: None,
+            backoff: Backoff::Fixed(Duration::from_secs(5)),
+            jitter: 0.0,
+            ambiguous: Ambiguous::Never,
+        }
+    }
+
     /// The wait after `failures` failures in a row; `chance` is a random number from 0 to 1.
     pub fn wait(&self, failures: u32, chance: f64) -> Duration {
         let part = self.jitter.clamp(0.0, 1.0) * chance.clamp(0.0, 1.0);
@@ -122,6 +136,15 @@ mod tests {
         }
         assert_eq!(Backoff::Fixed(ms(30)).after(9), ms(30));
         assert_eq!(Backoff::Fixed(ms(30)).after(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_classic_retries_three_times_five_seconds_apart() {
+        let classic = Retry::classic();
+        for failures in 1..=3 {
+            assert_eq!(classic.next(failures, ms(5_000 * u64::from(failures)), 0.9), Some(ms(5_000)));
+        }
+        assert_eq!(classic.next(4, ms(15_000), 0.9), None);
     }
 
     #[test]

@@ -78,7 +78,8 @@ fn heading(seeds: u64) -> String {
         .collect();
     format!(
         "# Clients of Redis Sentinel in the same failovers\n\n\
-         Written by `cargo run --release -p sentinel-lab-drivers --example comparison`: the scenarios of the repository \
+         Written by `cargo run --release -p sentinel-lab-drivers --example comparison -- {seeds}`: the \
+         scenarios of the repository \
          with {seeds} seeds each, the same for every client, in virtual time, with one client that writes every \
          {} ms.\n\n{}\n\n\
          - *writable to first write*: from the moment when the new master accepts writes to the first one that it \
@@ -93,7 +94,8 @@ fn heading(seeds: u64) -> String {
          `PING` before every command, which meets the dead connection in the command's place; the price is a round \
          trip for every command. And `sentinel-client` opens a few connections more, because it listens to every \
          Sentinel and keeps a connection for questions to each. Its \
-         few late writes were under way when the first Sentinel changed its answer.\n",
+         few late writes came before the announcement had reached it: its first good write on the new master \
+         follows the first Sentinel's new answer as fast as the table says.\n",
         EVERY.as_millis(),
         lines.join("\n"),
     )

@@ -1,0 +1,97 @@
+//! The default client in numbers: many of them at once, and many failovers one after the other.
+
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use model::{Fault, Time};
+use sentinel_client::{Client, Connection};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+#[path = "guideline/lab.rs"]
+mod lab;
+
+use lab::{Lab, MASTER, Seen, ms, write};
+
+/// Connections that one client opens within a second at most, as its documentation says.
+const DIALS_A_SECOND: usize = 16;
+
+/// The most connections opened within one second since `from`.
+fn most_dials(lab: &Lab, from: Time) -> usize {
+    let opened: Vec<Time> =
+        lab.seen_since(from).iter().filter(|sight| sight.seen == Seen::Opened).map(|sight| sight.at).collect();
+    let within = |first: usize| opened[first..].partition_point(|at| at.since(opened[first]) < Duration::from_secs(1));
+    (0..opened.len()).map(within).max().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_clients_that_lose_their_master_at_once_stay_under_the_cap_and_recover() {
+    const CLIENTS: usize = 500;
+    let lab = Lab::start().await;
+    let mut masters: Vec<Connection> =
+        (0..CLIENTS as u64).map(|seed| Client::new(lab.settings().seed(seed)).unwrap().master()).collect();
+    for master in &mut masters {
+        write(master).await;
+    }
+    sleep(ms(2_000)).await;
+    let now = lab.now().await;
+    lab.inject(Fault::Kill(MASTER)).await;
+    let mut writes: JoinSet<()> =
+        masters.into_iter().map(|mut master| async move { write(&mut master).await }).collect();
+    while let Some(written) = writes.join_next().await {
+        written.expect("a client that recovers");
+    }
+    // The clients follow the first Sentinel that knows; the majority comes up to two seconds later.
+    sleep(ms(3_000)).await;
+    let dials = most_dials(&lab, now);
+    assert!(dials <= DIALS_A_SECOND * CLIENTS, "{dials} connections within a second");
+    let executed = lab.seen_since(now).iter().filter(|sight| sight.node == lab.master() && sight.ran("SET")).count();
+    assert_eq!(executed, CLIENTS);
+}
+
+/// Connections that are open.
+fn open(lab: &Lab) -> usize {
+    lab.seen().iter().fold(0, |open, sight| match sight.seen {
+        Seen::Opened => open + 1,
+        Seen::Closed(_) => open - 1,
+        Seen::Ran(..) => open,
+    })
+}
+
+async fn failovers_leave_nothing_behind(failovers: usize) {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    let mut master = client.master();
+    write(&mut master).await;
+    sleep(ms(5_000)).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let baseline = (open(&lab), tasks());
+    for _ in 0..failovers {
+        let old = lab.master();
+        lab.inject(Fault::Failover { via: None, master: None }).await;
+        // Under load, until the old master is a replica again.
+        for _ in 0..150 {
+            write(&mut master).await;
+            sleep(ms(100)).await;
+        }
+        assert_ne!(lab.master(), old);
+    }
+    sleep(ms(5_000)).await;
+    assert_eq!((open(&lab), tasks()), baseline);
+    drop((master, client));
+    sleep(ms(1_000)).await;
+    assert_eq!(open(&lab), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_failovers_in_a_row_leave_nothing_behind() {
+    failovers_leave_nothing_behind(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes minutes"]
+async fn a_thousand_failovers_in_a_row_leave_nothing_behind() {
+    failovers_leave_nothing_behind(1_000).await;
+}
