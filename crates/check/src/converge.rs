@@ -3,7 +3,7 @@
 //! T0 is generalised to the start of any good period (see [`Periods`]), since an outage may also end because the same
 //! master comes back. A command is held to it if it started W after the start of the period and came to its end, or
 //! ran out of its deadline, inside of it. Excused are commands that were open when a fault cut a reply to their client:
-//! what became of them the client cannot know. Reads from replicas are not master-bound and not held to it.
+//! what became of them the client cannot know. Reads from replicas must succeed while a replica is there, on any node.
 //!
 //! A message that was published in such a time must also reach the client's own subscriber.
 
@@ -23,7 +23,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
     let cuts: Vec<Time> =
         facts.executions_of(client).iter().filter(|(_, execution)| execution.reply_cut).map(|(at, _)| *at).collect();
     for op in facts.ops_of(client) {
-        let Some(period) = held_to(facts, client, op, &periods.good) else { continue };
+        let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
         if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) {
             continue;
@@ -41,7 +41,8 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
 }
 
 /// The good period that holds `op` to success; `None` if nothing does.
-pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, good: &'p [Period]) -> Option<&'p Period> {
+pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, periods: &'p Periods) -> Option<&'p Period> {
+    let good = if op.action.master_bound() { &periods.good } else { &periods.reading };
     let period = find(good, op.started)?;
     let start = period.from.max(Time::from(client.start));
     let due = op.started + client.deadline;
@@ -55,7 +56,7 @@ pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, good:
     };
     let stopped = matches!(op.ended, None | Some((_, OpResult::Unfinished)));
     let judged = if stopped { due <= facts.end && op.action != Action::Subscribe } else { true };
-    (op.action.master_bound() && op.started >= start + client.budget && over < period.until && judged).then_some(period)
+    (op.started >= start + client.budget && over < period.until && judged).then_some(period)
 }
 
 fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Option<String> {
@@ -67,6 +68,7 @@ fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Op
     }
     let mut ran = op.ran().map(|(_, execution)| execution.node).peekable();
     if let Some(first) = ran.peek().copied()
+        && op.action.master_bound()
         && ran.all(|node| node != period.node)
     {
         return Some(format!("was executed on {first}"));
@@ -108,7 +110,7 @@ mod tests {
     use model::{NodeId, OpId, Plan};
 
     use super::*;
-    use crate::story::{A, B, Story, incr, op, plan, step};
+    use crate::story::{A, B, C, Story, incr, op, plan, step};
 
     fn against(plan: &Plan, story: &Story) -> Vec<String> {
         story.against(plan, Invariant::I1)
@@ -292,9 +294,15 @@ mod tests {
     }
 
     #[test]
-    fn reads_from_replicas_are_not_master_bound() {
+    fn reads_from_replicas_must_succeed_on_any_node_while_a_replica_is_there() {
         let mut story = Story::failover();
         story.began(900, 20_000, Action::ReplicaGet);
+        story.ended_ok(900, 20_001);
         assert!(against(&plan(), &story).is_empty());
+        let mut dead = Story::failover();
+        dead.began(900, 19_000, Action::ReplicaGet);
+        assert_eq!(against(&plan(), &dead).len(), 1, "a reader that never gets an answer");
+        dead.state(16_000, C, NodeState::Down);
+        assert!(against(&plan(), &dead).is_empty(), "there is no replica");
     }
 }

@@ -2,7 +2,7 @@
 
 use model::history::OpResult;
 use model::plan::Client;
-use model::{Plan, Time};
+use model::{Fault, Plan, Time};
 
 use crate::converge::held_to;
 use crate::facts::{Facts, Mastership};
@@ -12,8 +12,11 @@ use crate::periods::Periods;
 /// Fewer operations than that show nothing.
 const FEWEST_OPERATIONS: usize = 10;
 
-/// Adds each step of the timeline that did nothing.
+/// Adds each step of the timeline that did nothing, and that nobody was there to be touched by it.
 pub(crate) fn check_steps(facts: &Facts<'_>, plan: &Plan, findings: &mut Findings<'_>) {
+    if plan.clients.is_empty() {
+        findings.unproven(None, facts.end, "no client took part: nothing was put to the test".to_owned());
+    }
     for (index, step) in plan.timeline.iter().enumerate() {
         let mut fired = facts.firings.iter().filter(|firing| firing.step == Some(index)).peekable();
         let number = index + 1;
@@ -29,9 +32,18 @@ pub(crate) fn check_steps(facts: &Facts<'_>, plan: &Plan, findings: &mut Finding
                 let text = format!("step {number} of the timeline, {}, found nothing to act on", step.fault);
                 findings.unproven(None, first.at, text);
             }
+            Some(first) if matches!(step.fault, Fault::CutReply { .. }) && !a_reply_was_cut(facts, plan, first.at) => {
+                let text = format!("step {number} of the timeline, {}, never met such a command", step.fault);
+                findings.unproven(None, first.at, text);
+            }
             Some(_) => {}
         }
     }
+}
+
+fn a_reply_was_cut(facts: &Facts<'_>, plan: &Plan, since: Time) -> bool {
+    let mut executions = plan.clients.iter().flat_map(|client| facts.executions_of(client));
+    executions.any(|(at, execution)| *at >= since && execution.reply_cut)
 }
 
 /// Adds what `client` left unproven.
@@ -69,7 +81,7 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
         && let Some(period) = periods.good.last().filter(|p| p.from >= last.answered && p.until == Time::NEVER)
         && !facts
             .ops_of(client)
-            .any(|op| !op.action.master_bound() || held_to(facts, client, op, &periods.good) == Some(period))
+            .any(|op| !op.action.master_bound() || held_to(facts, client, op, periods) == Some(period))
     {
         let text = format!("the run ended before {id} had to have recovered: nothing it did was held to that");
         findings.unproven(Some(id), facts.end, text);
@@ -115,6 +127,24 @@ mod tests {
         assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, never fired"]);
         story.fault(20_000, 1, "kill old-master", &[]);
         assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, found nothing to act on"]);
+    }
+
+    #[test]
+    fn a_reply_must_have_been_cut() {
+        let mut plan = plan();
+        let cut = Fault::CutReply { target: Target::Master(None), command: Some("INKR".into()), times: 1 };
+        plan.timeline.push(step(20_000, cut));
+        let mut story = Story::failover();
+        story.fault(20_000, 1, "cut_reply of 1 INKR at master", &[crate::story::B]);
+        let text = "step 2 of the timeline, cut_reply of 1 INKR at master, never met such a command";
+        assert_eq!(unproven(&plan, &story), [text]);
+    }
+
+    #[test]
+    fn somebody_must_take_part() {
+        let mut plan = plan();
+        plan.clients.clear();
+        assert_eq!(unproven(&plan, &Story::failover()), ["no client took part: nothing was put to the test"]);
     }
 
     #[test]

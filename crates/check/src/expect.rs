@@ -41,7 +41,11 @@ fn writes(client: &Client) -> bool {
 }
 
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {
-    let Some(fault) = facts.firings.first().map(|firing| firing.at) else { return };
+    let Some(fault) = facts.firings.first().map(|firing| firing.at) else {
+        let text = format!("nothing happened that {} could have recovered from", client.id);
+        findings.unproven(Some(&client.id), facts.end, text);
+        return;
+    };
     let text = match recovered(facts, client) {
         Some(at) if at.since(fault) <= within => return,
         Some(at) => format!(
@@ -50,6 +54,11 @@ fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings
             seconds(at.since(fault)),
             seconds(within)
         ),
+        None if fault + within > Time::from(facts.plan.run_for) => {
+            let text = format!("the run ended before {} had to have recovered from the fault at {fault}", client.id);
+            findings.unproven(Some(&client.id), facts.end, text);
+            return;
+        }
         None => format!("{} never recovered from the fault at {fault}; {} are allowed", client.id, seconds(within)),
     };
     findings.unmet(Rule::RecoveredWithin, Some(&client.id), fault + within, text);
@@ -117,8 +126,9 @@ mod tests {
         moved_on.role(29_000, C, None);
         moved_on.answer(29_000, 1, C);
         moved_on.answer(29_000, 2, C);
-        let text = "writer never recovered from the fault at 10.000s; 25s are allowed";
-        assert_eq!(within(25_000, plan(), &moved_on), [text]);
+        let text = "writer never recovered from the fault at 10.000s; 20s are allowed";
+        assert_eq!(within(20_000, plan(), &moved_on), [text]);
+        assert!(within(25_000, plan(), &moved_on).is_empty(), "the run ends before that");
     }
 
     #[test]

@@ -42,13 +42,17 @@ pub(crate) struct Periods {
     /// A new one begins where the master showed that it does not serve: connections were cut at it, or it refused a
     /// command of the client with an error such as `NOREPLICAS`.
     pub(crate) good: Vec<Period>,
+    /// Moreover a replica is there to be read from: it runs, follows a master, and nothing stands between. Reads from
+    /// replicas in such a period (but for the budget) must succeed, whichever node serves them. None where replicas
+    /// refuse to serve stale data, as it is not known when theirs is.
+    pub(crate) reading: Vec<Period>,
 }
 
 impl Periods {
     /// Those of `client`; none if the plan does not have its group.
     pub(crate) fn new(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client) -> Self {
         let Some(group) = facts.group_of(client) else {
-            return Self { standing: Vec::new(), good: Vec::new() };
+            return Self { standing: Vec::new(), good: Vec::new(), reading: Vec::new() };
         };
         let standing = |at| {
             let master = facts.majority(group, at)?;
@@ -59,9 +63,23 @@ impl Periods {
             let clear = faults.path(client, master, at) == Path::Clear && !overtaken(facts, group, master, at);
             (clear && discoverable(facts, faults, client, group, master, at)).then_some(master)
         };
+        let group_of = |node| facts.plan.cluster.place(node).map(|(group, _)| group);
+        let reading = |at| {
+            let master = good(at)?;
+            let serves = |node| {
+                group_of(node) == Some(group)
+                    && facts.up(node, at)
+                    && facts.follows(node, at).is_some()
+                    && faults.path(client, node, at) == Path::Clear
+            };
+            let some = facts.plan.cluster.data_nodes().into_iter().any(|(node, _)| serves(node));
+            (some && facts.plan.cluster.groups[group].serve_stale_data).then_some(master)
+        };
+        let interruptions = interruptions(facts, client);
         Self {
             standing: sweep(&facts.changes, standing),
-            good: split(sweep(&facts.changes, good), &interruptions(facts, client)),
+            good: split(sweep(&facts.changes, good), &interruptions),
+            reading: split(sweep(&facts.changes, reading), &interruptions),
         }
     }
 }

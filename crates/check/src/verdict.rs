@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::history::OpResult;
 use model::plan::Client;
 use model::verdict::ClientSummary;
-use model::{ClientId, History, Plan, Verdict};
+use model::{ClientId, History, Plan, Time, Verdict};
 
 use crate::facts::Facts;
 use crate::faults::Standing;
@@ -46,7 +46,10 @@ fn summary(facts: &Facts<'_>, client: &Client) -> ClientSummary {
     };
     let mut good: Vec<_> = facts.ops_of(client).filter(|op| op.ok()).map(|op| op.ended_at(facts.end)).collect();
     good.sort_unstable();
-    let gaps = good.windows(2).map(|pair| pair[1].since(pair[0]));
+    // Up to the end of the run, if nothing succeeds any more.
+    let end = Time::from(facts.plan.run_for).min(facts.end);
+    let last = good.last().map(|last| end.since(*last));
+    let gaps = good.windows(2).map(|pair| pair[1].since(pair[0])).chain(last);
     let driver = facts.drivers.get(client.id.as_str()).copied().or(client.driver.as_deref());
     ClientSummary {
         client: ClientId::new(&client.id),

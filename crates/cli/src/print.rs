@@ -10,10 +10,15 @@ use report::Style;
 
 use crate::args::Color;
 
-/// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly.
+/// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly; where nothing can
+/// be written for another reason, it ends as unusable.
 pub(crate) fn out(text: &str) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+    if let Err(why) = writeln!(std::io::stdout(), "{text}") {
+        if why.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        error(&format!("standard output: {why}"));
+        std::process::exit(2);
     }
 }
 

@@ -199,7 +199,8 @@ pub struct ClientSummary {
     pub failed: u64,
     /// Operations that failed and may have run.
     pub ambiguous: u64,
-    /// The longest time between two operations that succeeded one after the other, in microseconds.
+    /// The longest time between two operations that succeeded one after the other, or from the last one to the end of
+    /// the run, in microseconds.
     pub longest_gap_us: u64,
     /// Connections that it opened, over all nodes.
     pub connections: u64,
