@@ -32,8 +32,8 @@ pub(crate) fn find(periods: &[Period], at: Time) -> Option<&Period> {
 
 /// The periods of one client.
 pub(crate) struct Periods {
-    /// The master stands: the majority of the Sentinels answers it, it runs, is a master, and the client is on its side
-    /// of the network. A client that uses another node in such a period (but for the budget) uses a stale one.
+    /// The master stands: the majority of the Sentinels answers it, it runs, is a master, the client is on its side of the
+    /// network, and not every Sentinel is made to answer the client something else. A client that uses another node in such a period (but for the budget) uses a stale one.
     pub(crate) standing: Vec<Period>,
     /// Moreover all is well for the client: nothing stands between it and the master, and of the Sentinels that it can
     /// reach more tell the truth than not, and none of them has gone ahead to another master. Commands in such a period
@@ -56,7 +56,8 @@ impl Periods {
         };
         let standing = |at| {
             let master = facts.majority(group, at)?;
-            (facts.serves(master, at) && faults.path(client, master, at) != Path::Cut).then_some(master)
+            let reachable = facts.serves(master, at) && faults.path(client, master, at) != Path::Cut;
+            (reachable && !misled(facts, faults, client, at)).then_some(master)
         };
         let good = |at| {
             let master = standing(at)?;
@@ -135,6 +136,12 @@ fn discoverable(
         }
     }
     truthful > misled
+}
+
+/// True if every Sentinel is made to answer otherwise than it knows, or too late.
+fn misled(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, at: Time) -> bool {
+    let sentinels = facts.plan.cluster.sentinel_nodes();
+    !sentinels.is_empty() && sentinels.into_iter().all(|sentinel| faults.witness(client, sentinel, at) != Witness::True)
 }
 
 /// True if a Sentinel has come to name another master since the majority came to name this one: a change is under way,

@@ -127,6 +127,21 @@ mod tests {
     }
 
     #[test]
+    fn a_client_to_whom_every_sentinel_lies_is_excused() {
+        let mut plan = plan();
+        let target = Target::Sentinels;
+        plan.timeline.push(step(10_000, Fault::Override { target, answer: model::fault::Answer::Stale }));
+        let mut story = Story::failover();
+        let all = plan.cluster.sentinel_nodes();
+        story.fault(10_000, 1, "sentinels answers what it knew", &all);
+        story.healed(20_000, 1, "sentinels answers what it knew");
+        story.tell(22_999, What::Executed(incr(900, A)));
+        assert!(story.against(&plan, Invariant::I2).is_empty());
+        story.tell(23_000, What::Executed(incr(901, A)));
+        assert_eq!(story.against(&plan, Invariant::I2).len(), 1);
+    }
+
+    #[test]
     fn the_next_master_may_be_used_before_the_majority_knows_it() {
         let mut story = Story::failover();
         story.answer(25_000, 1, C);
