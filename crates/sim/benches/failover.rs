@@ -9,6 +9,10 @@ use model::plan::{Cluster, Expect, Plan, Step, Trigger};
 use model::{EventName, Fault, Seed, Target, Time};
 use sentinel_lab_sim::World;
 
+/// The allocator of the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }
