@@ -118,7 +118,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::address::Block;
+    use real::Block;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -70,7 +70,6 @@
 //! | module | holds |
 //! |---|---|
 //! | `entropy` | the C functions that randomness comes from, seeded: [`Entropy`] |
-//! | `address` | a block of loopback addresses for each client |
 //! | `gate` | a node's address: open, refused or silent |
 //! | `codec` | RESP: requests in, replies out |
 //! | `view` | the addresses of the world, as one client sees them |
@@ -79,7 +78,6 @@
 //! | `run`, `panics` | a plan from start to verdict, on a thread of its own |
 //! | `testbed`, `builder` | a cluster for a test |
 
-mod address;
 mod builder;
 mod calls;
 mod codec;

@@ -17,9 +17,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::Shared;
 use super::connection::Connection;
-use crate::address::{Block, NODES_MAX};
 use crate::gate::Gate;
 use crate::view::View;
+use real::block::{Block, NODES_MAX};
 
 /// Sleep that stands for "no deadline".
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);

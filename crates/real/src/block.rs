@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Most nodes that a block has addresses for.
-pub(crate) const NODES_MAX: usize = 250;
+pub const NODES_MAX: usize = 250;
 
 /// The second bytes of the blocks' addresses; the third runs through all values. Out of the way of 127.0.0.1, of the
 /// 127.0.0.53 of resolvers and of the 127.0.1.1 of Debian.
@@ -24,7 +24,10 @@ const LOCK_PORT: u16 = 61_379;
 
 /// A claimed block. Free again when dropped.
 #[derive(Debug)]
-pub(crate) enum Block {
+pub struct Block(Kind);
+
+#[derive(Debug)]
+enum Kind {
     /// The /24 with these second and third bytes.
     Own { second: u8, third: u8, _lock: UdpSocket },
     /// The system has no loopback address but 127.0.0.1: nodes are told apart by their port alone.
@@ -33,15 +36,15 @@ pub(crate) enum Block {
 
 impl Block {
     /// Claims the next free block.
-    pub(crate) fn claim() -> io::Result<Self> {
+    pub fn claim() -> io::Result<Self> {
         let blocks = (u32::from(*SECOND.end()) - u32::from(*SECOND.start()) + 1) * 256;
         for _ in 0..blocks {
             let number = next_number() % blocks;
             let (second, third) = (SECOND.start() + (number / 256) as u8, (number % 256) as u8);
             match UdpSocket::bind((Ipv4Addr::new(127, second, third, LOCK_HOST), LOCK_PORT)) {
-                Ok(lock) => return Ok(Self::Own { second, third, _lock: lock }),
+                Ok(lock) => return Ok(Self(Kind::Own { second, third, _lock: lock })),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Ok(Self::Shared),
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Ok(Self(Kind::Shared)),
                 Err(error) => return Err(error),
             }
         }
@@ -50,11 +53,11 @@ impl Block {
 
     /// The address of node `index`, counted from 0 through all nodes of the cluster and below [`NODES_MAX`], and the
     /// port to try: `standard`, or 0 where a port of its own is all that a node can have.
-    pub(crate) fn addr(&self, index: usize, standard: u16) -> (IpAddr, u16) {
+    pub fn addr(&self, index: usize, standard: u16) -> (IpAddr, u16) {
         debug_assert!(index < NODES_MAX);
-        match self {
-            Self::Own { second, third, .. } => (Ipv4Addr::new(127, *second, *third, index as u8 + 1).into(), standard),
-            Self::Shared => (Ipv4Addr::LOCALHOST.into(), 0),
+        match &self.0 {
+            Kind::Own { second, third, .. } => (Ipv4Addr::new(127, *second, *third, index as u8 + 1).into(), standard),
+            Kind::Shared => (Ipv4Addr::LOCALHOST.into(), 0),
         }
     }
 }
@@ -85,7 +88,7 @@ mod tests {
     #[test]
     fn nodes_of_a_block_differ() {
         let block = Block::claim().unwrap();
-        if matches!(block, Block::Own { .. }) {
+        if matches!(block.0, Kind::Own { .. }) {
             assert_ne!(block.addr(0, 6379), block.addr(1, 6379));
             assert!(block.addr(NODES_MAX - 1, 6379).0 < IpAddr::from([127, 255, 255, LOCK_HOST]));
         }
