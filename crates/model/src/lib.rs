@@ -13,6 +13,7 @@
 //! | [`plan`] | a run as data: cluster, clients, timeline, expectations |
 //! | [`history`] | what happened, record by record, with its NDJSON form and its digest |
 //! | [`verdict`] | pass, fail or inconclusive, with reasons |
+//! | [`words`] | lines of words and their quotes |
 //! | [`seed`] | one root seed, named random streams |
 
 pub mod addr;
@@ -26,6 +27,7 @@ pub mod seed;
 pub mod time;
 pub mod verdict;
 pub mod wire;
+pub mod words;
 
 pub use addr::{Addr, Text};
 pub use event::EventName;

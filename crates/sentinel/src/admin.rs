@@ -7,9 +7,10 @@ use model::plan::Credentials;
 use model::{Addr, Command, EventName, Output, Reply, Time};
 
 use crate::commands::{Answer, parse, unknown_subcommand, word, wrong_arity};
-use crate::config::Periods;
+use crate::config::Settings;
+use crate::config::{Monitor, Periods};
 use crate::link::Lane;
-use crate::machine::{Sentinel, Settings};
+use crate::machine::Sentinel;
 use crate::tables::{MASTER_HELP, SUBCOMMANDS};
 
 const NO_SUCH_MASTER: &str = "ERR No such master with that name";
@@ -67,7 +68,10 @@ impl Sentinel {
             }
             "set" => self.set(command, out),
             "config" => self.config_command(command, out),
-            "flushconfig" => Ok(Reply::OK),
+            "flushconfig" => {
+                self.rewrites += 1;
+                Ok(Reply::OK)
+            }
             "info-cache" => Ok(self.info_cache(command, now)),
             "pending-scripts" => Ok(Reply::Array(Vec::new())),
             "debug" => self.debug(command),
@@ -143,18 +147,13 @@ impl Sentinel {
             return Err("ERR Duplicate master name.".into());
         }
         let port = u16::try_from(port).map_err(|_| "ERR Invalid port number.")?;
-        let m = self.add_master(
-            crate::Monitor {
-                name,
-                addr: Addr::new(&host, port),
-                quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
-                down_after: Duration::from_millis(self.periods.default_down_after as u64),
-                failover_timeout: Duration::from_millis(self.periods.default_failover_timeout as u64),
-                parallel_syncs: 1,
-                auth: None,
-            },
-            now,
-        );
+        let monitor = Monitor {
+            down_after: Duration::from_millis(self.periods.default_down_after as u64),
+            failover_timeout: Duration::from_millis(self.periods.default_failover_timeout as u64),
+            ..Monitor::new(&name, Addr::new(&host, port), u32::try_from(quorum).unwrap_or(u32::MAX))
+        };
+        let m = self.add_master(monitor.into(), now);
+        self.rewrites += 1;
         let text = self.masters[m].text().str(format!(" quorum {quorum}"));
         self.emit((EventName::Monitor, text), out);
         Ok(Reply::OK)
@@ -164,6 +163,7 @@ impl Sentinel {
         let text = self.masters[m].text();
         self.emit((EventName::MonitorRemoved, text), out);
         let master = self.masters.remove(m);
+        self.rewrites += 1;
         self.links.release(master.base.link, out);
         for replica in master.replicas {
             self.links.release(replica.base.link, out);
@@ -196,7 +196,8 @@ impl Sentinel {
                 "parallel-syncs" => master.config.parallel_syncs = u32::try_from(positive?).map_err(|_| invalid())?,
                 "quorum" => master.config.quorum = u32::try_from(positive?).map_err(|_| invalid())?,
                 "master-reboot-down-after-period" => {
-                    master.reboot_down_after = number.filter(|number| *number >= 0).ok_or_else(invalid)?;
+                    let period = number.filter(|number| *number >= 0).ok_or_else(invalid)?;
+                    master.config.reboot_down_after = millis(period);
                 }
                 "auth-pass" | "auth-user" => self.set_auth(m, &option, value.clone(), out),
                 "notification-script" | "client-reconfig-script" => return Err(SCRIPTS_DENIED.into()),

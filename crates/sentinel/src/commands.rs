@@ -96,7 +96,7 @@ impl Sentinel {
 
     fn check_password(&self, user: Option<&str>, password: &str) -> Result<(), &'static str> {
         let user = user.unwrap_or("default");
-        let accepted = match &self.config.auth {
+        let accepted = match self.credentials() {
             // The default user of a Sentinel without a password takes any.
             None => user == "default",
             Some(auth) => auth.user.as_deref().unwrap_or("default") == user && auth.password == password,
@@ -107,7 +107,7 @@ impl Sentinel {
     fn auth(&mut self, conn: Conn, command: &Command) -> Answer {
         let (user, password) = match command.len() {
             2 => {
-                if self.config.auth.as_ref().is_none_or(|auth| auth.user.is_some()) {
+                if self.credentials().is_none_or(|auth| auth.user.is_some()) {
                     return Err(NO_PASSWORD.into());
                 }
                 (None, word(command, 1))
@@ -240,7 +240,7 @@ impl Sentinel {
             (String::from_utf8_lossy(&session.name).into_owned(), session.channels.len(), session.patterns.len());
         let flags = if sub + psub > 0 { "P" } else { "N" };
         let resp = if session.resp3 { 3 } else { 2 };
-        Text::from(format!("id={id} addr={} laddr=", session.from)).host_port(&self.config.identity.addr).str(format!(
+        Text::from(format!("id={id} addr={} laddr=", session.from)).host_port(&self.identity.addr).str(format!(
             " fd={} name={name} age=0 idle=0 flags={flags} db=0 sub={sub} psub={psub} ssub=0 multi=-1 qbuf=0 \
              qbuf-free=20474 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem=22272 events=r cmd=client \
              user=default redir=-1 resp={resp}",
@@ -306,7 +306,7 @@ impl Sentinel {
     }
 
     fn acl(&self, command: &Command) -> Answer {
-        let user = self.config.auth.as_ref().and_then(|auth| auth.user.clone()).unwrap_or_else(|| "default".to_owned());
+        let user = self.credentials().and_then(|auth| auth.user.clone()).unwrap_or_else(|| "default".to_owned());
         match word(command, 1).to_ascii_lowercase().as_str() {
             "whoami" => Ok(Reply::bulk(user)),
             "users" => Ok(Reply::Array(vec![Reply::bulk(user)])),
@@ -426,7 +426,7 @@ impl Sentinel {
              os:Linux\r\narch_bits:64\r\nrun_id:{}\r\ntcp_port:",
             self.process_id
         ))
-        .port(&self.config.identity.addr)
+        .port(&self.identity.addr)
         .str(format!(
             "\r\nserver_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\nhz:10\r\nconfigured_hz:10\r\n",
             self.clock(now) * 1_000,

@@ -1,6 +1,6 @@
 //! The state machine of a failover, of which a leader takes one step a pass.
 
-use model::{Addr, Command, EventName, Output, RunId, Text};
+use model::{Addr, EventName, Output, RunId, Text};
 use rand::RngExt as _;
 
 use crate::Ms;
@@ -109,6 +109,7 @@ impl Sentinel {
     pub(crate) fn vote(&mut self, m: usize, epoch: u64, candidate: &RunId, now: Ms, out: &mut Vec<Output>) {
         let outcome = vote(&mut self.masters[m].ballot, self.current_epoch, epoch, candidate);
         self.current_epoch = outcome.current_epoch;
+        self.rewrites += u64::from(outcome.new_epoch || outcome.given);
         if outcome.new_epoch {
             self.emit((EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
@@ -174,19 +175,21 @@ impl Sentinel {
 
     /// Reconfigures a data node in one transaction, and has it drop its clients so that they look for the master again.
     pub(crate) fn send_slaveof(&mut self, who: Who, of: Option<&Addr>, out: &mut Vec<Output>) {
+        let command = |name| self.masters[who.master()].config.command(name);
         let slaveof = match of {
-            Some(addr) => Command::of(&["SLAVEOF"]).arg(addr.host.to_string()).arg(addr.port.to_string()),
-            None => Command::of(&["SLAVEOF", "NO", "ONE"]),
+            Some(addr) => command("SLAVEOF").arg(addr.host.to_string()).arg(addr.port.to_string()),
+            None => command("SLAVEOF").arg("NO").arg("ONE"),
         };
-        let link = self.link_mut(who);
-        for command in [
-            Command::of(&["MULTI"]),
+        let transaction = [
+            command("MULTI"),
             slaveof,
-            Command::of(&["CONFIG", "REWRITE"]),
-            Command::of(&["CLIENT", "KILL", "TYPE", "normal"]),
-            Command::of(&["CLIENT", "KILL", "TYPE", "pubsub"]),
-            Command::of(&["EXEC"]),
-        ] {
+            command("CONFIG").arg("REWRITE"),
+            command("CLIENT").arg("KILL").arg("TYPE").arg("normal"),
+            command("CLIENT").arg("KILL").arg("TYPE").arg("pubsub"),
+            command("EXEC"),
+        ];
+        let link = self.link_mut(who);
+        for command in transaction {
             link.send(command, Pending::Nothing, out);
         }
     }
@@ -195,6 +198,7 @@ impl Sentinel {
     pub(crate) fn promotion_seen(&mut self, m: usize, r: usize, now: Ms, out: &mut Vec<Output>) {
         let text = self.masters[m].replica_text(r);
         self.masters[m].config_epoch = self.masters[m].failover_epoch;
+        self.rewrites += 1;
         self.enter(m, FailoverState::ReconfSlaves, now);
         self.emit((EventName::PromotedSlave, text), out);
         if self.crash_after_promotion {
@@ -307,6 +311,7 @@ impl Sentinel {
         }
         self.reset(m, now, out);
         let master = &mut self.masters[m];
+        self.rewrites += 1;
         master.base.addr = new.clone();
         master.config.addr = new.clone();
         master.base.s_down_since = 0;
@@ -347,6 +352,7 @@ impl Sentinel {
             return;
         }
         let link = self.links.create(now);
+        self.rewrites += 1;
         self.masters[m].replicas.push(Replica::new(addr, link, now));
         let text = self.masters[m].replica_text(self.masters[m].replicas.len() - 1);
         self.emit((EventName::Slave, text), out);

@@ -47,11 +47,13 @@ impl Sentinel {
         }
         if hello.current_epoch > self.current_epoch {
             self.current_epoch = hello.current_epoch;
+            self.rewrites += 1;
             self.emit((EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
         let Some(p) = self.masters[m].peers.iter().position(|peer| *peer.id() == hello.id) else { return };
         if self.masters[m].config_epoch < hello.config_epoch {
             self.masters[m].config_epoch = hello.config_epoch;
+            self.rewrites += 1;
             if self.masters[m].base.addr != hello.master_addr {
                 self.emit((EventName::ConfigUpdateFrom, self.masters[m].peer_text(p)), out);
                 self.announce_switch(m, &hello.master_addr, out);
@@ -76,6 +78,7 @@ impl Sentinel {
             }
         }
         let link = self.peer_link(&hello.id, now);
+        self.rewrites += 1;
         self.masters[m].peers.push(Peer::new(hello.addr.clone(), hello.id.clone(), link, now));
         let text = self.masters[m].peer_text(self.masters[m].peers.len() - 1);
         if moved {

@@ -117,7 +117,7 @@ impl Sentinel {
             Some(_) => {
                 self.emit((EventName::Reboot, self.text_of(who)), out);
                 if let Who::Master(m) = who
-                    && self.masters[m].reboot_down_after != 0
+                    && self.masters[m].reboot_down_after() != 0
                 {
                     self.masters[m].rebooted_since = now;
                 }

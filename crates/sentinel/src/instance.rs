@@ -171,7 +171,6 @@ pub(crate) struct Master {
     pub o_down: bool,
     pub o_down_since: Ms,
     pub rebooted_since: Ms,
-    pub reboot_down_after: Ms,
     pub state: FailoverState,
     pub state_since: Ms,
     pub in_progress: bool,
@@ -196,7 +195,6 @@ impl Master {
             o_down: false,
             o_down_since: 0,
             rebooted_since: 0,
-            reboot_down_after: 0,
             state: FailoverState::None,
             state_since: now,
             in_progress: false,
@@ -216,6 +214,10 @@ impl Master {
 
     pub(crate) fn failover_timeout(&self) -> Ms {
         self.config.failover_timeout.as_millis() as Ms
+    }
+
+    pub(crate) fn reboot_down_after(&self) -> Ms {
+        self.config.reboot_down_after.as_millis() as Ms
     }
 
     pub(crate) fn promoted(&self) -> Option<usize> {

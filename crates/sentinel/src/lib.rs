@@ -6,7 +6,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | what it is started with, and what its configuration file remembers |
+//! | [`config`] | what it is started with: all that its configuration file holds |
+//! | [`file`] | that file, in Redis's own format |
 //! | `machine` | [`Sentinel`]: inputs, outputs, sessions of clients |
 //! | `instance` | masters, replicas and other Sentinels, as this one knows them |
 //! | `link` | the connections to them |
@@ -23,6 +24,7 @@
 pub mod config;
 pub mod down;
 pub mod election;
+pub mod file;
 pub mod select;
 
 mod admin;
@@ -37,7 +39,8 @@ mod replies;
 mod tables;
 mod timer;
 
-pub use config::{Config, KnownMaster, Monitor, Periods, State};
+pub use config::{Config, KnownMaster, Monitor, Periods, Settings};
+pub use file::FileError;
 pub use machine::Sentinel;
 pub use select::{Candidate, select_replica};
 

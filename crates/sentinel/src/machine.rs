@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use model::machine::Note;
+use model::machine::{Identity, Note};
+use model::plan::Credentials;
 use model::{Addr, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
 use rand::RngExt as _;
 
 use crate::Ms;
-use crate::config::{Config, KnownMaster, Periods, State};
+use crate::config::{Config, KnownMaster, Periods, Settings};
 use crate::instance::{Instance, Master, Peer, Replica, Who};
 use crate::link::{Link, Links};
 
 /// One Sentinel. See [`model::machine`] for how to drive it.
 #[derive(Clone, Debug)]
 pub struct Sentinel {
-    pub(crate) config: Config,
+    pub(crate) identity: Identity,
     pub(crate) id: RunId,
     /// The run id of the process, which `INFO server` shows; not the Sentinel's id.
     pub(crate) process_id: RunId,
@@ -36,17 +37,9 @@ pub struct Sentinel {
     clock_offset: Ms,
     answers: Vec<(u32, Addr)>,
     next_session: u64,
-}
-
-/// The global parameters of `SENTINEL CONFIG`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    pub resolve_hostnames: bool,
-    pub announce_hostnames: bool,
-    pub announce_ip: String,
-    pub announce_port: u16,
-    pub sentinel_user: String,
-    pub sentinel_pass: String,
+    pub(crate) rewrites: u64,
+    /// The configuration file that it was started from.
+    text: String,
 }
 
 /// What a Sentinel knows of a client's connection.
@@ -71,7 +64,8 @@ impl Session {
 const CLOCK_BASE: Ms = 1_700_000_000_000;
 
 impl Sentinel {
-    /// A Sentinel that starts at `now`. `boot` counts the starts of the node: each has its own random draws.
+    /// A Sentinel that starts at `now`, for the first time or again. `boot` counts the starts of the node: each has its
+    /// own random draws.
     pub fn new(config: Config, seed: Seed, boot: u32, now: Time) -> Self {
         let mut ids = seed.stream(&format!("{}:id", config.identity.node));
         let id = config.my_id.clone().unwrap_or_else(|| RunId::random(&mut ids));
@@ -83,13 +77,13 @@ impl Sentinel {
             id,
             process_id,
             rng,
-            current_epoch: 0,
+            current_epoch: config.current_epoch,
             masters: Vec::new(),
             links: Links::default(),
             sessions: BTreeMap::new(),
             periods: config.periods,
             tilt_since: None,
-            settings: Settings::default(),
+            settings: config.settings,
             crash_after_election: false,
             crash_after_promotion: false,
             next_key: 0,
@@ -99,46 +93,37 @@ impl Sentinel {
             clock_offset: 0,
             answers: Vec::new(),
             next_session: 0,
-            config,
+            // At its start it writes its id.
+            rewrites: 1,
+            identity: config.identity,
+            text: config.text,
         };
-        for monitor in sentinel.config.masters.clone() {
-            sentinel.add_master(monitor, now);
+        for known in config.masters {
+            sentinel.add_master(known, now);
         }
         sentinel
     }
 
-    /// A Sentinel that starts again with what its configuration file remembers; `config.masters` is not used.
-    pub fn restore(config: Config, state: State, seed: Seed, boot: u32, now: Time) -> Self {
-        let config = Config { my_id: Some(state.my_id), masters: Vec::new(), ..config };
-        let mut sentinel = Self::new(config, seed, boot, now);
-        sentinel.current_epoch = state.current_epoch;
-        let ms = sentinel.clock(now);
-        for known in state.masters {
-            let m = sentinel.add_master(known.monitor, now);
-            sentinel.masters[m].config_epoch = known.config_epoch;
-            sentinel.masters[m].ballot.epoch = known.leader_epoch;
-            for addr in known.replicas {
-                let link = sentinel.links.create(ms);
-                sentinel.masters[m].replicas.push(Replica::new(addr, link, ms));
-            }
-            for (addr, id) in known.sentinels {
-                let link = sentinel.peer_link(&id, ms);
-                sentinel.masters[m].peers.push(Peer::new(addr, id, link, ms));
-            }
-        }
-        sentinel
-    }
-
-    pub(crate) fn add_master(&mut self, monitor: crate::Monitor, now: Time) -> usize {
+    pub(crate) fn add_master(&mut self, known: KnownMaster, now: Time) -> usize {
         let ms = self.clock(now);
         let link = self.links.create(ms);
-        self.masters.push(Master::new(self.next_key, monitor, link, ms));
+        let mut master = Master::new(self.next_key, known.monitor, link, ms);
         self.next_key += 1;
+        master.config_epoch = known.config_epoch;
+        master.ballot.epoch = known.leader_epoch;
+        for addr in known.replicas {
+            master.replicas.push(Replica::new(addr, self.links.create(ms), ms));
+        }
+        for (addr, id) in known.sentinels {
+            let link = self.peer_link(&id, ms);
+            master.peers.push(Peer::new(addr, id, link, ms));
+        }
+        self.masters.push(master);
         self.masters.len() - 1
     }
 
-    /// What its configuration file holds now.
-    pub fn persisted(&self) -> State {
+    /// What its configuration file holds now: what it would be started with again.
+    pub fn config(&self) -> Config {
         let masters = self.masters.iter().map(|master| {
             let current = master.current_addr();
             let mut monitor = master.config.clone();
@@ -154,7 +139,26 @@ impl Sentinel {
                 sentinels: master.peers.iter().map(|peer| (peer.base.addr.clone(), peer.id().clone())).collect(),
             }
         });
-        State { my_id: self.id.clone(), current_epoch: self.current_epoch, masters: masters.collect() }
+        Config {
+            identity: self.identity.clone(),
+            my_id: Some(self.id.clone()),
+            current_epoch: self.current_epoch,
+            masters: masters.collect(),
+            settings: self.settings.clone(),
+            periods: Periods::default(),
+            text: self.text.clone(),
+        }
+    }
+
+    /// The text of its configuration file now.
+    pub fn config_file(&self) -> String {
+        crate::file::render(&self.config())
+    }
+
+    /// How many times it has rewritten its configuration file: at each change of epoch, vote or topology, and when asked
+    /// to. A host that keeps the file writes [`Sentinel::config_file`] when this has grown.
+    pub fn rewrites(&self) -> u64 {
+        self.rewrites
     }
 
     /// Its id: 40 hex digits, the same through all restarts.
@@ -233,6 +237,21 @@ impl Sentinel {
         self.timer(ms, delta, out);
     }
 
+    /// What it asks of its clients.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        let of = |user: Option<&str>, password: &str| {
+            Some(Credentials { user: user.map(str::to_owned), password: password.to_owned() })
+        };
+        if !self.settings.requirepass.is_empty() {
+            return of(None, &self.settings.requirepass);
+        }
+        self.settings.users.iter().find_map(|user| {
+            let words = model::words::split(user.as_bytes())?;
+            let word = |index: usize| words.get(index).map(|word| String::from_utf8_lossy(word).into_owned());
+            of(Some(&word(0)?), word(2)?.strip_prefix('>')?)
+        })
+    }
+
     fn accept(&mut self, conn: Conn, from: Addr) {
         self.next_session += 1;
         let session = Session {
@@ -240,7 +259,7 @@ impl Sentinel {
             from,
             name: Bytes::new(),
             resp3: false,
-            authenticated: self.config.auth.is_none(),
+            authenticated: self.credentials().is_none(),
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
         };

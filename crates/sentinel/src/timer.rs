@@ -84,11 +84,12 @@ impl Sentinel {
         if needs_pubsub {
             self.links.open(id, Lane::PubSub, &addr, now, out);
             let greeting = self.greeting(who, "pubsub");
+            let subscribe = self.masters[who.master()].config.command("SUBSCRIBE").arg(HELLO);
             let link = self.links.get_mut(id);
             for command in greeting {
                 link.send_pubsub(command, out);
             }
-            link.send_pubsub(Command::of(&["SUBSCRIBE", HELLO]), out);
+            link.send_pubsub(subscribe, out);
         }
         let link = self.links.get_mut(id);
         if link.has_commands() && (matches!(who, Who::Peer(..)) || link.has_pubsub()) {
@@ -102,7 +103,7 @@ impl Sentinel {
             Who::Peer(..) => {
                 let settings = &self.settings;
                 if settings.sentinel_pass.is_empty() {
-                    self.config.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()))
+                    self.credentials().map(|auth| (auth.user, auth.password))
                 } else {
                     let user = Some(settings.sentinel_user.clone()).filter(|user| !user.is_empty());
                     Some((user, settings.sentinel_pass.clone()))
@@ -113,9 +114,10 @@ impl Sentinel {
                 auth.map(|auth| (auth.user.clone(), auth.password.clone()))
             }
         };
+        let monitor = &self.masters[who.master()].config;
         let mut commands = Vec::with_capacity(2);
         if let Some((user, password)) = auth {
-            let command = Command::of(&["AUTH"]);
+            let command = monitor.command("AUTH");
             let command = match user {
                 Some(user) => command.arg(user),
                 None => command,
@@ -123,13 +125,14 @@ impl Sentinel {
             commands.push(command.arg(password));
         }
         let name = format!("sentinel-{}-{kind}", &self.id.as_str()[..8]);
-        commands.push(Command::of(&["CLIENT", "SETNAME"]).arg(name));
+        commands.push(monitor.command("CLIENT").arg("SETNAME").arg(name));
         commands
     }
 
     fn send_ping(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
+        let ping = self.masters[who.master()].config.command("PING");
         let link = self.link_mut(who);
-        if link.send(Command::of(&["PING"]), Pending::Ping, out) {
+        if link.send(ping, Pending::Ping, out) {
             link.last_ping = now;
             if link.waiting_since == 0 {
                 link.waiting_since = now;
@@ -147,7 +150,8 @@ impl Sentinel {
             now - link.last_pong > period && now - link.last_ping > period / 2
         };
         if self.info_due(who, now) {
-            self.link_mut(who).send(Command::of(&["INFO"]), Pending::Info, out);
+            let info = self.masters[who.master()].config.command("INFO");
+            self.link_mut(who).send(info, Pending::Info, out);
         }
         if ping_due {
             self.send_ping(who, now, out);
@@ -190,13 +194,13 @@ impl Sentinel {
             master.config_epoch
         );
         let key = master.key;
-        let command = Command::of(&["PUBLISH", HELLO]).arg(Bytes::from(payload));
+        let command = master.config.command("PUBLISH").arg(HELLO).arg(Bytes::from(payload));
         self.link_mut(who).send(command, Pending::Publish { master: key }, out);
     }
 
     /// The address under which this Sentinel presents itself.
     pub(crate) fn announced(&self) -> (String, u16) {
-        let own = &self.config.identity.addr;
+        let own = &self.identity.addr;
         let settings = &self.settings;
         let host = if settings.announce_ip.is_empty() { own.host.to_string() } else { settings.announce_ip.clone() };
         (host, if settings.announce_port == 0 { own.port } else { settings.announce_port })
@@ -238,7 +242,7 @@ impl Sentinel {
             down_after,
             info_period: self.periods.info,
             reboot_down_after: match who {
-                Who::Master(m) => self.masters[m].reboot_down_after,
+                Who::Master(m) => self.masters[m].reboot_down_after(),
                 _ => 0,
             },
         };
@@ -290,7 +294,10 @@ impl Sentinel {
             if !master.base.s_down || link.disconnected || (!forced && age < periods.ask) {
                 continue;
             }
-            let command = Command::of(&["SENTINEL", "is-master-down-by-addr"])
+            let command = master
+                .config
+                .command("SENTINEL")
+                .arg("is-master-down-by-addr")
                 .arg(master.base.addr.host.to_string())
                 .arg(master.base.addr.port.to_string())
                 .arg(epoch.to_string())

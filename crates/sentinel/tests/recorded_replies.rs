@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::machine::Identity;
 use model::{Addr, Command, Conn, Frame, Input, NodeId, Output, Reply, RunId, Seed, Time};
-use sentinel_lab_sentinel::{Config, KnownMaster, Monitor, Periods, Sentinel, State};
+use sentinel_lab_sentinel::{Config, KnownMaster, Monitor, Sentinel};
 
 /// How far a reply is compared.
 #[derive(Clone, Copy, PartialEq)]
@@ -42,33 +42,18 @@ fn sentinel() -> Sentinel {
     let id = |digit: char| RunId::parse(&digit.to_string().repeat(40)).unwrap();
     let addr = |port: u16| Addr::new("127.0.0.1", port);
     let monitor = Monitor {
-        name: "mymaster".into(),
-        addr: addr(20101),
-        quorum: 2,
         down_after: Duration::from_secs(1),
         failover_timeout: Duration::from_secs(6),
-        parallel_syncs: 1,
-        auth: None,
+        ..Monitor::new("mymaster", addr(20101), 2)
     };
-    let config = Config {
-        identity: Identity { node: NodeId::sentinel(1), addr: addr(20111) },
-        my_id: None,
-        masters: Vec::new(),
-        auth: None,
-        periods: Periods::default(),
-    };
-    let state = State {
-        my_id: id('a'),
-        current_epoch: 0,
-        masters: vec![KnownMaster {
-            monitor,
-            config_epoch: 0,
-            leader_epoch: 0,
-            replicas: vec![addr(20103), addr(20102)],
-            sentinels: vec![(addr(20113), id('b')), (addr(20112), id('c'))],
-        }],
-    };
-    Sentinel::restore(config, state, Seed(1), 1, Time::ZERO)
+    let mut config = Config::new(Identity { node: NodeId::sentinel(1), addr: addr(20111) });
+    config.my_id = Some(id('a'));
+    config.masters = vec![KnownMaster {
+        replicas: vec![addr(20103), addr(20102)],
+        sentinels: vec![(addr(20113), id('b')), (addr(20112), id('c'))],
+        ..monitor.into()
+    }];
+    Sentinel::new(config, Seed(1), 1, Time::ZERO)
 }
 
 /// A reply in the words of the recording.

@@ -21,8 +21,8 @@ pub(crate) enum Saved {
     Fresh,
     /// A data node that follows this address, or is a master.
     Data(Option<Addr>),
-    /// What a Sentinel's configuration file holds.
-    Sentinel(sentinel::State),
+    /// The text of a Sentinel's configuration file.
+    Sentinel(String),
 }
 
 impl Machine {
@@ -35,18 +35,18 @@ impl Machine {
             };
             return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
         }
-        let config = sentinel_config(cluster, id);
-        Self::Sentinel(match saved {
-            Saved::Sentinel(state) => Sentinel::restore(config, state.clone(), seed, boot, now),
-            _ => Sentinel::new(config, seed, boot, now),
-        })
+        let config = match saved {
+            Saved::Sentinel(text) => sentinel::file::parse(text, id).expect("a Sentinel reads what it has written"),
+            _ => sentinel_config(cluster, id),
+        };
+        Self::Sentinel(Sentinel::new(config, seed, boot, now))
     }
 
     /// What it leaves on disk if it ends now.
     pub(crate) fn save(&self) -> Saved {
         match self {
             Self::Data(node) => Saved::Data(node.master_addr().cloned()),
-            Self::Sentinel(sentinel) => Saved::Sentinel(sentinel.persisted()),
+            Self::Sentinel(sentinel) => Saved::Sentinel(sentinel.config_file()),
         }
     }
 
@@ -95,19 +95,16 @@ fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node:
 
 fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
     let monitor = |(index, group): (usize, &model::plan::Group)| sentinel::Monitor {
-        name: group.name.clone(),
-        addr: Cluster::addr(cluster.first_master(index)),
-        quorum: u32::from(group.quorum),
         down_after: group.down_after,
         failover_timeout: group.failover_timeout,
         parallel_syncs: u32::from(group.parallel_syncs),
         auth: group.auth.clone(),
+        ..sentinel::Monitor::new(&group.name, Cluster::addr(cluster.first_master(index)), u32::from(group.quorum))
     };
-    sentinel::Config {
-        identity: Identity { node: id, addr: Cluster::addr(id) },
-        my_id: None,
-        masters: cluster.groups.iter().enumerate().map(monitor).collect(),
-        auth: cluster.sentinel_auth.clone(),
-        periods: sentinel::Periods::default(),
+    let mut config = sentinel::Config::new(Identity { node: id, addr: Cluster::addr(id) });
+    config.masters = cluster.groups.iter().enumerate().map(|group| monitor(group).into()).collect();
+    if let Some(auth) = &cluster.sentinel_auth {
+        config.settings = config.settings.guarded(auth);
     }
+    config
 }

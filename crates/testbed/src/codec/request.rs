@@ -5,7 +5,7 @@
 //! know none of this, so the headers are read here. Arguments share the memory that they arrived in.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use model::Command;
+use model::{Command, words};
 
 /// Longest line: a header, or an inline request (`PROTO_INLINE_MAX_SIZE`).
 const LINE_MAX: usize = 64 * 1024;
@@ -131,79 +131,8 @@ impl Requests {
         };
         let line = self.buffer.split_to(end + 1);
         let line = &line[..end];
-        let words = split_words(line.strip_suffix(b"\r").unwrap_or(line));
+        let words = words::split(line.strip_suffix(b"\r").unwrap_or(line));
         words.map(Some).ok_or_else(|| "unbalanced quotes in request".into())
-    }
-}
-
-/// The words of an inline request: separated by white space; in double quotes with escapes (`\n`, `\x41`), in single
-/// quotes with `\'` only. `None` if a quote is not closed, or is closed within a word.
-fn split_words(line: &[u8]) -> Option<Vec<Bytes>> {
-    let is_space = |byte: u8| byte.is_ascii_whitespace() || byte == 0x0b || byte == 0;
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        while let [first, tail @ ..] = rest
-            && is_space(*first)
-        {
-            rest = tail;
-        }
-        if rest.is_empty() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        loop {
-            match rest {
-                [] => break,
-                [quote @ (b'"' | b'\''), tail @ ..] => {
-                    rest = quoted(*quote, tail, &mut word)?;
-                    if rest.first().is_some_and(|&byte| !is_space(byte)) {
-                        return None;
-                    }
-                    break;
-                }
-                [byte, ..] if is_space(*byte) => break,
-                [byte, tail @ ..] => {
-                    word.push(*byte);
-                    rest = tail;
-                }
-            }
-        }
-        words.push(word.into());
-    }
-}
-
-/// Appends what stands before the closing `quote` to `word` and gives what stands after it; `None` if there is none.
-fn quoted<'a>(quote: u8, mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-    loop {
-        match (quote, rest) {
-            (_, []) => return None,
-            (b'"', [b'\\', b'x', high, low, tail @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                word.push(hex(*high)? << 4 | hex(*low)?);
-                rest = tail;
-            }
-            (b'"', [b'\\', escaped, tail @ ..]) => {
-                word.push(match escaped {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 0x08,
-                    b'a' => 0x07,
-                    other => *other,
-                });
-                rest = tail;
-            }
-            (b'\'', [b'\\', b'\'', tail @ ..]) => {
-                word.push(b'\'');
-                rest = tail;
-            }
-            (_, [byte, tail @ ..]) if *byte == quote => return Some(tail),
-            (_, [byte, tail @ ..]) => {
-                word.push(*byte);
-                rest = tail;
-            }
-        }
     }
 }
 
