@@ -56,7 +56,11 @@ impl Statement<'_> {
     }
 
     /// Argument `index` as a number of at least `least`.
-    fn number<T: std::str::FromStr + PartialOrd + Display>(&self, index: usize, least: T) -> Result<T, FileError> {
+    fn number<T: std::str::FromStr + PartialOrd + Display + Copy>(
+        &self,
+        index: usize,
+        least: T,
+    ) -> Result<T, FileError> {
         let given = &self.words[index];
         given.parse().ok().filter(|number| *number >= least).ok_or_else(|| {
             self.error(format!("`{given}` is not a number"), format!("write a whole number of {least} or more"))

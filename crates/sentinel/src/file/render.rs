@@ -16,34 +16,33 @@ pub fn render(config: &Config) -> String {
     let mut file = Rewrite::new(&config.text);
     let addr = &config.identity.addr;
     if config.text.is_empty() {
-        file.put("port", addr.port.to_string());
-        file.put("bind", words::word(&addr.host));
+        file.put("port", &addr.port.to_string());
+        file.put("bind", &words::word(&addr.host));
     }
     let settings = &config.settings;
     if !settings.requirepass.is_empty() {
-        file.put("requirepass", words::word(&settings.requirepass));
+        file.put("requirepass", &words::word(&settings.requirepass));
     }
     for user in &settings.users {
-        file.put("user", user.clone());
+        file.put("user", user);
     }
     if let Some(id) = &config.my_id {
-        file.put("sentinel myid", id.to_string());
+        file.put("sentinel myid", id.as_str());
     }
-    let yes_no = |flag: bool| if flag { "yes".to_owned() } else { "no".to_owned() };
     if !settings.deny_scripts_reconfig {
-        file.put("sentinel deny-scripts-reconfig", yes_no(false));
+        file.put("sentinel deny-scripts-reconfig", "no");
     }
     for (name, flag) in
         [("resolve-hostnames", settings.resolve_hostnames), ("announce-hostnames", settings.announce_hostnames)]
     {
         if flag {
-            file.put(&format!("sentinel {name}"), yes_no(true));
+            file.put(&format!("sentinel {name}"), "yes");
         }
     }
     for master in &config.masters {
         put_master(&mut file, master);
     }
-    file.put("sentinel current-epoch", config.current_epoch.to_string());
+    file.put("sentinel current-epoch", &config.current_epoch.to_string());
     let port = if settings.announce_port == 0 { String::new() } else { settings.announce_port.to_string() };
     for (name, value) in [
         ("announce-ip", &settings.announce_ip),
@@ -52,7 +51,7 @@ pub fn render(config: &Config) -> String {
         ("sentinel-pass", &settings.sentinel_pass),
     ] {
         if !value.is_empty() {
-            file.put(&format!("sentinel {name}"), words::word(value));
+            file.put(&format!("sentinel {name}"), &words::word(value));
         }
     }
     file.finish()
@@ -61,8 +60,8 @@ pub fn render(config: &Config) -> String {
 fn put_master(file: &mut Rewrite, master: &KnownMaster) {
     let KnownMaster { monitor, config_epoch, leader_epoch, replicas, sentinels } = master;
     let name = words::word(&monitor.name);
-    let mut put = |option: &str, rest: String| file.put(&format!("sentinel {option}"), format!("{name} {rest}"));
-    put("monitor", format!("{} {}", spaced(&monitor.addr), monitor.quorum));
+    let mut put = |option: &str, rest: &str| file.put(&format!("sentinel {option}"), &format!("{name} {rest}"));
+    put("monitor", &format!("{} {}", spaced(&monitor.addr), monitor.quorum));
     let default = Monitor::new(&monitor.name, monitor.addr.clone(), monitor.quorum);
     for (option, value, default) in [
         ("down-after-milliseconds", monitor.down_after, default.down_after),
@@ -70,36 +69,36 @@ fn put_master(file: &mut Rewrite, master: &KnownMaster) {
         ("master-reboot-down-after-period", monitor.reboot_down_after, default.reboot_down_after),
     ] {
         if value != default {
-            put(option, value.as_millis().to_string());
+            put(option, &value.as_millis().to_string());
         }
     }
     if monitor.parallel_syncs != default.parallel_syncs {
-        put("parallel-syncs", monitor.parallel_syncs.to_string());
+        put("parallel-syncs", &monitor.parallel_syncs.to_string());
     }
     if let Some(path) = &monitor.notification_script {
-        put("notification-script", words::word(path));
+        put("notification-script", &words::word(path));
     }
     if let Some(path) = &monitor.client_reconfig_script {
-        put("client-reconfig-script", words::word(path));
+        put("client-reconfig-script", &words::word(path));
     }
     if let Some(auth) = &monitor.auth {
         if !auth.password.is_empty() {
-            put("auth-pass", words::word(&auth.password));
+            put("auth-pass", &words::word(&auth.password));
         }
         if let Some(user) = &auth.user {
-            put("auth-user", words::word(user));
+            put("auth-user", &words::word(user));
         }
     }
-    put("config-epoch", config_epoch.to_string());
-    put("leader-epoch", leader_epoch.to_string());
+    put("config-epoch", &config_epoch.to_string());
+    put("leader-epoch", &leader_epoch.to_string());
     for addr in replicas {
-        put("known-replica", spaced(addr));
+        put("known-replica", &spaced(addr));
     }
     for (addr, id) in sentinels {
-        put("known-sentinel", format!("{} {id}", spaced(addr)));
+        put("known-sentinel", &format!("{} {id}", spaced(addr)));
     }
     for (plain, renamed) in &monitor.renamed {
-        put("rename-command", format!("{} {}", words::word(plain), words::word(renamed)));
+        put("rename-command", &format!("{} {}", words::word(plain), words::word(renamed)));
     }
 }
 
@@ -130,7 +129,7 @@ impl Rewrite {
     }
 
     /// Writes a line of an option where the next one of that option stood, or at the end.
-    fn put(&mut self, option: &str, rest: String) {
+    fn put(&mut self, option: &str, rest: &str) {
         let line = Some(format!("{option} {rest}"));
         if let Some(place) = self.places.get_mut(option).and_then(VecDeque::pop_front) {
             self.lines[place] = line;
