@@ -117,6 +117,9 @@ pub enum Fault {
     Freeze(Target),
     /// A frozen process goes on (`SIGCONT`), with what had arrived meanwhile.
     Thaw(Target),
+    /// The data node stands still by its own `DEBUG SLEEP`, and goes on as a frozen process does. Its
+    /// [`Step`](crate::plan::Step) says for how long. Lasts.
+    DebugSleep(Target),
     /// Clients are accepted and never answered, while the cluster sees a healthy node. Lasts; when it ends, the
     /// connections that wait for an answer are closed.
     Hang(Target),
@@ -166,6 +169,15 @@ pub enum Fault {
     Loading(Target),
     /// Behind Sentinel's back the best replica is made the master and this node its replica, without a `CLIENT KILL`.
     Demote(Target),
+    /// `REPLICAOF`, sent to a data node behind Sentinel's back.
+    ReplicaOf {
+        /// The data node.
+        target: Target,
+        /// The node that it is to follow; `None` makes it a master (`NO ONE`).
+        of: Option<Target>,
+    },
+    /// `CLIENT KILL TYPE normal` and `pubsub`, sent to a data node: clients and Sentinels lose their connections to it.
+    ClientKill(Target),
     /// The data node does not obey `CLIENT KILL TYPE …`, so that a reconfiguration leaves its clients connected. Lasts.
     KeepClients(Target),
     /// The Sentinel's clock jumps by so many milliseconds, forwards or back, which makes it enter tilt mode.
@@ -216,6 +228,7 @@ impl Fault {
             Self::Shutdown(_) => "shutdown",
             Self::Freeze(_) => "freeze",
             Self::Thaw(_) => "thaw",
+            Self::DebugSleep(_) => "debug_sleep",
             Self::Hang(_) => "hang",
             Self::Unreachable(_) => "unreachable",
             Self::Latency { .. } => "latency",
@@ -225,6 +238,8 @@ impl Fault {
             Self::Failover { .. } => "failover",
             Self::Loading(_) => "loading",
             Self::Demote(_) => "demote",
+            Self::ReplicaOf { .. } => "replicaof",
+            Self::ClientKill(_) => "client_kill",
             Self::KeepClients(_) => "keep_clients",
             Self::ClockJump { .. } => "clock_jump",
             Self::Override { .. } => "override",
@@ -242,6 +257,8 @@ impl Fault {
                 | Self::CutReply { .. }
                 | Self::Failover { .. }
                 | Self::Demote(_)
+                | Self::ReplicaOf { .. }
+                | Self::ClientKill(_)
                 | Self::ClockJump { .. }
                 | Self::Heal(_)
         )
@@ -255,11 +272,13 @@ impl Fault {
             | Self::Shutdown(t)
             | Self::Freeze(t)
             | Self::Thaw(t)
+            | Self::DebugSleep(t)
             | Self::Hang(t)
             | Self::Unreachable(t)
             | Self::Cut(t)
             | Self::Loading(t)
             | Self::Demote(t)
+            | Self::ClientKill(t)
             | Self::KeepClients(t)
             | Self::Heal(t)
             | Self::CutReply { target: t, .. }
@@ -267,6 +286,7 @@ impl Fault {
             Self::Latency { between, and, .. } => vec![between, and],
             Self::Partition { from, to, .. } => from.iter().chain(to).collect(),
             Self::Failover { via, .. } => via.iter().collect(),
+            Self::ReplicaOf { target, of } => std::iter::once(target).chain(of).collect(),
             Self::Override { target, answer: Answer::WrongAddress(wrong) } => vec![target, wrong],
             Self::Override { target, .. } => vec![target],
         }
@@ -299,6 +319,8 @@ impl fmt::Display for Fault {
                 }
                 Ok(())
             }
+            Self::ReplicaOf { target, of: Some(of) } => write!(f, "replicaof {of} at {target}"),
+            Self::ReplicaOf { target, of: None } => write!(f, "replicaof no one at {target}"),
             Self::ClockJump { target, by_ms } => write!(f, "clock_jump of {target} by {by_ms} ms"),
             Self::Override { target, answer } => match answer {
                 Answer::Stale => write!(f, "{target} answers what it knew"),

@@ -5,7 +5,7 @@
 //! | [`binaries`] | [`Binaries`]: where the programs are, or what to install; [`required`] for tests |
 //! | [`process`] | [`Process`]: one of them, from its start to its removal, and what can be done to it |
 //! | [`cluster`] | [`RealCluster`]: masters, replicas and Sentinels of a [`Cluster`](model::plan::Cluster) |
-//! | [`talk`] | [`Talk`]: a connection to a process, command by command |
+//! | [`talk`] | [`Dial`] and [`Talk`]: a connection to a process, command by command |
 //! | [`block`] | [`Block`]: loopback addresses that nobody else has |
 //! | [`error`] | [`RealError`] |
 //!
@@ -30,4 +30,4 @@ pub use block::Block;
 pub use cluster::RealCluster;
 pub use error::RealError;
 pub use process::{Options, Process, Program};
-pub use talk::Talk;
+pub use talk::{Dial, Talk};

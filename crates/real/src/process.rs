@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, thread};
 
 use model::Reply;
 use model::plan::Credentials;
@@ -16,7 +16,7 @@ use crate::binaries::Binaries;
 use crate::error::RealError;
 use crate::room::room;
 use crate::spawner::spawn;
-use crate::talk::Talk;
+use crate::talk::{Dial, Talk};
 
 /// How long a process may take to answer its first `PING`.
 pub const START_WITHIN: Duration = Duration::from_secs(20);
@@ -86,10 +86,9 @@ impl Options {
 pub struct Process {
     name: String,
     binary: PathBuf,
-    addr: SocketAddr,
+    dial: Dial,
     child: Option<Child>,
     frozen: bool,
-    auth: Option<Credentials>,
     /// Connections whose reply nobody waits for.
     unanswered: Vec<Talk>,
     room: TempDir,
@@ -121,8 +120,8 @@ impl Process {
             Program::Server => binaries.server.clone(),
             Program::Sentinel => binaries.sentinel.clone(),
         };
-        let (name, auth) = (name.to_owned(), options.auth.clone());
-        let mut process = Self { name, binary, addr, child: None, frozen: false, auth, unanswered: Vec::new(), room };
+        let (name, dial) = (name.to_owned(), Dial { addr, auth: options.auth.clone() });
+        let mut process = Self { name, binary, dial, child: None, frozen: false, unanswered: Vec::new(), room };
         process.restart()?;
         Ok(process)
     }
@@ -143,7 +142,7 @@ impl Process {
     pub fn wait_ready(&mut self) -> Result<(), RealError> {
         let deadline = Instant::now() + START_WITHIN;
         loop {
-            let answer = Talk::connect(self.addr, LOOK_EVERY * 20)
+            let answer = Talk::connect(self.dial.addr, LOOK_EVERY * 20)
                 .and_then(|mut talk| talk.ask(&["PING"], Duration::from_secs(1)));
             if answer.is_ok() {
                 return Ok(());
@@ -165,7 +164,12 @@ impl Process {
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.dial.addr
+    }
+
+    /// How to connect to it, from any thread.
+    pub fn dial(&self) -> Dial {
+        self.dial.clone()
     }
 
     /// Its process id; `None` if it has ended.
@@ -250,15 +254,7 @@ impl Process {
 
     /// A connection, logged in.
     pub fn connect(&self) -> Result<Talk, RealError> {
-        let failed = |error: io::Error| self.refused(&["AUTH"], error.to_string());
-        let mut talk = Talk::connect(self.addr, ANSWER_WITHIN).map_err(failed)?;
-        if let Some(auth) = &self.auth {
-            let user = auth.user.as_deref().unwrap_or("default");
-            if let Reply::Error(text) = talk.ask(&["AUTH", user, &auth.password], ANSWER_WITHIN).map_err(failed)? {
-                return Err(self.refused(&["AUTH"], text.into_owned()));
-            }
-        }
-        Ok(talk)
+        self.dial.connect(ANSWER_WITHIN).map_err(|error| self.refused(&["AUTH"], error.to_string()))
     }
 
     /// Sends a command on a connection of its own and gives the reply. An error reply is [`RealError::Ask`].

@@ -7,8 +7,32 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use model::Reply;
+use model::plan::Credentials;
 use redis_protocol::resp2::decode::decode_bytes_mut;
 use redis_protocol::resp2::types::BytesFrame;
+
+/// How to connect to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What it asks of its clients.
+    pub auth: Option<Credentials>,
+}
+
+impl Dial {
+    /// Connects and logs in, each within this time.
+    pub fn connect(&self, within: Duration) -> io::Result<Talk> {
+        let mut talk = Talk::connect(self.addr, within)?;
+        if let Some(auth) = &self.auth {
+            let user = auth.user.as_deref().unwrap_or("default");
+            if let Reply::Error(text) = talk.ask(&["AUTH", user, &auth.password], within)? {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text.into_owned()));
+            }
+        }
+        Ok(talk)
+    }
+}
 
 /// A connection to a node.
 #[derive(Debug)]

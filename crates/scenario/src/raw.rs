@@ -153,6 +153,8 @@ pub(crate) struct Step {
     pub(crate) freeze: Field<Aim>,
     /// A frozen process goes on (`SIGCONT`).
     pub(crate) thaw: Field<Aim>,
+    /// The data node answers nobody by its own `DEBUG SLEEP`; `for` says how long.
+    pub(crate) debug_sleep: Field<Aim>,
     /// Clients are accepted and never answered, while the cluster sees a healthy node.
     pub(crate) hang: Field<Aim>,
     /// The node drops off the network, for clients and nodes.
@@ -171,6 +173,10 @@ pub(crate) struct Step {
     pub(crate) loading: Field<Aim>,
     /// Behind Sentinel's back the best replica is made the master and this node its replica.
     pub(crate) demote: Field<Aim>,
+    /// `REPLICAOF`, sent to a data node behind Sentinel's back.
+    pub(crate) replicaof: Field<Record<ReplicaOf>>,
+    /// `CLIENT KILL TYPE normal` and `pubsub`: clients and Sentinels lose their connections to the data node.
+    pub(crate) client_kill: Field<Aim>,
     /// The data node does not obey `CLIENT KILL`, so that a reconfiguration leaves its clients connected.
     pub(crate) keep_clients: Field<Aim>,
     /// The Sentinel's clock jumps.
@@ -252,6 +258,17 @@ pub(crate) struct Failover {
     pub(crate) master: Field<MasterName>,
     /// The Sentinel; by default the first that runs.
     pub(crate) via: Field<Aim>,
+}
+
+/// Whom a data node is to follow.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, extend("required" = ["node"]))]
+pub(crate) struct ReplicaOf {
+    /// The data node.
+    pub(crate) node: Field<Aim>,
+    /// The node that it is to follow; without it the data node becomes a master (`NO ONE`).
+    pub(crate) of: Field<Aim>,
 }
 
 /// A jump of a Sentinel's clock, which makes it enter tilt mode.

@@ -46,6 +46,10 @@ impl World {
             Fault::Freeze(target) => {
                 self.lasting_at(firing, target, Process::is_up, |world, node, _| world.freeze(node))
             }
+            Fault::DebugSleep(target) => {
+                let awake = |process: &Process| process.group.is_some() && process.is_up();
+                self.lasting_at(firing, target, awake, |world, node, _| world.freeze(node))
+            }
             Fault::Thaw(target) => {
                 let nodes = self.present(target, |process| process.listens() && !process.is_up());
                 self.unfreeze(&nodes);
@@ -70,6 +74,15 @@ impl World {
                 world.input(node, None, Input::LoadingUntil(Time::NEVER));
             }),
             Fault::Demote(target) => self.demote(target),
+            Fault::ReplicaOf { target, of } => self.make_replica(target, of.as_ref()),
+            Fault::ClientKill(target) => {
+                let nodes = self.present(target, is_running_data);
+                for &node in &nodes {
+                    self.operate(node, Command::of(&["CLIENT", "KILL", "TYPE", "normal"]));
+                    self.operate(node, Command::of(&["CLIENT", "KILL", "TYPE", "pubsub"]));
+                }
+                nodes
+            }
             Fault::KeepClients(target) => self.lasting_at(firing, target, is_running_data, |world, node, _| {
                 world.input(node, None, Input::IgnoreClientKill(true));
             }),
@@ -168,6 +181,21 @@ impl World {
             demoted.push(node);
         }
         demoted
+    }
+
+    fn make_replica(&mut self, target: &Target, of: Option<&Target>) -> Vec<usize> {
+        let master = match of {
+            Some(of) => match self.resolve(of).first() {
+                Some(node) => Some(self.nodes[*node].addr.clone()),
+                None => return Vec::new(),
+            },
+            None => None,
+        };
+        let nodes = self.present(target, is_running_data);
+        for &node in &nodes {
+            self.operate(node, replica_of(master.as_ref()));
+        }
+        nodes
     }
 
     fn override_answers(&mut self, firing: &Firing<'_>, target: &Target, answer: &Answer) -> Vec<usize> {

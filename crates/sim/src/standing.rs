@@ -45,7 +45,10 @@ impl Standing {
 
     /// True if it is a fault of a process and ends with it.
     fn of_process(&self) -> bool {
-        matches!(self.fault, Fault::Freeze(_) | Fault::Hang(_) | Fault::Loading(_) | Fault::KeepClients(_))
+        matches!(
+            self.fault,
+            Fault::Freeze(_) | Fault::DebugSleep(_) | Fault::Hang(_) | Fault::Loading(_) | Fault::KeepClients(_)
+        )
     }
 }
 
@@ -175,6 +178,7 @@ impl World {
     fn undo_at(&mut self, fault: &Fault, number: u64, node: usize) {
         let again = self.stands(node, |other| match fault {
             Fault::Kill(_) | Fault::Shutdown(_) => matches!(other, Fault::Kill(_) | Fault::Shutdown(_)),
+            Fault::Freeze(_) | Fault::DebugSleep(_) => matches!(other, Fault::Freeze(_) | Fault::DebugSleep(_)),
             _ => std::mem::discriminant(other) == std::mem::discriminant(fault),
         });
         match fault {
@@ -182,7 +186,7 @@ impl World {
             Fault::Override { .. } => self.nodes[node].overrides.retain(|(known, _)| *known != number),
             _ if again => {}
             Fault::Kill(_) | Fault::Shutdown(_) => self.start(node),
-            Fault::Freeze(_) => self.thaw(node),
+            Fault::Freeze(_) | Fault::DebugSleep(_) => self.thaw(node),
             Fault::Loading(_) => self.input(node, None, Input::LoadingUntil(self.now)),
             Fault::KeepClients(_) => self.input(node, None, Input::IgnoreClientKill(false)),
             _ => {}

@@ -17,6 +17,15 @@ fn closed_by(lab: &Lab, wanted: u64) -> Option<ClosedBy> {
     })
 }
 
+/// What a data node became last: `master`, or the name of the node that it follows.
+fn last_role(lab: &Lab, wanted: NodeId) -> String {
+    let role = lab.history().records.iter().rev().find_map(|record| match &record.what {
+        What::Role { node, of } if *node == wanted => Some(of.map_or("master".to_owned(), |of| of.to_string())),
+        _ => None,
+    });
+    role.expect("a role")
+}
+
 fn master() -> Target {
     Target::Master(None)
 }
@@ -260,6 +269,41 @@ fn keep_clients_survives_the_kill_of_a_reconfiguration() {
     };
     assert!(connected_after_failover(true));
     assert!(!connected_after_failover(false));
+}
+
+#[test]
+fn a_sleeping_node_goes_on_by_itself() {
+    let mut lab = Lab::ready();
+    assert!(lab.inject(&Fault::DebugSleep(node("sentinel-1"))).is_empty(), "a Sentinel has no DEBUG SLEEP");
+    let slept = lab.world.now().as_millis();
+    assert_eq!(lab.inject_for(&Fault::DebugSleep(master()), 1_500), [MASTER]);
+    // SIGCONT does not wake it.
+    lab.inject(&Fault::Thaw(node("redis-1")));
+    lab.run_for(3_000);
+    assert_eq!(lab.states(MASTER), [(slept, NodeState::Frozen), (slept + 1_500, NodeState::Up)]);
+}
+
+#[test]
+fn replicaof_goes_to_the_node_itself() {
+    let mut lab = Lab::ready();
+    let follow = |of: Option<Target>| Fault::ReplicaOf { target: node("redis-3"), of };
+    assert_eq!(lab.inject(&follow(Some(node("redis-2")))), [NodeId::data(3)]);
+    lab.run_for(100);
+    assert_eq!(last_role(&lab, NodeId::data(3)), "redis-2");
+    assert_eq!(lab.inject(&follow(None)), [NodeId::data(3)]);
+    lab.run_for(100);
+    assert_eq!(last_role(&lab, NodeId::data(3)), "master");
+}
+
+#[test]
+fn client_kill_drops_the_clients_and_the_node_goes_on() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.inject(&Fault::ClientKill(master())), [MASTER]);
+    lab.run_for(100);
+    assert!(lab.closed_at(conn).is_some());
+    lab.run_for(20_000);
+    assert!(lab.events(EventName::SubjectivelyDown).is_empty());
 }
 
 #[test]

@@ -11,12 +11,13 @@ use crate::raw::{self, AnswerWord};
 use crate::suggest::listed;
 
 /// Every key of a step that is a fault, in the order of the documentation.
-pub(crate) const FAULTS: [&str; 18] = [
+pub(crate) const FAULTS: [&str; 21] = [
     "kill",
     "restart",
     "shutdown",
     "freeze",
     "thaw",
+    "debug_sleep",
     "hang",
     "unreachable",
     "latency",
@@ -26,6 +27,8 @@ pub(crate) const FAULTS: [&str; 18] = [
     "failover",
     "loading",
     "demote",
+    "replicaof",
+    "client_kill",
     "keep_clients",
     "clock_jump",
     "override",
@@ -41,11 +44,13 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
     reader.simple(&mut found, raw.shutdown, Aimed::Nodes, Fault::Shutdown);
     reader.simple(&mut found, raw.freeze, Aimed::Nodes, Fault::Freeze);
     reader.simple(&mut found, raw.thaw, Aimed::Nodes, Fault::Thaw);
+    reader.simple(&mut found, raw.debug_sleep, Aimed::DataNodes, Fault::DebugSleep);
     reader.simple(&mut found, raw.hang, Aimed::Nodes, Fault::Hang);
     reader.simple(&mut found, raw.unreachable, Aimed::Nodes, Fault::Unreachable);
     reader.simple(&mut found, raw.cut, Aimed::Nodes, Fault::Cut);
     reader.simple(&mut found, raw.loading, Aimed::DataNodes, Fault::Loading);
     reader.simple(&mut found, raw.demote, Aimed::DataNodes, Fault::Demote);
+    reader.simple(&mut found, raw.client_kill, Aimed::DataNodes, Fault::ClientKill);
     reader.simple(&mut found, raw.keep_clients, Aimed::DataNodes, Fault::KeepClients);
     reader.simple(&mut found, raw.heal, Aimed::Links, Fault::Heal);
     reader.with(&mut found, raw.latency, |reader, record, place| {
@@ -59,6 +64,13 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
     reader.with(&mut found, raw.partition, Reader::partition);
     reader.with(&mut found, raw.cut_reply, Reader::cut_reply);
     reader.with(&mut found, raw.failover, Reader::failover);
+    reader.with(&mut found, raw.replicaof, |reader, record, place| {
+        let raw = reader.collector.fields(record, place);
+        let target = reader.required_target(raw.node, place, "node", Aimed::DataNodes);
+        let of = reader.collector.field(raw.of);
+        let of = of.map(|(Aim(of), place)| reader.checked(of, place, Aimed::DataNodes));
+        Some(Fault::ReplicaOf { target: target?, of: of.map_or(Some(None), |of| of.map(Some))? })
+    });
     reader.with(&mut found, raw.clock_jump, |reader, record, place| {
         let raw = reader.collector.fields(record, place);
         let target = reader.required_target(raw.of, place, "of", Aimed::Sentinels);

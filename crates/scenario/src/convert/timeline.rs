@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::Fault;
 use model::plan::{Step, Trigger};
 
 use super::faults;
@@ -30,6 +31,10 @@ pub(super) fn timeline(
         let when = times.trigger(place, run_for, collector);
         let fault = faults::fault(raw, place, names, collector);
         let lasting = collector.field(lasting);
+        if let (Some(Fault::DebugSleep(_)), None) = (&fault, &lasting) {
+            let help = "add `for: 5s`";
+            collector.add(place, Mistake::new("`debug_sleep` does not say how long").help(help));
+        }
         if let (Some(fault), Some((Span(lasting), place))) = (&fault, &lasting) {
             if !fault.lasts() {
                 let message = format!("`{}` happens at once, so that `for` means nothing", fault.name());

@@ -32,11 +32,13 @@ fn fault(fault: &Fault) -> Yaml {
         | Fault::Shutdown(target)
         | Fault::Freeze(target)
         | Fault::Thaw(target)
+        | Fault::DebugSleep(target)
         | Fault::Hang(target)
         | Fault::Unreachable(target)
         | Fault::Cut(target)
         | Fault::Loading(target)
         | Fault::Demote(target)
+        | Fault::ClientKill(target)
         | Fault::KeepClients(target)
         | Fault::Heal(target)
         | Fault::CutReply { target, command: None, times: 1 } => name(target),
@@ -74,6 +76,13 @@ fn fault(fault: &Fault) -> Yaml {
             }
             if let Some(via) = via {
                 map.put("via", name(via));
+            }
+            map.into()
+        }
+        Fault::ReplicaOf { target, of } => {
+            let mut map = Map::of("node", name(target));
+            if let Some(of) = of {
+                map.put("of", name(of));
             }
             map.into()
         }

@@ -52,6 +52,12 @@ fn durations() {
 }
 
 #[test]
+fn a_sleep_says_how_long() {
+    assert_snapshot!(timeline("  - {at: 10s, debug_sleep: master}\n  - {at: 10s, debug_sleep: sentinel-1, for: 3s}"));
+    assert_snapshot!(timeline("  - {at: 10s, replicaof: {of: redis-2}}\n  - {at: 10s, replicaof: master}"));
+}
+
+#[test]
 fn masters_and_sentinels() {
     assert_snapshot!(cluster("{sentinels: 2, quorum: 3, replicas: 5000, min_replicas_to_write: 7}"));
     assert_snapshot!(cluster("{master: a, masters: [{name: b}, {name: b, quorum: 9}, {replicas: 1}]}"));

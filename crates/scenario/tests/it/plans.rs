@@ -193,7 +193,11 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
             Fault::Heal,
         ] as Vec<fn(Target) -> Fault>),
     );
-    let data = (data_target(known), select(vec![Fault::Loading, Fault::Demote, Fault::KeepClients] as Vec<fn(_) -> _>));
+    let data = (
+        data_target(known),
+        select(vec![Fault::Loading, Fault::Demote, Fault::KeepClients, Fault::ClientKill, Fault::DebugSleep]
+            as Vec<fn(_) -> _>),
+    );
     let answer = prop_oneof![
         select(vec![Answer::Stale, Answer::Null, Answer::Hang, Answer::NoSwitchEvent]),
         text().prop_map(Answer::Error),
@@ -217,6 +221,7 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
             .prop_map(|(via, master)| Fault::Failover { via, master }),
         (sentinel_target(known), (-3_600_000_i64..3_600_000).prop_filter("a jump", |by| *by != 0))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms }),
+        (data_target(known), option::of(data_target(known))).prop_map(|(target, of)| Fault::ReplicaOf { target, of }),
         (sentinel_target(known), answer).prop_map(|(target, answer)| Fault::Override { target, answer }),
     ]
 }
@@ -227,7 +232,10 @@ fn step(known: &Known) -> impl Strategy<Value = Step> + use<> {
         (select(EventName::ALL), duration()).prop_map(|(event, after)| Trigger::On { event, after }),
     ];
     (when, fault(known), option::of(duration())).prop_map(|(when, fault, lasting)| {
-        let lasting = lasting.filter(|_| fault.lasts());
+        let lasting = match fault {
+            Fault::DebugSleep(_) => Some(lasting.unwrap_or(Duration::from_secs(1))),
+            _ => lasting.filter(|_| fault.lasts()),
+        };
         Step { when, fault, lasting }
     })
 }
