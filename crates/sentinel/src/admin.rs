@@ -142,11 +142,11 @@ impl Sentinel {
         if host.parse::<std::net::IpAddr>().is_err() && !self.settings.resolve_hostnames {
             return Err("ERR Invalid IP address or hostname specified".into());
         }
+        let port = u16::try_from(port).map_err(|_| "ERR Invalid port number.")?;
         let name = word(command, 2);
         if self.masters.iter().any(|master| master.name() == name) {
             return Err("ERR Duplicate master name.".into());
         }
-        let port = u16::try_from(port).map_err(|_| "ERR Invalid port number.")?;
         let monitor = Monitor {
             down_after: Duration::from_millis(self.periods.default_down_after as u64),
             failover_timeout: Duration::from_millis(self.periods.default_failover_timeout as u64),
@@ -339,6 +339,7 @@ impl Sentinel {
     }
 
     fn simulate_failure(&mut self, command: &Command) -> Answer {
+        (self.crash_after_election, self.crash_after_promotion) = (false, false);
         for index in 2..command.len() {
             match word(command, index).to_ascii_lowercase().as_str() {
                 "crash-after-election" => self.crash_after_election = true,
