@@ -41,7 +41,7 @@ pub(crate) async fn play(script: &Script, addresses: &Addresses, resp: u8) -> Ve
     let mut exchanges = Vec::new();
     for step in &script.steps {
         let key = (step.node, step.connection.as_str());
-        if !connections.get(&key).is_some_and(|connection| !connection.closed) {
+        if connections.get(&key).is_none_or(|connection| connection.closed) {
             match Connection::open(script, addresses, step, resp).await {
                 Ok(connection) => connections.insert(key, connection),
                 Err(error) => {

@@ -73,7 +73,9 @@ impl Value {
             Self::Many(kind, items) => {
                 let len = if matches!(kind, '%' | '|') { items.len() / 2 } else { items.len() };
                 lines.push(format!("{indent}{kind}{len}"));
-                items.iter().for_each(|item| item.render(depth + 1, lines));
+                for item in items {
+                    item.render(depth + 1, lines);
+                }
             }
         }
     }
