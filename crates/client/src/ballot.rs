@@ -5,23 +5,14 @@
 //! is lost. What tells the two apart is the epoch of the configuration: a Sentinel gets a later one only through a
 //! failover that a majority elected it for, or an operator ordered.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use redis::aio::ConnectionLike as _;
 use redis::{Pipeline, Value};
-use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
 use crate::core::Core;
 use crate::discovery::question;
 use crate::error::OpenError;
-use crate::link::{Link, open_error};
-use crate::reply;
-
-/// The longest rest of a Sentinel that does not answer, in check intervals.
-const LONGEST_REST: u32 = 8;
+use crate::{reply, survey};
 
 /// What one Sentinel holds to be so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,90 +44,50 @@ pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Pla
     (later || most).then(|| (*best).clone())
 }
 
-/// The Sentinels, each with a connection that is kept from one question to the next.
-#[derive(Default)]
-pub(crate) struct Panel {
-    seats: BTreeMap<Address, Seat>,
-}
-
-#[derive(Default)]
-struct Seat {
-    link: Option<Arc<Link>>,
-    /// Questions in a row that were not answered.
-    failures: u32,
-    /// Not asked before this.
-    rests_until: Option<Instant>,
-}
-
-impl Panel {
-    /// Asks all Sentinels side by side where the master called `name` is, until it is clear that it has moved from
-    /// `current`, or all have answered or failed. `current` learns its epoch.
-    pub(crate) async fn moved(&mut self, core: &Core, name: &str, current: &mut Place) -> Option<Place> {
-        let known = core.sentinels().order();
-        self.seats.retain(|sentinel, _| known.contains(sentinel));
-        let now = Instant::now();
-        let awake = |seat: Option<&Seat>| seat.and_then(|seat| seat.rests_until).is_none_or(|until| until <= now);
-        let mut open: FuturesUnordered<_> = known
-            .iter()
-            .filter(|sentinel| awake(self.seats.get(*sentinel)))
-            .map(|sentinel| {
-                let link = self.seats.get(sentinel).and_then(|seat| seat.link.clone());
-                async move { (sentinel.clone(), ask(core, name, sentinel, link).await) }
-            })
-            .collect();
-        let mut votes = Vec::new();
-        while let Some((sentinel, answer)) = open.next().await {
-            let seat = self.seats.entry(sentinel.clone()).or_default();
-            match answer {
-                Ok((vote, link)) => {
-                    *seat = Seat { link: Some(link), ..Seat::default() };
-                    votes.extend(vote);
-                }
-                Err(error) => {
-                    tracing::debug!(%sentinel, %error, "a sentinel gave no answer");
-                    let rest = core.settings.check_interval * (1 << seat.failures.min(3)).min(LONGEST_REST);
-                    let failures = seat.failures.saturating_add(1);
-                    *seat = Seat { link: None, failures, rests_until: Some(Instant::now() + rest) };
-                }
-            }
-            if let Some(place) = moved(&votes, known.len(), current) {
-                return Some(place);
-            }
+/// Asks all Sentinels but `asked` side by side where the master called `name` is, until it is clear that it has moved
+/// from `current`, or all have answered or failed. `current` learns its epoch.
+pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Option<Place> {
+    let known = core.sentinels().order();
+    core.forget_unknown(&known);
+    let questions = questions(name);
+    let mut open: FuturesUnordered<_> = known
+        .iter()
+        .filter(|sentinel| Some(*sentinel) != asked)
+        .map(|sentinel| survey::ask_sentinel(core, sentinel, &questions, read))
+        .collect();
+    // What it said is why `current` is what it is.
+    let mut votes: Vec<Vote> = asked.map(|_| current.clone()).into_iter().collect();
+    while let Some(answer) = open.next().await {
+        let Ok((Some(vote), _)) = answer else { continue };
+        votes.push(mapped(core, vote));
+        if let Some(place) = moved(&votes, known.len(), current) {
+            return Some(place);
         }
-        let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
-        current.epoch = vouched.fold(current.epoch, u64::max);
-        None
     }
+    let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
+    current.epoch = vouched.fold(current.epoch, u64::max);
+    None
 }
 
-/// What one Sentinel says, on the connection that there is or on a new one; `None` if it does not know the name.
-async fn ask(
-    core: &Core,
-    name: &str,
-    sentinel: &Address,
-    link: Option<Arc<Link>>,
-) -> Result<(Option<Vote>, Arc<Link>), OpenError> {
-    let link = match link {
-        Some(link) if !link.is_lost() => link,
-        _ => Arc::new(Link::to_sentinel(sentinel, &core.settings).await?),
-    };
-    let within = core.settings.response_timeout;
+/// What a Sentinel is asked: where the master is, and since which epoch.
+pub(crate) fn questions(name: &str) -> Pipeline {
     let mut questions = Pipeline::new();
     questions.add_command(question("GET-MASTER-ADDR-BY-NAME", name)).add_command(question("MASTER", name));
-    let mut connection = link.connection();
-    let replies = match timeout(within, connection.req_packed_commands(&questions, 0, 2)).await {
-        Ok(replies) => replies.map_err(|error| open_error(&error))?,
-        Err(_) => return Err(OpenError::TimedOut(within)),
-    };
-    let [address, details] = replies.as_slice() else {
+    questions
+}
+
+/// The answers to [`questions`]; `None` if the Sentinel does not know the name.
+pub(crate) fn read(replies: &[Value]) -> Result<Option<Vote>, OpenError> {
+    let [address, details] = replies else {
         return Err(OpenError::Answer("two questions need two answers".to_owned()));
     };
-    if let Value::ServerError(error) = address {
-        return Err(OpenError::Answer(error.to_string()));
-    }
-    let master = reply::master_address(address).ok_or_else(|| OpenError::Answer("no address".to_owned()))?;
-    let epoch = reply::config_epoch(details).unwrap_or(0);
-    Ok((master.map(|master| Vote { master: core.settings.address_map.apply(master), epoch }), link))
+    let address = reply::answer(address, reply::master_address)?;
+    Ok(address.map(|master| Vote { master, epoch: reply::config_epoch(details).unwrap_or(0) }))
+}
+
+/// `vote` with the address that is to be dialled.
+pub(crate) fn mapped(core: &Core, vote: Vote) -> Vote {
+    Vote { master: core.settings.address_map.apply(vote.master), ..vote }
 }
 
 #[cfg(test)]

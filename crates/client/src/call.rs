@@ -1,15 +1,15 @@
 //! One call: attempt after attempt, until it succeeds, fails for good, or its time is up.
 
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::Address;
 use crate::command::{self, Nature};
 use crate::error::{Cause, Failure};
-use crate::keeper::{Held, Node, Target};
+use crate::keeper::{Held, Node, States, Target};
 use crate::link::Link;
-use crate::outcome::{Outcome, Reaction, outcome};
+use crate::outcome::{Outcome, Reaction, Replies, outcome};
 use crate::retry::{Ambiguous, Retry};
 
 /// What is sent as one unit.
@@ -20,47 +20,39 @@ pub(crate) enum Request<'a> {
     Many(&'a Pipeline, usize, usize),
 }
 
-impl Request<'_> {
-    pub(crate) fn name(&self) -> String {
+impl<'a> Request<'a> {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::One(command) => words(command)
-                .first()
-                .map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase()),
+            Self::One(command) => command::name(command),
             Self::Many(pipeline, ..) if pipeline.is_transaction() => "transaction".to_owned(),
             Self::Many(..) => "pipeline".to_owned(),
         }
     }
 
-    pub(crate) fn natures(&self) -> Vec<Nature> {
-        match self {
-            Self::One(command) => vec![command::nature(&words(command))],
-            Self::Many(pipeline, ..) => pipeline.cmd_iter().map(|command| command::nature(&words(command))).collect(),
-        }
+    pub(crate) fn natures(self) -> impl Iterator<Item = Nature> + 'a {
+        let (one, many) = match self {
+            Self::One(command) => (Some(command), None),
+            Self::Many(pipeline, ..) => (None, Some(pipeline.cmd_iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten()).map(command::nature)
     }
 
-    pub(crate) fn repeatable(&self, ambiguous: Ambiguous) -> bool {
+    pub(crate) fn repeatable(self, ambiguous: Ambiguous) -> bool {
         match ambiguous {
             Ambiguous::Never => false,
-            Ambiguous::IfRepeatable => self.natures().iter().all(|nature| *nature == Nature::Repeatable),
+            Ambiguous::IfRepeatable => self.natures().all(|nature| nature == Nature::Repeatable),
             Ambiguous::Always => true,
         }
     }
 
-    async fn send(self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<Value>> {
+    async fn send(self, connection: &mut MultiplexedConnection) -> RedisResult<Replies> {
         match self {
-            Self::One(command) => connection.req_packed_command(command).await.map(|value| vec![value]),
-            Self::Many(pipeline, offset, count) => connection.req_packed_commands(pipeline, offset, count).await,
+            Self::One(command) => connection.send_packed_command(command).await.map(Replies::One),
+            Self::Many(pipeline, offset, count) => {
+                connection.send_packed_commands(pipeline, offset, count).await.map(Replies::Many)
+            }
         }
     }
-}
-
-fn words(command: &Cmd) -> Vec<&[u8]> {
-    let word = |arg| match arg {
-        Arg::Simple(word) => word,
-        // The place of a cursor, which stands for a number.
-        _ => b"0".as_slice(),
-    };
-    command.args_iter().map(word).collect()
 }
 
 /// One attempt on `link`.
@@ -79,17 +71,17 @@ pub(crate) async fn attempt(link: &Link, request: Request<'_>, within: std::time
 }
 
 /// A call under way: what is known about it so far.
-pub(crate) struct Progress {
-    command: String,
+pub(crate) struct Progress<'a> {
+    request: Request<'a>,
     started: Instant,
     pub(crate) attempts: u32,
     pub(crate) may_have_run: bool,
     pub(crate) node: Option<Address>,
 }
 
-impl Progress {
-    pub(crate) fn new(request: &Request<'_>) -> Self {
-        Self { command: request.name(), started: Instant::now(), attempts: 0, may_have_run: false, node: None }
+impl<'a> Progress<'a> {
+    pub(crate) fn new(request: Request<'a>) -> Self {
+        Self { request, started: Instant::now(), attempts: 0, may_have_run: false, node: None }
     }
 
     pub(crate) fn elapsed(&self) -> std::time::Duration {
@@ -103,7 +95,7 @@ impl Progress {
     pub(crate) fn failed(self, cause: Cause) -> Failure {
         Failure {
             elapsed: self.elapsed(),
-            command: self.command,
+            command: self.request.name(),
             cause,
             node: self.node,
             may_have_run: self.may_have_run,
@@ -113,16 +105,21 @@ impl Progress {
 }
 
 /// Carries out `request` on the connection that `node` holds, as `retry` says.
-pub(crate) async fn call(node: &Node, retry: &Retry, request: Request<'_>) -> Result<Vec<Value>, Failure> {
-    let mut progress = Progress::new(&request);
+pub(crate) async fn call(
+    node: &Node,
+    states: &mut States,
+    retry: &Retry,
+    request: Request<'_>,
+) -> Result<Replies, Failure> {
+    let mut progress = Progress::new(request);
     let deadline = progress.deadline(retry);
-    if let Some(reason) = request.natures().into_iter().find_map(misuse) {
+    if let Some(reason) = request.natures().find_map(misuse) {
         return Err(progress.failed(Cause::Misuse(reason)));
     }
     let mut after = 0;
     loop {
         let rounds = retry.attempts.map(|attempts| attempts.get().saturating_sub(progress.attempts).max(1));
-        let Held { generation, link } = match node.held(after, deadline, rounds).await {
+        let Held { generation, link } = match node.held(states, after, deadline, rounds).await {
             Ok(held) => held,
             Err((cause, failed_rounds)) => {
                 progress.attempts += failed_rounds;
@@ -175,6 +172,7 @@ pub(crate) async fn call(node: &Node, retry: &Retry, request: Request<'_>) -> Re
         let Some(wait) = retry.next(progress.attempts, progress.elapsed(), node.core.chance()) else {
             return Err(progress.failed(cause));
         };
+        node.core.settings.metrics.get().retry(node.name(), &cause, progress.attempts);
         tracing::debug!(node = %link.address(), %cause, attempt = progress.attempts, ?wait, "trying again");
         drop(link);
         sleep(wait).await;

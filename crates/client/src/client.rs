@@ -45,9 +45,8 @@ impl Client {
     /// # Errors
     /// If no client could work with them.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        settings.check()?;
         let inner = Inner {
-            core: Arc::new(Core::new(settings)),
+            core: Arc::new(Core::new(settings)?),
             hints: broadcast::Sender::new(HINTS),
             nodes: Mutex::default(),
             listener: Mutex::default(),
@@ -117,7 +116,7 @@ impl Client {
     /// Why the last round found none.
     pub async fn discover_master(&self, name: &str) -> Result<Address, DiscoveryError> {
         let core = &self.inner.core;
-        self.discover(|| async { Ok(discovery::master(core, name).await?.address().clone()) }).await
+        self.discover(|| async { Ok(discovery::master(core, name).await?.link.address().clone()) }).await
     }
 
     /// Where the replicas of the master called `name` are: those that the Sentinels name as healthy, and that say that

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use redis::{Arg, Cmd};
+
 /// What a command is, as far as sending it again and sharing its connection go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nature {
@@ -156,34 +158,60 @@ const STATEFUL: &[&str] = &[
     "WATCH",
 ];
 
-/// What the command with these words is, its name first.
-pub(crate) fn nature(words: &[&[u8]]) -> Nature {
-    let Some((name, args)) = words.split_first() else { return Nature::Once };
-    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-    let listed = |table: &[&str]| table.binary_search(&name.as_str()).is_ok();
-    match name.as_str() {
+/// Longer names than this are not in the tables.
+const LONGEST: usize = 24;
+
+/// The name of a command, in upper case.
+pub(crate) fn name(command: &Cmd) -> String {
+    words(command).next().map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase())
+}
+
+/// The words of a command. This and [`nature`] are on the path of every call, and allocate nothing.
+fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
+    command.args_iter().map(|arg| match arg {
+        Arg::Simple(word) => word,
+        // The place of a cursor, which stands for a number.
+        _ => b"0".as_slice(),
+    })
+}
+
+/// What a command is.
+pub(crate) fn nature(command: &Cmd) -> Nature {
+    let mut args = words(command);
+    let mut buffer = [0; LONGEST];
+    let Some(name) = args.next().and_then(|name| upper(name, &mut buffer)) else { return Nature::Once };
+    let listed = |table: &[&str]| table.binary_search(&name).is_ok();
+    match name {
         "BLPOP" | "BRPOP" | "BZPOPMIN" | "BZPOPMAX" | "BRPOPLPUSH" | "BLMOVE" => Nature::Blocking(seconds(args.last())),
-        "BLMPOP" | "BZMPOP" => Nature::Blocking(seconds(args.first())),
+        "BLMPOP" | "BZMPOP" => Nature::Blocking(seconds(args.next())),
         "WAIT" | "WAITAOF" => Nature::Blocking(milliseconds(args.last())),
-        "XREAD" | "XREADGROUP" => match args.iter().position(|arg| arg.eq_ignore_ascii_case(b"BLOCK")) {
-            Some(index) => Nature::Blocking(milliseconds(args.get(index + 1))),
+        "XREAD" | "XREADGROUP" => match args.find(|arg| arg.eq_ignore_ascii_case(b"BLOCK")) {
+            Some(_) => Nature::Blocking(milliseconds(args.next())),
             None if name == "XREAD" => Nature::Repeatable,
             None => Nature::Once,
         },
-        "SET" if plain_set(args) => Nature::Repeatable,
+        "SET" if plain_set(args.clone()) => Nature::Repeatable,
         // `INCR` makes it an increment.
-        "ZADD" if !has(args, b"INCR") => Nature::Repeatable,
-        "SORT" if !has(args, b"STORE") => Nature::Repeatable,
+        "ZADD" if !has(args.clone(), b"INCR") => Nature::Repeatable,
+        "SORT" if !has(args.clone(), b"STORE") => Nature::Repeatable,
         _ if listed(REPEATABLE) => Nature::Repeatable,
         _ if listed(STATEFUL) => Nature::Stateful,
         _ => Nature::Once,
     }
 }
 
+/// `name` in upper case, in `buffer`; `None` if it is too long or no text.
+fn upper<'a>(name: &[u8], buffer: &'a mut [u8; LONGEST]) -> Option<&'a str> {
+    let place = buffer.get_mut(..name.len())?;
+    place.copy_from_slice(name);
+    place.make_ascii_uppercase();
+    std::str::from_utf8(place).ok()
+}
+
 /// True for a `SET` whose options neither depend on the old value nor return it.
-fn plain_set(args: &[&[u8]]) -> bool {
+fn plain_set<'a>(args: impl Iterator<Item = &'a [u8]>) -> bool {
     const TIMES: [&[u8]; 4] = [b"EX", b"PX", b"EXAT", b"PXAT"];
-    let mut options = args.iter().skip(2);
+    let mut options = args.skip(2);
     while let Some(option) = options.next() {
         if TIMES.iter().any(|time| option.eq_ignore_ascii_case(time)) {
             options.next();
@@ -194,20 +222,20 @@ fn plain_set(args: &[&[u8]]) -> bool {
     true
 }
 
-fn has(args: &[&[u8]], word: &[u8]) -> bool {
-    args.iter().any(|arg| arg.eq_ignore_ascii_case(word))
+fn has<'a>(mut args: impl Iterator<Item = &'a [u8]>, word: &[u8]) -> bool {
+    args.any(|arg| arg.eq_ignore_ascii_case(word))
 }
 
-fn number(arg: Option<&&[u8]>) -> Option<f64> {
+fn number(arg: Option<&[u8]>) -> Option<f64> {
     std::str::from_utf8(arg?).ok()?.parse().ok()
 }
 
 /// A time-out in seconds; 0 means none, and so does what cannot be read.
-fn seconds(arg: Option<&&[u8]>) -> Option<Duration> {
+fn seconds(arg: Option<&[u8]>) -> Option<Duration> {
     number(arg).filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-fn milliseconds(arg: Option<&&[u8]>) -> Option<Duration> {
+fn milliseconds(arg: Option<&[u8]>) -> Option<Duration> {
     number(arg).filter(|ms| *ms > 0.0).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
 }
 
@@ -216,12 +244,17 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Nature {
-        nature(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>())
+        let mut command = Cmd::new();
+        for word in line.split(' ') {
+            command.arg(word);
+        }
+        nature(&command)
     }
 
     #[test]
     fn the_tables_are_sorted() {
         assert!(REPEATABLE.is_sorted() && STATEFUL.is_sorted());
+        assert!(REPEATABLE.iter().chain(STATEFUL).all(|name| name.len() <= LONGEST));
     }
 
     #[test]
@@ -266,6 +299,6 @@ mod tests {
         for (line, nature) in table {
             assert_eq!(of(line), nature, "{line}");
         }
-        assert_eq!(nature(&[]), Nature::Once);
+        assert_eq!(nature(&Cmd::new()), Nature::Once);
     }
 }

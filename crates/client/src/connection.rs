@@ -7,7 +7,8 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, Value};
 
 use crate::call::{self, Request};
 use crate::error::{Cause, Failure};
-use crate::keeper::Node;
+use crate::keeper::{Node, States};
+use crate::outcome::Replies;
 use crate::retry::Retry;
 
 /// A connection to the master, or to a replica, of one name, wherever that is at the moment.
@@ -22,19 +23,20 @@ use crate::retry::Retry;
 #[derive(Clone, Debug)]
 pub struct Connection {
     node: Arc<Node>,
+    states: States,
     retry: Retry,
 }
 
 impl Connection {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let retry = node.core.settings.retry.clone();
-        Self { node, retry }
+        Self { states: node.states(), node, retry }
     }
 
     /// This connection with other rules for retries.
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
-        Self { node: Arc::clone(&self.node), retry }
+        Self { retry, ..self.clone() }
     }
 
     /// How commands on this connection are retried.
@@ -42,10 +44,14 @@ impl Connection {
         &self.retry
     }
 
+    async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+        call::call(&self.node, &mut self.states, &self.retry, request).await
+    }
+
     /// Sends `command` and reads its reply, with this crate's own error. An error reply is a [`Cause::Server`].
     ///
     /// ```no_run
-    /// # async fn example(connection: sentinel_client::Connection) -> Result<(), sentinel_client::Failure> {
+    /// # async fn example(mut connection: sentinel_client::Connection) -> Result<(), sentinel_client::Failure> {
     /// let mut command = redis::cmd("INCR");
     /// command.arg("visits");
     /// match connection.query::<i64>(&command).await {
@@ -55,10 +61,10 @@ impl Connection {
     /// }
     /// # Ok(()) }
     /// ```
-    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+    pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Failure> {
         let started = tokio::time::Instant::now();
         let request = Request::One(command);
-        let value = one(call::call(&self.node, &self.retry, request).await?);
+        let value = self.call(request).await?.one();
         let failed = |cause, may_have_run| Failure {
             command: request.name(),
             cause,
@@ -76,7 +82,7 @@ impl Connection {
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Ok(one(call::call(&self.node, &self.retry, Request::One(command)).await?)) })
+        Box::pin(async move { Ok(self.call(Request::One(command)).await?.one()) })
     }
 
     fn req_packed_commands<'a>(
@@ -86,15 +92,10 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         let request = Request::Many(pipeline, offset, count);
-        Box::pin(async move { Ok(call::call(&self.node, &self.retry, request).await?) })
+        Box::pin(async move { Ok(self.call(request).await?.many()) })
     }
 
     fn get_db(&self) -> i64 {
         i64::from(self.node.core.settings.db)
     }
-}
-
-/// The one reply to one command.
-pub(crate) fn one(values: Vec<Value>) -> Value {
-    values.into_iter().next().unwrap_or(Value::Nil)
 }

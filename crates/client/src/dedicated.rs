@@ -9,12 +9,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::{self, Progress, Request};
 use crate::command::Nature;
-use crate::connection::one;
 use crate::discovery;
 use crate::error::{Cause, Failure};
-use crate::keeper::{Node, Target};
+use crate::keeper::{Node, States, Target};
 use crate::link::Link;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Replies};
 use crate::retry::Retry;
 
 /// A TCP connection of one's own to the master of one name, for commands that block (`BLPOP`) or that change their
@@ -28,6 +27,7 @@ use crate::retry::Retry;
 pub struct Dedicated {
     node: Arc<Node>,
     retry: Retry,
+    states: States,
     link: Option<Link>,
     /// A command has changed the connection.
     changed: bool,
@@ -36,7 +36,7 @@ pub struct Dedicated {
 impl Dedicated {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let retry = node.core.settings.retry.clone();
-        Self { node, retry, link: None, changed: false }
+        Self { states: node.states(), node, retry, link: None, changed: false }
     }
 
     /// This connection with other rules for retries.
@@ -46,11 +46,10 @@ impl Dedicated {
         self
     }
 
-    async fn call(&mut self, request: Request<'_>) -> Result<Vec<Value>, Failure> {
-        let mut progress = Progress::new(&request);
-        let natures = request.natures();
-        let blocking = natures.iter().find_map(|nature| match nature {
-            Nature::Blocking(time) => Some(*time),
+    async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+        let mut progress = Progress::new(request);
+        let blocking = request.natures().find_map(|nature| match nature {
+            Nature::Blocking(time) => Some(time),
             _ => None,
         });
         let response = self.retry.attempt_timeout.unwrap_or(self.node.core.settings.response_timeout);
@@ -77,7 +76,7 @@ impl Dedicated {
                     Outcome::Ambiguous(Cause::Lost("the master has moved".to_owned()))
                 }
             };
-            self.changed |= natures.contains(&Nature::Stateful);
+            self.changed |= request.natures().any(|nature| nature == Nature::Stateful);
             let cause = match outcome {
                 Outcome::Done(values) => return Ok(values),
                 Outcome::Final(cause) => return Err(progress.failed(cause)),
@@ -111,6 +110,7 @@ impl Dedicated {
             let Some(wait) = self.retry.next(progress.attempts, progress.elapsed(), chance) else {
                 return Err(progress.failed(cause));
             };
+            self.node.core.settings.metrics.get().retry(self.node.name(), &cause, progress.attempts);
             sleep(wait).await;
         }
     }
@@ -122,9 +122,9 @@ impl Dedicated {
     }
 
     /// Opens the connection if there is none to the present master.
-    async fn connect(&mut self, progress: &mut Progress, deadline: Instant) -> Result<(), Cause> {
+    async fn connect(&mut self, progress: &mut Progress<'_>, deadline: Instant) -> Result<(), Cause> {
         loop {
-            let held = match self.node.held(0, deadline, None).await {
+            let held = match self.node.held(&mut self.states, 0, deadline, None).await {
                 Ok(held) => held,
                 Err((cause, rounds)) => {
                     progress.attempts += rounds;
@@ -164,7 +164,7 @@ impl Dedicated {
 
 impl ConnectionLike for Dedicated {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Ok(one(self.call(Request::One(command)).await?)) })
+        Box::pin(async move { Ok(self.call(Request::One(command)).await?.one()) })
     }
 
     fn req_packed_commands<'a>(
@@ -173,7 +173,7 @@ impl ConnectionLike for Dedicated {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move { Ok(self.call(Request::Many(pipeline, offset, count)).await?) })
+        Box::pin(async move { Ok(self.call(Request::Many(pipeline, offset, count)).await?.many()) })
     }
 
     fn get_db(&self) -> i64 {

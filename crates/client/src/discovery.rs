@@ -1,8 +1,11 @@
 //! One round of finding a master or a replica: ask the Sentinels, connect, check the role.
 
-use redis::{Cmd, cmd};
+use std::sync::Arc;
+
+use redis::{Cmd, Pipeline, Value, cmd};
 
 use crate::address::Address;
+use crate::ballot::{self, Place, Vote};
 use crate::core::Core;
 use crate::error::{DiscoveryError, OpenError};
 use crate::link::Link;
@@ -11,18 +14,28 @@ use crate::role::Role;
 use crate::settings::ReplicaFallback;
 use crate::survey::{self, Answer};
 
+/// A master that was found.
+pub(crate) struct Found {
+    /// A connection to it.
+    pub(crate) link: Link,
+    /// Where it is, and since which epoch, as the Sentinel said.
+    pub(crate) place: Place,
+    /// The Sentinel that named it.
+    pub(crate) by: Address,
+}
+
 /// A connection to the master called `name`, which says that it is one.
-pub(crate) async fn master(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
-    let answers = survey::ask(core, &question("GET-MASTER-ADDR-BY-NAME", name), reply::master_address, |answers, _| {
+pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryError> {
+    let answers = survey::ask(core, &ballot::questions(name), ballot::read, |answers, _| {
         matches!(answers.last(), Some(Answer { result: Ok((Some(_), _)), .. }))
     })
     .await;
-    let (sentinel, address, link) = first_address(name, answers)?;
-    core.sentinels().promote(&sentinel);
-    let address = core.settings.address_map.apply(address);
+    let (by, vote, sentinel) = first_vote(name, answers)?;
+    core.sentinels().promote(&by);
+    let place = ballot::mapped(core, vote);
     let found = {
-        let verified = master_at(core, &address);
-        let learned = learn_sentinels(core, name, &sentinel, &link);
+        let verified = master_at(core, &place.master);
+        let learned = learn_sentinels(core, name, &by, &sentinel);
         tokio::pin!(verified);
         // The list is refreshed on the side. It must not hold up the answer.
         tokio::select! {
@@ -31,10 +44,13 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Link, DiscoveryErr
             () = learned => verified.await,
         }
     };
-    if found.is_err() {
-        core.sentinels().demote(&sentinel);
+    match found {
+        Ok(link) => Ok(Found { link, place, by }),
+        Err(error) => {
+            core.sentinels().demote(&by);
+            Err(error)
+        }
     }
-    found
 }
 
 /// A connection to the node at `address`, if it says that it is a master.
@@ -55,7 +71,7 @@ pub(crate) async fn replica(core: &Core, name: &str) -> Result<Link, DiscoveryEr
     }
     let none = DiscoveryError::NoReplica { name: name.to_owned(), known };
     let master = match core.settings.replica_fallback {
-        ReplicaFallback::Master => master(core, name).await.ok(),
+        ReplicaFallback::Master => master(core, name).await.ok().map(|found| found.link),
         ReplicaFallback::Fail => None,
     };
     master.or_else(|| stale.into_iter().next()).ok_or(none)
@@ -96,10 +112,14 @@ pub(crate) async fn synced_addresses(core: &Core, name: &str) -> Result<Vec<Addr
 }
 
 async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
-    let command = question("SLAVES", name);
-    let answers = survey::ask(core, &command, reply::replicas, |answers, _| {
-        answers.last().is_some_and(|last| last.result.is_ok())
-    });
+    let mut questions = Pipeline::new();
+    questions.add_command(question("SLAVES", name));
+    let read = |replies: &[Value]| match replies {
+        [reply] => reply::answer(reply, reply::replicas),
+        _ => Err(OpenError::Answer("one question needs one answer".to_owned())),
+    };
+    let answers =
+        survey::ask(core, &questions, read, |answers, _| answers.last().is_some_and(|last| last.result.is_ok()));
     let mut answers = answers.await;
     match answers.pop() {
         Some(Answer { sentinel, result: Ok((addresses, _)) }) => {
@@ -114,12 +134,12 @@ async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, Disc
 }
 
 /// The answer that names an address; it is the last one, if there is one.
-fn first_address(
+fn first_vote(
     name: &str,
-    mut answers: Vec<Answer<Option<Address>>>,
-) -> Result<(Address, Address, Link), DiscoveryError> {
+    mut answers: Vec<Answer<Option<Vote>>>,
+) -> Result<(Address, Vote, Arc<Link>), DiscoveryError> {
     match answers.pop() {
-        Some(Answer { sentinel, result: Ok((Some(address), link)) }) => Ok((sentinel, address, link)),
+        Some(Answer { sentinel, result: Ok((Some(vote), link)) }) => Ok((sentinel, vote, link)),
         last => {
             answers.extend(last);
             Err(no_answer(name, answers))
@@ -156,7 +176,7 @@ async fn learn_sentinels(core: &Core, name: &str, sentinel: &Address, link: &Lin
 
 async fn data_node(core: &Core, address: &Address) -> Result<(Link, Role), DiscoveryError> {
     let unreachable = |error| DiscoveryError::NodeUnreachable { address: address.clone(), error };
-    let link = Link::to_data(address, &core.settings).await.map_err(unreachable)?;
+    let link = Link::to_data(address, core).await.map_err(unreachable)?;
     let role = link.role(core.settings.response_timeout).await.map_err(unreachable)?;
     Ok((link, role))
 }

@@ -140,6 +140,9 @@ pub enum OpenError {
     /// No connection, or no answer, within this time.
     #[error("nothing within {0:?}")]
     TimedOut(Duration),
+    /// TLS could not be set up: the certificate does not fit, say.
+    #[error("tls: {0}")]
+    Tls(String),
     /// The credentials are wrong or missing.
     #[error("authentication failed: {0}")]
     Auth(String),

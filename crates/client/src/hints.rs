@@ -11,11 +11,12 @@ use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
-use crate::core::Core;
+use crate::core::{Core, Keeping};
 use crate::error::OpenError;
 use crate::link::{open_error, sentinel_login};
+use crate::metrics::Peer;
+use crate::reply;
 use crate::task::OwnedTask;
-use crate::{reply, stream};
 
 /// What a Sentinel says when it takes another node for the master. The one that leads a failover says the second first,
 /// and the other only when all is done, seconds later; the others say the first.
@@ -30,8 +31,10 @@ pub(crate) enum Hint {
     Switched { name: String, address: Address },
 }
 
-/// Listens to every Sentinel that is known, on one connection each, and passes on what it hears. Never ends.
+/// Listens to every Sentinel that is known, on one connection each, and passes on what it hears. As long as that goes on,
+/// the connections for questions to them are kept too. Never ends.
 pub(crate) async fn listen(core: Arc<Core>, hints: broadcast::Sender<Hint>) {
+    let _keeping = Keeping::new(Arc::clone(&core));
     let mut listening: BTreeMap<Address, OwnedTask> = BTreeMap::new();
     loop {
         let known = core.sentinels().order();
@@ -62,13 +65,13 @@ async fn listen_to(core: Arc<Core>, sentinel: Address, hints: broadcast::Sender<
                 tracing::debug!(%sentinel, %error, "a sentinel could not be subscribed to");
             }
         }
-        sleep(core.settings.retry.wait(failures.max(1), core.chance())).await;
+        sleep(core.background_wait(failures.max(1))).await;
     }
 }
 
 async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError> {
     let settings = &core.settings;
-    let stream = stream::dial(sentinel, settings.connect_timeout).await?;
+    let stream = core.dial(Peer::Sentinel, sentinel).await?;
     let login = sentinel_login(settings);
     let set_up = async {
         let mut subscription = PubSub::new(&login, stream).await?;

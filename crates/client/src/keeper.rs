@@ -3,13 +3,14 @@
 //! One task per name does all the searching, so that any number of callers that lose their connection at once cause one
 //! search, on which they wait, each as long as its own deadline allows.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::Address;
-use crate::ballot::{Panel, Place};
+use crate::ballot::{self, Place};
 use crate::core::Core;
 use crate::discovery;
 use crate::error::{Cause, DiscoveryError};
@@ -80,31 +81,51 @@ impl Node {
         Self { core, target, shared, hints, _listener: listener, keeper: OnceLock::new() }
     }
 
+    /// For [`Node::held`].
+    pub(crate) fn states(&self) -> States {
+        States { receiver: self.shared.state.subscribe(), at_hand: None }
+    }
+
     /// A connection newer than generation `after`, waited for until `deadline`. The error says why the search has not
     /// found one, and how many rounds of it failed meanwhile; with `rounds` it ends after so many.
-    pub(crate) async fn held(&self, after: u64, deadline: Instant, rounds: Option<u32>) -> Result<Held, (Cause, u32)> {
+    pub(crate) async fn held(
+        &self,
+        states: &mut States,
+        after: u64,
+        deadline: Instant,
+        rounds: Option<u32>,
+    ) -> Result<Held, (Cause, u32)> {
         self.keeper.get_or_init(|| {
             let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
             OwnedTask::spawn(keep(core, shared, self.hints.subscribe()))
         });
-        let mut states = self.shared.state.subscribe();
-        let start = states.borrow().failed_rounds;
+        if let Some(held) = states.at_hand(after) {
+            return Ok(held);
+        }
+        let start = states.receiver.borrow().failed_rounds;
         loop {
             let (failed, error) = {
-                let state = states.borrow_and_update();
+                let state = states.receiver.borrow_and_update();
                 if let Some(link) = state.link.as_ref().filter(|_| state.generation > after && !state.paused) {
+                    states.at_hand = Some((state.generation, Arc::downgrade(link)));
                     return Ok(Held { generation: state.generation, link: Arc::clone(link) });
                 }
+                states.at_hand = None;
                 (state.failed_rounds.wrapping_sub(start), state.error.clone())
             };
             let cause = || error.clone().map_or(Cause::Searching, Cause::from);
             if rounds.is_some_and(|rounds| failed >= rounds) {
                 return Err((cause(), failed));
             }
-            if !matches!(timeout_at(deadline, states.changed()).await, Ok(Ok(()))) {
+            if !matches!(timeout_at(deadline, states.receiver.changed()).await, Ok(Ok(()))) {
                 return Err((cause(), failed));
             }
         }
+    }
+
+    /// The name that this is the node of.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// Gives up the connection of this generation, if it is still the one. Commands under way on it go on.
@@ -125,6 +146,25 @@ impl Node {
             // The sender lives as long as `self`.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// What one caller knows of the state. As long as nothing changes, the connection is had without a lock.
+#[derive(Clone, Debug)]
+pub(crate) struct States {
+    receiver: watch::Receiver<State>,
+    /// The connection of the state that was seen last, and its generation. Weak, because a connection ends when it is
+    /// given up, and not when its callers come back.
+    at_hand: Option<(u64, Weak<Link>)>,
+}
+
+impl States {
+    fn at_hand(&self, after: u64) -> Option<Held> {
+        let (generation, link) = self.at_hand.as_ref().filter(|(generation, _)| *generation > after)?;
+        if !matches!(self.receiver.has_changed(), Ok(false)) {
+            return None;
+        }
+        Some(Held { generation: *generation, link: link.upgrade()? })
     }
 }
 
@@ -152,57 +192,80 @@ impl Shared {
 /// Searches, holds what was found for as long as it is good, and searches again.
 async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiver<Hint>) {
     let mut next = Next::Search;
+    // When the last connection was of no more use; `None` before the first one.
+    let mut lost: Option<Instant> = None;
+    // Connections in a row that did not last.
+    let mut brief = 0;
     loop {
-        let (link, epoch) = match next {
-            Next::Use(link) => (link, 0),
-            Next::Move(link, epoch) => (link, epoch),
-            Next::Search => (search(&core, &shared, &mut hints, None).await, 0),
-            Next::Try(place) => {
-                let link = search(&core, &shared, &mut hints, Some(place.master.clone())).await;
-                let epoch = if *link.address() == place.master { place.epoch } else { 0 };
-                (link, epoch)
-            }
+        let before = shared.state.borrow().failed_rounds;
+        let kept = match next {
+            Next::Use(kept) => kept,
+            Next::Search => search(&core, &shared, &mut hints, None, brief).await,
+            Next::Try(place) => search(&core, &shared, &mut hints, Some(place), brief).await,
         };
+        let Kept { link, place, by } = kept;
         let link = Arc::new(link);
         tracing::info!(name = shared.name, node = %link.address(), target = ?shared.target, "connected");
+        let mut rounds = 0;
         shared.state.send_modify(|state| {
+            rounds = state.failed_rounds.wrapping_sub(before);
             state.generation += 1;
             state.link = Some(Arc::clone(&link));
             state.paused = false;
             state.error = None;
         });
-        next = hold(&core, &shared, &mut hints, &link, epoch).await;
+        if let Some(lost) = lost {
+            let metrics = core.settings.metrics.get();
+            metrics.rediscovery(&shared.name, link.address(), rounds);
+            metrics.outage(&shared.name, lost.elapsed());
+        }
+        let since = Instant::now();
+        let mut paused = None;
+        next = hold(&core, &shared, &mut hints, &link, place, by, &mut paused).await;
+        lost = Some(paused.unwrap_or_else(Instant::now));
+        brief = if since.elapsed() < core.settings.check_interval { brief + 1 } else { 0 };
         tracing::info!(name = shared.name, node = %link.address(), "connection given up");
         shared.state.send_modify(|state| state.link = None);
     }
 }
 
-/// Round after round until one succeeds. Begins with the node at `first`, if that is given.
+/// Round after round until one succeeds. Begins with the node at `first`, if that is given, and with a wait if
+/// connections were found and did not last, more than one in a row.
 async fn search(
     core: &Core,
     shared: &Shared,
     hints: &mut broadcast::Receiver<Hint>,
-    mut first: Option<Address>,
-) -> Link {
-    let mut failures = 0u32;
+    mut first: Option<Place>,
+    brief: u32,
+) -> Kept {
+    let mut failures = brief.saturating_sub(1);
+    if failures > 0 && first.is_none() {
+        first = wait(core.settings.retry.wait(failures, core.chance()), hints, shared).await;
+    }
     loop {
         let round = async {
             match (shared.target, first.take()) {
-                (Target::Master, Some(address)) => discovery::master_at(core, &address).await,
-                (Target::Master, None) => discovery::master(core, &shared.name).await,
-                (Target::Replica, _) => discovery::replica(core, &shared.name).await,
+                (Target::Master, Some(place)) => {
+                    let link = discovery::master_at(core, &place.master).await?;
+                    Ok(Kept { link, place, by: None })
+                }
+                (Target::Master, None) => {
+                    let discovery::Found { link, place, by } = discovery::master(core, &shared.name).await?;
+                    Ok(Kept { link, place, by: Some(by) })
+                }
+                (Target::Replica, _) => Ok(Kept::replica(discovery::replica(core, &shared.name).await?)),
             }
         };
         // A switch that is announced meanwhile makes the round, and the wait after it, pointless.
-        let switched = tokio::select! {
+        first = tokio::select! {
             biased;
-            address = switched(hints, &shared.name) => Some(address),
+            place = switched(hints, shared) => Some(place),
             result = round => match result {
-                Ok(link) => return link,
+                Ok(kept) => return kept,
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     tracing::debug!(name = shared.name, %error, failures, "a round of the search failed");
-                    let wait = match error {
+                    let pause = match error {
                         DiscoveryError::NotMaster { .. } => core.settings.role_wait,
                         _ => core.settings.retry.wait(failures, core.chance()),
                     };
@@ -210,29 +273,49 @@ async fn search(
                         state.failed_rounds = state.failed_rounds.wrapping_add(1);
                         state.error = Some(error);
                     });
-                    tokio::select! {
-                        biased;
-                        address = switched(hints, &shared.name) => Some(address),
-                        () = sleep(wait) => None,
-                    }
+                    wait(pause, hints, shared).await
                 }
             },
         };
-        if switched.is_some() {
-            first = switched;
-        }
     }
 }
 
-/// Returns the new address when `name` is said to have moved.
-async fn switched(hints: &mut broadcast::Receiver<Hint>, name: &str) -> Address {
+/// Waits, unless a switch is announced before; then it is told.
+async fn wait(pause: Duration, hints: &mut broadcast::Receiver<Hint>, shared: &Shared) -> Option<Place> {
+    tokio::select! {
+        biased;
+        place = switched(hints, shared) => Some(place),
+        () = sleep(pause) => None,
+    }
+}
+
+/// Returns the new place when the master is said to have moved. A search for a replica goes on undisturbed.
+async fn switched(hints: &mut broadcast::Receiver<Hint>, shared: &Shared) -> Place {
     loop {
         match hints.recv().await {
-            Ok(Hint::Switched { name: switched, address }) if switched == name => return address,
+            Ok(Hint::Switched { name, address }) if name == shared.name && shared.target == Target::Master => {
+                return Place { master: address, epoch: 0 };
+            }
             // What was missed does not matter while a search is on.
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+/// A connection that was found, and how.
+struct Kept {
+    link: Link,
+    /// Where the Sentinels say that it leads, and since which epoch; of no meaning for a replica.
+    place: Place,
+    /// The Sentinel that said so, if one was asked.
+    by: Option<Address>,
+}
+
+impl Kept {
+    fn replica(link: Link) -> Self {
+        let place = Place { master: link.address().clone(), epoch: 0 };
+        Self { link, place, by: None }
     }
 }
 
@@ -242,9 +325,7 @@ enum Next {
     /// The master has moved here.
     Try(Place),
     /// This connection is better.
-    Use(Link),
-    /// The same, to where the master has moved, in this epoch.
-    Move(Link, u64),
+    Use(Kept),
 }
 
 /// Why a connection is looked at.
@@ -258,21 +339,32 @@ enum Reason {
     Announced,
 }
 
-/// Returns when `link` is no longer good, and says what to do then. `epoch` is the one in which the Sentinels chose its
-/// node, 0 if that is not known.
-async fn hold(core: &Core, shared: &Shared, hints: &mut broadcast::Receiver<Hint>, link: &Link, epoch: u64) -> Next {
-    let mut panel = Panel::default();
-    let mut place = Place { master: link.address().clone(), epoch };
+/// Returns when `link` is no longer good, and says what to do then. `paused` is set to the time since when nothing is
+/// sent on it. `by` has just named its node.
+async fn hold(
+    core: &Core,
+    shared: &Shared,
+    hints: &mut broadcast::Receiver<Hint>,
+    link: &Link,
+    mut place: Place,
+    mut by: Option<Address>,
+    paused: &mut Option<Instant>,
+) -> Next {
+    // A replica answers a switch by closing its connections, and the next check finds what that leaves.
+    let master = shared.target == Target::Master;
     let mut reason = Reason::Missed;
     loop {
         let mut heard = None;
-        let next = tokio::select! {
-            biased;
-            () = shared.retired() => return Next::Search,
-            () = link.lost() => return Next::Search,
-            // An announcement does not wait for the end of a check.
-            () = announced(hints, &shared.name, link, &mut heard), if reason != Reason::Announced => None,
-            next = examine(core, shared, link, &mut panel, &mut place, reason) => next,
+        let next = {
+            let examined = examine(core, shared, link, &mut place, by.take(), reason, paused);
+            tokio::select! {
+                biased;
+                () = shared.retired() => return Next::Search,
+                () = link.lost() => return Next::Search,
+                // An announcement does not wait for the end of a check.
+                () = announced(hints, &shared.name, link, &mut heard), if master && reason != Reason::Announced => None,
+                next = examined => next,
+            }
         };
         if let Some(next) = next {
             return next;
@@ -282,13 +374,14 @@ async fn hold(core: &Core, shared: &Shared, hints: &mut broadcast::Receiver<Hint
             continue;
         }
         shared.pause(false);
+        *paused = None;
         reason = tokio::select! {
             biased;
             () = shared.retired() => return Next::Search,
             () = link.lost() => return Next::Search,
-            reason = moved(hints, &shared.name, link) => reason,
+            reason = moved(hints, &shared.name, link), if master => reason,
             () = shared.check.notified() => Reason::Check,
-            () = sleep(core.settings.check_interval) => Reason::Check,
+            () = sleep(core.until_check()) => Reason::Check,
         };
     }
 }
@@ -320,12 +413,17 @@ async fn examine(
     core: &Core,
     shared: &Shared,
     link: &Link,
-    panel: &mut Panel,
     place: &mut Place,
+    by: Option<Address>,
     reason: Reason,
+    paused: &mut Option<Instant>,
 ) -> Option<Next> {
-    if shared.target == Target::Master && reason == Reason::Announced {
+    let mut pause = || {
         shared.pause(true);
+        paused.get_or_insert_with(Instant::now);
+    };
+    if reason == Reason::Announced {
+        pause();
     } else if shared.target == Target::Replica || reason == Reason::Check {
         let role = match link.role(core.settings.response_timeout).await {
             Ok(role) => role,
@@ -337,16 +435,18 @@ async fn examine(
         match (shared.target, role) {
             (Target::Replica, Role::Replica { connected: true }) => return None,
             // Better a stale replica, or the master, than none; but a replica in sync is better.
-            (Target::Replica, _) => return discovery::synced_replica(core, &shared.name).await.map(Next::Use),
+            (Target::Replica, _) => {
+                return discovery::synced_replica(core, &shared.name).await.map(Kept::replica).map(Next::Use);
+            }
             (Target::Master, Role::Master) => {}
             (Target::Master, _) => return Some(Next::Search),
         }
     }
-    let new = panel.moved(core, &shared.name, place).await?;
+    let new = ballot::has_moved(core, &shared.name, place, by.as_ref()).await?;
     tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");
-    shared.pause(true);
+    pause();
     Some(match discovery::master_at(core, &new.master).await {
-        Ok(link) => Next::Move(link, new.epoch),
+        Ok(link) => Next::Use(Kept { link, place: new, by: None }),
         Err(_) => Next::Try(new),
     })
 }

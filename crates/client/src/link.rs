@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::error::OpenError;
+use crate::metrics::Peer;
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::stream::{self, CountedStream};
+use crate::stream::CountedStream;
 use crate::task::OwnedTask;
 
 /// One connection to one node, which any number of callers share. Dropping it closes it, whatever is under way.
@@ -30,18 +32,18 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects to a Sentinel.
-    pub(crate) async fn to_sentinel(address: &Address, settings: &Settings) -> Result<Self, OpenError> {
-        Self::open(address, &sentinel_login(settings), settings).await
+    pub(crate) async fn to_sentinel(address: &Address, core: &Core) -> Result<Self, OpenError> {
+        Self::open(Peer::Sentinel, address, &sentinel_login(&core.settings), core).await
     }
 
     /// Connects to a data node.
-    pub(crate) async fn to_data(address: &Address, settings: &Settings) -> Result<Self, OpenError> {
-        Self::open(address, &data_login(settings), settings).await
+    pub(crate) async fn to_data(address: &Address, core: &Core) -> Result<Self, OpenError> {
+        Self::open(Peer::Data, address, &data_login(&core.settings), core).await
     }
 
-    async fn open(address: &Address, login: &RedisConnectionInfo, settings: &Settings) -> Result<Self, OpenError> {
-        let within = settings.response_timeout;
-        let (stream, written) = CountedStream::new(stream::dial(address, settings.connect_timeout).await?);
+    async fn open(peer: Peer, address: &Address, login: &RedisConnectionInfo, core: &Core) -> Result<Self, OpenError> {
+        let within = core.settings.response_timeout;
+        let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
         // Time-outs are the callers', each has its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let handshake = MultiplexedConnection::new_with_config(login, stream, config);
@@ -87,8 +89,17 @@ impl Link {
     /// Asks a question of the client's own.
     pub(crate) async fn ask(&self, command: &Cmd, within: Duration) -> Result<Value, OpenError> {
         let mut connection = self.connection();
-        match timeout(within, connection.req_packed_command(command)).await {
+        match timeout(within, connection.send_packed_command(command)).await {
             Ok(reply) => reply.and_then(Value::extract_error).map_err(|error| open_error(&error)),
+            Err(_) => Err(OpenError::TimedOut(within)),
+        }
+    }
+
+    /// Asks several questions at once; an answer may be an error.
+    pub(crate) async fn ask_all(&self, questions: &Pipeline, within: Duration) -> Result<Vec<Value>, OpenError> {
+        let mut connection = self.connection();
+        match timeout(within, connection.send_packed_commands(questions, 0, questions.len())).await {
+            Ok(replies) => replies.map_err(|error| open_error(&error)),
             Err(_) => Err(OpenError::TimedOut(within)),
         }
     }

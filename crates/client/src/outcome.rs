@@ -5,15 +5,49 @@ use redis::{ErrorKind, RedisError, Value};
 
 use crate::error::{Cause, ServerError};
 
+/// What a node answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Replies {
+    /// To one command.
+    One(Value),
+    /// To a pipeline or a transaction.
+    Many(Vec<Value>),
+}
+
+impl Replies {
+    fn as_slice(&self) -> &[Value] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+
+    /// The one reply to one command.
+    pub(crate) fn one(self) -> Value {
+        match self {
+            Self::One(value) => value,
+            Self::Many(values) => values.into_iter().next().unwrap_or(Value::Nil),
+        }
+    }
+
+    /// The replies to a pipeline.
+    pub(crate) fn many(self) -> Vec<Value> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Many(values) => values,
+        }
+    }
+}
+
 /// What became of an attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// The node carried it out, or refused it in a way that is the caller's business.
-    Done(Vec<Value>),
+    Done(Replies),
     /// The node refused it, and another try may fare better. Nothing was executed.
     Refused(ServerError, Reaction),
     /// Some commands of a pipeline were refused like that, others were carried out.
-    Partly(Vec<Value>, ServerError, Reaction),
+    Partly(Replies, ServerError, Reaction),
     /// Whether it was executed is not known. The connection is of no more use.
     Ambiguous(Cause),
     /// It failed before anything was sent. The connection is of no more use.
@@ -45,14 +79,14 @@ const PASSING: [(&str, Reaction); 6] = [
 ];
 
 /// The outcome of an attempt that gave `result` on a connection to a master (`master`) or to a replica.
-pub(crate) fn outcome(result: Result<Vec<Value>, RedisError>, master: bool) -> Outcome {
+pub(crate) fn outcome(result: Result<Replies, RedisError>, master: bool) -> Outcome {
     match result {
         Ok(values) => of_values(values, master),
         Err(error) => of_error(error, master),
     }
 }
 
-fn of_values(values: Vec<Value>, master: bool) -> Outcome {
+fn of_values(values: Replies, master: bool) -> Outcome {
     // The replies of a transaction come as one array.
     let replies: &[Value] = match values.as_slice() {
         [Value::Array(items)] if items.iter().any(|item| matches!(item, Value::ServerError(_))) => items,
@@ -158,14 +192,14 @@ mod tests {
         ];
         for (replies, expected) in table {
             let values = replies.iter().map(|reply| read(reply)).collect();
-            assert_eq!(word(outcome(Ok(values), true)), *expected, "{replies:?}");
+            assert_eq!(word(outcome(Ok(Replies::Many(values)), true)), *expected, "{replies:?}");
         }
     }
 
     #[test]
     fn a_replica_that_is_read_only_is_no_surprise() {
-        assert_eq!(word(outcome(Ok(vec![read("-READONLY x\r\n")]), false)), "done");
-        assert_eq!(word(outcome(Ok(vec![read("-MASTERDOWN x\r\n")]), false)), "refused MASTERDOWN Leave");
+        assert_eq!(word(outcome(Ok(Replies::One(read("-READONLY x\r\n"))), false)), "done");
+        assert_eq!(word(outcome(Ok(Replies::One(read("-MASTERDOWN x\r\n"))), false)), "refused MASTERDOWN Leave");
     }
 
     #[test]

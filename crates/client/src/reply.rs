@@ -3,9 +3,19 @@
 use redis::Value;
 
 use crate::address::Address;
+use crate::error::OpenError;
+use crate::link::open_error;
 
 /// Flags of a replica that make it useless: it or its link is down, or it waits for a dead master.
 const UNUSABLE: [&str; 4] = ["s_down", "o_down", "disconnected", "master_down"];
+
+/// What `read` makes of one of several replies.
+pub(crate) fn answer<T>(reply: &Value, read: fn(&Value) -> Option<T>) -> Result<T, OpenError> {
+    match reply {
+        Value::ServerError(error) => Err(open_error(&error.clone().into())),
+        reply => read(reply).ok_or_else(|| OpenError::Answer("the reply makes no sense".to_owned())),
+    }
+}
 
 /// The text of a simple or bulk string.
 pub(crate) fn text(value: &Value) -> Option<String> {

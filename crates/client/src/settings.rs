@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::credentials::Credentials;
+use crate::metrics::{Metrics, Told};
 use crate::retry::Retry;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// What a [`Client`](crate::Client) is configured with: the Sentinels, the master's name, and optional parts.
 ///
@@ -26,6 +29,10 @@ pub struct Settings {
     pub(crate) master: String,
     pub(crate) sentinel_auth: Option<Credentials>,
     pub(crate) data_auth: Option<Credentials>,
+    #[cfg(feature = "tls")]
+    pub(crate) sentinel_tls: Option<Tls>,
+    #[cfg(feature = "tls")]
+    pub(crate) data_tls: Option<Tls>,
     pub(crate) db: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,
@@ -36,6 +43,7 @@ pub struct Settings {
     pub(crate) retry: Retry,
     pub(crate) replica_fallback: ReplicaFallback,
     pub(crate) address_map: AddressMap,
+    pub(crate) metrics: Told,
     pub(crate) seed: u64,
 }
 
@@ -59,6 +67,9 @@ pub enum SettingsError {
     /// The master has no name.
     #[error("the master's name is empty")]
     NoMasterName,
+    /// The settings of TLS cannot be used, for this reason.
+    #[error("tls: {0}")]
+    Tls(String),
     /// This duration must not be zero.
     #[error("`{0}` must be longer than zero")]
     Zero(&'static str),
@@ -73,6 +84,10 @@ impl Settings {
             master: master.into(),
             sentinel_auth: None,
             data_auth: None,
+            #[cfg(feature = "tls")]
+            sentinel_tls: None,
+            #[cfg(feature = "tls")]
+            data_tls: None,
             db: 0,
             connect_timeout: Duration::from_millis(200),
             response_timeout: Duration::from_millis(500),
@@ -83,6 +98,7 @@ impl Settings {
             retry: Retry::default(),
             replica_fallback: ReplicaFallback::default(),
             address_map: AddressMap::default(),
+            metrics: Told::nobody(),
             seed: rand::random(),
         }
     }
@@ -98,6 +114,22 @@ impl Settings {
     #[must_use]
     pub fn data_auth(mut self, credentials: Credentials) -> Self {
         self.data_auth = Some(credentials);
+        self
+    }
+
+    /// Encryption of the connections to Sentinels. Default: none. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn sentinel_tls(mut self, tls: Tls) -> Self {
+        self.sentinel_tls = Some(tls);
+        self
+    }
+
+    /// Encryption of the connections to masters and replicas. Default: none. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn data_tls(mut self, tls: Tls) -> Self {
+        self.data_tls = Some(tls);
         self
     }
 
@@ -131,7 +163,9 @@ impl Settings {
     }
 
     /// How often a connection is checked while it is in use: that its node still has the role it was chosen for, and
-    /// that the Sentinels name no other. Default: 1 s.
+    /// that the Sentinels name no other. Chance takes up to a tenth of it away. A Sentinel that fails is asked again at
+    /// the next check, so a client that hears no announcement stays with a replaced master for this long plus one
+    /// [`Settings::response_timeout`] at most. Default: 1 s.
     #[must_use]
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
@@ -164,6 +198,13 @@ impl Settings {
     #[must_use]
     pub fn address_map(mut self, map: impl Fn(&Address) -> Address + Send + Sync + 'static) -> Self {
         self.address_map = AddressMap(Some(Arc::new(map)));
+        self
+    }
+
+    /// Is told what the client does. Default: nobody is.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<dyn Metrics>) -> Self {
+        self.metrics = Told::to(metrics);
         self
     }
 

@@ -28,16 +28,55 @@ pub(crate) async fn dial(address: &Address, within: Duration) -> Result<TcpStrea
     }
 }
 
-/// A stream that counts the bytes handed to the system. A call during which the count stood still sent nothing, so its
-/// command cannot have run.
+/// The bytes of a connection, as they are or through TLS.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Calls the method of the stream that there is.
+macro_rules! either {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match $stream {
+            Stream::Plain($inner) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($inner) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), inner => Pin::new(inner).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), inner => Pin::new(inner).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), inner => Pin::new(inner).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), inner => Pin::new(inner).poll_shutdown(cx))
+    }
+}
+
+/// A stream that counts the bytes handed to the system, or to TLS, which may keep some. A call during which the count
+/// stood still sent nothing, so its command cannot have run.
 #[derive(Debug)]
 pub(crate) struct CountedStream {
-    inner: TcpStream,
+    inner: Stream,
     written: Arc<AtomicU64>,
 }
 
 impl CountedStream {
-    pub(crate) fn new(inner: TcpStream) -> (Self, Arc<AtomicU64>) {
+    pub(crate) fn new(inner: Stream) -> (Self, Arc<AtomicU64>) {
         let written = Arc::new(AtomicU64::new(0));
         (Self { inner, written: Arc::clone(&written) }, written)
     }

@@ -13,7 +13,7 @@ use crate::error::OpenError;
 use crate::hints::answers_ping;
 use crate::keeper::{Held, Node};
 use crate::link::{data_login, open_error};
-use crate::stream;
+use crate::metrics::Peer;
 
 /// Subscriptions on the master of one name. When the master moves, or the connection to it is lost, everything that was
 /// subscribed to is subscribed to again.
@@ -132,7 +132,7 @@ impl Subscriber {
                         failures = failures.saturating_add(1);
                         tracing::debug!(reason, failures, "subscribing failed");
                         let core = &self.node.core;
-                        sleep(core.settings.retry.wait(failures, core.chance())).await;
+                        sleep(core.background_wait(failures)).await;
                         continue;
                     }
                 }
@@ -173,10 +173,11 @@ impl Subscriber {
     async fn establish(&self) -> Result<Active, String> {
         let settings = &self.node.core.settings;
         let deadline = Instant::now() + settings.retry.budget;
-        let Held { link, .. } = self.node.held(0, deadline, None).await.map_err(|(cause, _)| cause.to_string())?;
+        let Held { link, .. } =
+            self.node.held(&mut self.node.states(), 0, deadline, None).await.map_err(|(cause, _)| cause.to_string())?;
         let address = link.address().clone();
         let subscribed = async {
-            let stream = stream::dial(&address, settings.connect_timeout).await?;
+            let stream = self.node.core.dial(Peer::Data, &address).await?;
             let mut connection =
                 PubSub::new(&data_login(settings), stream).await.map_err(|error| open_error(&error))?;
             if !self.channels.is_empty() {

@@ -1,7 +1,9 @@
 //! Asking the Sentinels: one after the other, but never waiting long for one, until there are answers enough.
 
+use std::sync::Arc;
+
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use redis::{Cmd, Value};
+use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
@@ -13,16 +15,16 @@ use crate::link::Link;
 pub(crate) struct Answer<T> {
     pub(crate) sentinel: Address,
     /// What it said, and the connection that it said it on.
-    pub(crate) result: Result<(T, Link), OpenError>,
+    pub(crate) result: Result<(T, Arc<Link>), OpenError>,
 }
 
 /// Asks the Sentinels in their order until `enough` of the answers so far, or until all are in. A Sentinel that keeps
 /// silent for the stagger of the settings is not waited for before the next one is asked too; one that fails hands on
-/// at once. The questions that are still open at the end are dropped, with their connections.
+/// at once. The questions that are still open at the end are dropped.
 pub(crate) async fn ask<T>(
     core: &Core,
-    command: &Cmd,
-    read: fn(&Value) -> Option<T>,
+    questions: &Pipeline,
+    read: fn(&[Value]) -> Result<T, OpenError>,
     enough: impl Fn(&[Answer<T>], usize) -> bool,
 ) -> Vec<Answer<T>> {
     let sentinels = core.sentinels().order();
@@ -34,7 +36,7 @@ pub(crate) async fn ask<T>(
     loop {
         if Instant::now() >= next_at || open.is_empty() {
             if let Some(sentinel) = waiting.next() {
-                open.push(ask_one(core, sentinel, command, read));
+                open.push(ask_one(core, sentinel, questions, read));
                 next_at = Instant::now() + core.settings.stagger;
             } else if open.is_empty() {
                 return answers;
@@ -56,16 +58,37 @@ pub(crate) async fn ask<T>(
     }
 }
 
-async fn ask_one<T>(core: &Core, sentinel: Address, command: &Cmd, read: fn(&Value) -> Option<T>) -> Answer<T> {
-    let question = async {
-        let link = Link::to_sentinel(&sentinel, &core.settings).await?;
-        let reply = link.ask(command, core.settings.response_timeout).await?;
-        let answer = read(&reply).ok_or_else(|| OpenError::Answer("the reply makes no sense".to_owned()))?;
-        Ok((answer, link))
+async fn ask_one<T>(
+    core: &Core,
+    sentinel: Address,
+    questions: &Pipeline,
+    read: fn(&[Value]) -> Result<T, OpenError>,
+) -> Answer<T> {
+    let result = ask_sentinel(core, &sentinel, questions, read).await;
+    Answer { sentinel, result }
+}
+
+/// Asks one Sentinel, on the connection that is kept to it or on a new one.
+pub(crate) async fn ask_sentinel<T>(
+    core: &Core,
+    sentinel: &Address,
+    questions: &Pipeline,
+    read: fn(&[Value]) -> Result<T, OpenError>,
+) -> Result<(T, Arc<Link>), OpenError> {
+    let asked = async {
+        let link = core.sentinel_link(sentinel).await?;
+        let replies = link.ask_all(questions, core.settings.response_timeout).await;
+        match replies.and_then(|replies| read(&replies)) {
+            Ok(answer) => Ok((answer, link)),
+            Err(error) => {
+                core.forget(&link);
+                Err(error)
+            }
+        }
     };
-    let result = question.await;
+    let result = asked.await;
     if let Err(error) = &result {
         tracing::debug!(%sentinel, %error, "a sentinel gave no answer");
     }
-    Answer { sentinel, result }
+    result
 }

@@ -11,19 +11,41 @@ use crate::address::{Address, AddressError};
 use crate::credentials::Credentials;
 use crate::retry::{Ambiguous, Retry};
 use crate::settings::{Settings, SettingsError};
+use crate::tls_url;
 
 /// The port of a Sentinel that the URL names without one.
 const SENTINEL_PORT: u16 = 26379;
 
 const SCHEME: &str = "redis-sentinel";
 
+/// The same, with TLS to Sentinels and data nodes.
+const TLS_SCHEME: &str = "rediss-sentinel";
+
 /// A part of a URL that cannot be used. Passwords are not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
     /// The URL is of another kind.
-    #[error("the url must begin with `redis-sentinel://`")]
+    #[error("the url must begin with `redis-sentinel://` or `rediss-sentinel://`")]
     Scheme,
+    /// The URL asks for TLS, and this build has none.
+    #[error("the url asks for tls: build `sentinel-client` with the feature `tls`")]
+    NoTls,
+    /// A file that a parameter names cannot be read.
+    #[error("`{name}={path}`: {reason}")]
+    File {
+        /// The parameter.
+        name: String,
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A parameter of TLS in a URL without it.
+    #[error(
+        "`{0}` is of use only with tls: begin the url with `rediss-sentinel://`, or say `tls=sentinels` or `tls=data`"
+    )]
+    WithoutTls(String),
     /// The place of a Sentinel.
     #[error("sentinel {number} of the url: {error}")]
     Sentinel {
@@ -77,9 +99,14 @@ impl FromStr for Settings {
     /// `sentinel_user`, `sentinel_password`; durations with a unit (`200ms`, `2s`) `connect_timeout`,
     /// `response_timeout`, `check_interval`, `keep_alive`, `budget`, `attempt_timeout`; `attempts`, a number from 1;
     /// `retry_ambiguous`, one of `never`, `if_repeatable`, `always`; `seed`, a number.
+    ///
+    /// With the feature `tls`: the scheme `rediss-sentinel` encrypts the connections to Sentinels and data nodes, `tls`
+    /// (`sentinels`, `data`, `all`, `none`) chooses; `tls_ca`, `tls_cert` and `tls_key` are files in PEM form, read here;
+    /// `tls_server_name` is the name to expect in certificates; `tls_insecure=true` takes any certificate.
     fn from_str(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
-        if !scheme.eq_ignore_ascii_case(SCHEME) {
+        let all_tls = scheme.eq_ignore_ascii_case(TLS_SCHEME);
+        if !all_tls && !scheme.eq_ignore_ascii_case(SCHEME) {
             return Err(UrlError::Scheme);
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -113,15 +140,16 @@ impl FromStr for Settings {
             let user = Some(decode(user, "user")?).filter(|user| !user.is_empty());
             settings.data_auth = Some(credentials(user, decode(password, "password")?));
         }
-        parameters(&mut settings, query)?;
+        parameters(&mut settings, query, all_tls)?;
         settings.check()?;
         Ok(settings)
     }
 }
 
-fn parameters(settings: &mut Settings, query: &str) -> Result<(), UrlError> {
+fn parameters(settings: &mut Settings, query: &str, all_tls: bool) -> Result<(), UrlError> {
     let mut seen: Vec<&str> = Vec::new();
     let (mut user, mut password) = (None, None);
+    let mut tls = tls_url::Parameters::new(all_tls);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if seen.contains(&name) {
@@ -148,6 +176,7 @@ fn parameters(settings: &mut Settings, query: &str) -> Result<(), UrlError> {
                     _ => return Err(bad(name, &value, "`never`, `if_repeatable` or `always`")),
                 }
             }
+            _ if tls.take(name, &value)? => {}
             _ => return Err(UrlError::UnknownParameter(name.to_owned())),
         }
     }
@@ -156,7 +185,7 @@ fn parameters(settings: &mut Settings, query: &str) -> Result<(), UrlError> {
         (Some(_), None) => return Err(UrlError::UserWithoutPassword("sentinel_user")),
         (None, None) => None,
     };
-    Ok(())
+    tls.apply(settings)
 }
 
 fn retry(settings: &mut Settings) -> &mut Retry {
@@ -175,7 +204,7 @@ fn decode(text: &str, what: &'static str) -> Result<String, UrlError> {
     Ok(decoded.into_owned())
 }
 
-fn bad(name: &str, value: &str, expected: &'static str) -> UrlError {
+pub(crate) fn bad(name: &str, value: &str, expected: &'static str) -> UrlError {
     UrlError::Value { name: name.to_owned(), value: value.to_owned(), expected }
 }
 
@@ -231,8 +260,8 @@ mod tests {
     #[test]
     fn each_bad_part_is_named() {
         let table = [
-            ("redis://s1/m", "the url must begin with `redis-sentinel://`"),
-            ("s1/m", "the url must begin with `redis-sentinel://`"),
+            ("redis://s1/m", "the url must begin with `redis-sentinel://` or `rediss-sentinel://`"),
+            ("s1/m", "the url must begin with `redis-sentinel://` or `rediss-sentinel://`"),
             ("redis-sentinel://s1", "the url has no master name: `/name` is expected after the sentinels"),
             ("redis-sentinel://s1/", "the url has no master name: `/name` is expected after the sentinels"),
             ("redis-sentinel:///m", "sentinel 1 of the url: `` is not an address: the host is missing"),

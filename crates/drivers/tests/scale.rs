@@ -2,9 +2,7 @@
 
 #![allow(dead_code)]
 
-use std::time::Duration;
-
-use model::{Fault, Time};
+use model::Fault;
 use sentinel_client::{Client, Connection};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -13,18 +11,7 @@ use tokio::time::sleep;
 #[path = "guideline/lab.rs"]
 mod lab;
 
-use lab::{Lab, MASTER, Seen, ms, write};
-
-/// Connections that one client opens within a second at most, as its documentation says.
-const DIALS_A_SECOND: usize = 16;
-
-/// The most connections opened within one second since `from`.
-fn most_dials(lab: &Lab, from: Time) -> usize {
-    let opened: Vec<Time> =
-        lab.seen_since(from).iter().filter(|sight| sight.seen == Seen::Opened).map(|sight| sight.at).collect();
-    let within = |first: usize| opened[first..].partition_point(|at| at.since(opened[first]) < Duration::from_secs(1));
-    (0..opened.len()).map(within).max().unwrap_or(0)
-}
+use lab::{DIALS_A_SECOND, Lab, MASTER, Seen, ms, write};
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_clients_that_lose_their_master_at_once_stay_under_the_cap_and_recover() {
@@ -45,7 +32,7 @@ async fn five_hundred_clients_that_lose_their_master_at_once_stay_under_the_cap_
     }
     // The clients follow the first Sentinel that knows; the majority comes up to two seconds later.
     sleep(ms(3_000)).await;
-    let dials = most_dials(&lab, now);
+    let dials = lab.most_dials(now);
     assert!(dials <= DIALS_A_SECOND * CLIENTS, "{dials} connections within a second");
     let executed = lab.seen_since(now).iter().filter(|sight| sight.node == lab.master() && sight.ran("SET")).count();
     assert_eq!(executed, CLIENTS);

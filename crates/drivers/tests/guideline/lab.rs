@@ -15,6 +15,9 @@ pub(crate) const QUESTION: &str = "SENTINEL GET-MASTER-ADDR-BY-NAME";
 /// The master of the standard cluster.
 pub(crate) const MASTER: Target = Target::Master(None);
 
+/// Connections that one client opens within a second at most, as its documentation says.
+pub(crate) const DIALS_A_SECOND: usize = 20;
+
 pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -135,6 +138,15 @@ impl Lab {
         let asked = seen.iter().position(|sight| sight.ran(QUESTION)).expect("a question to a sentinel");
         let dialled = seen.iter().position(Sight::dials_data).expect("a connection to a data node");
         assert!(asked < dialled, "{seen:#?}");
+    }
+
+    /// The most connections opened within one second since `from`.
+    pub(crate) fn most_dials(&self, from: Time) -> usize {
+        let opened: Vec<Time> =
+            self.seen_since(from).iter().filter(|sight| sight.seen == Seen::Opened).map(|sight| sight.at).collect();
+        let within =
+            |first: usize| opened[first..].partition_point(|at| at.since(opened[first]) < Duration::from_secs(1));
+        (0..opened.len()).map(within).max().unwrap_or(0)
     }
 
     /// Waits for the first announcement of another master.

@@ -12,7 +12,7 @@ use sentinel_client::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::lab::{Lab, MASTER, QUESTION, Seen, Sight, ms, sentinel, write};
+use crate::lab::{DIALS_A_SECOND, Lab, MASTER, QUESTION, Seen, Sight, ms, sentinel, write};
 
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_by_its_budget_though_everything_is_down() {
@@ -230,4 +230,20 @@ async fn after_the_first_announcement_nothing_is_written_to_the_old_master() {
     let first_on_new = seen.iter().find(|sight| sight.ran("SET") && sight.node != old).expect("a write").at;
     assert!(last_on_old <= named + ms(2), "{last_on_old} {named}");
     assert!(first_on_new <= named + ms(10), "{first_on_new} {named}");
+}
+
+/// A demotion by hand leaves the cluster without a master until the Sentinels repair it, and the replicas out of sync.
+#[tokio::test(start_paused = true)]
+async fn readers_of_a_cluster_without_a_master_dial_at_a_slow_pace() {
+    let lab = Lab::start().await;
+    let client = lab.client();
+    let mut replica = client.replica().with_retry(Retry { budget: ms(2_000), ..Retry::default() });
+    let _: Option<String> = replica.get("key").await.expect("a read");
+    let now = lab.now().await;
+    lab.inject(Fault::Demote(MASTER)).await;
+    for _ in 0..400 {
+        let _: redis::RedisResult<Option<String>> = replica.get("key").await;
+        sleep(ms(100)).await;
+    }
+    assert!(lab.most_dials(now) <= DIALS_A_SECOND, "{}", lab.most_dials(now));
 }
