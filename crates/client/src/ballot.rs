@@ -29,7 +29,7 @@ pub(crate) type Place = Vote;
 /// these have voted.
 ///
 /// It has moved if a Sentinel names another node in a later epoch than any in which `current` was named, or if most of
-/// the Sentinels name another node and none with an earlier epoch than that.
+/// the Sentinels name another node in the same epoch, or all of them do in any.
 pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
     let (for_current, others): (Vec<&Vote>, Vec<&Vote>) = votes.iter().partition(|vote| vote.master == current.master);
     let latest = others.iter().map(|vote| vote.epoch).max()?;
@@ -39,8 +39,10 @@ pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Pla
     let best = latest_others.iter().max_by_key(|vote| count(vote))?;
     let rival = latest_others.iter().any(|vote| vote.master != best.master && count(vote) == count(best));
     let later = latest > standing && !rival;
-    // Epochs begin anew when an operator has the Sentinels forget a master.
-    let most = count(best) > total / 2 && (latest == standing || for_current.is_empty());
+    // Epochs begin anew when an operator has the Sentinels forget a master. That takes the word of every one of them: most
+    // may be behind, while the one that leads a failover has not answered yet.
+    let anew = for_current.is_empty() && votes.len() == total;
+    let most = count(best) > total / 2 && (latest == standing || anew);
     (later || most).then(|| (*best).clone())
 }
 
@@ -110,6 +112,7 @@ mod tests {
             ("one is behind", "a2", "b1 a2 a2", None),
             ("one is behind, the others are silent", "a2", "b1", None),
             ("two are behind", "a2", "b1 b1 a2", None),
+            ("two are behind, the third has not answered yet", "a2", "b1 b1", None),
             ("the leader is ahead", "a1", "b2 a1 a1", Some("b2")),
             ("the leader is ahead, the others are silent", "a1", "b2", Some("b2")),
             ("one follows", "a1", "b2 b2 a1", Some("b2")),

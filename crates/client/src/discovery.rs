@@ -91,7 +91,13 @@ async fn replicas(core: &Core, name: &str, one: bool) -> Result<(Vec<Link>, Vec<
     let (mut synced, mut stale) = (Vec::new(), Vec::new());
     for address in &addresses {
         match data_node(core, address).await {
-            Ok((link, Role::Replica { connected: true })) => synced.push(link),
+            // ROLE is answered while the data set is being loaded; other commands are not.
+            Ok((link, Role::Replica { connected: true })) => {
+                match link.ask(&cmd("PING"), core.settings.response_timeout).await {
+                    Ok(_) => synced.push(link),
+                    Err(error) => tracing::debug!(%address, %error, "a replica does not serve"),
+                }
+            }
             Ok((link, Role::Replica { connected: false })) => stale.push(link),
             Ok((_, role)) => tracing::debug!(%address, %role, "not a replica"),
             Err(error) => tracing::debug!(%error, "a replica cannot be used"),

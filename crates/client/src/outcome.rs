@@ -132,6 +132,8 @@ fn passing(error: &redis::ServerError, master: bool) -> Option<(ServerError, Rea
     if code == "READONLY" && !master {
         return None;
     }
+    // There is one master to wait for, but another replica may be ready.
+    let reaction = if code == "LOADING" && !master { Reaction::Leave } else { reaction };
     Some((ServerError { code: code.to_owned(), ..ServerError::from(error) }, reaction))
 }
 
