@@ -34,7 +34,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
-    /// Scenario files, or folders whose *.yaml files are run (sub-folders are not)
+    /// Scenario files, or folders whose *.yaml files are run, also those of folders in them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub paths: Vec<PathBuf>,
 
@@ -77,7 +77,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// Scenario files, or folders whose *.yaml files are read
+    /// Scenario files, or folders whose *.yaml files are read, also those of folders in them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub paths: Vec<PathBuf>,
 }

@@ -9,11 +9,12 @@ pub(crate) enum FilesError {
     #[error("{path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     /// A folder without scenarios.
-    #[error("{path}: no *.yaml file in this folder (sub-folders are not searched)", path = path.display())]
+    #[error("{path}: no *.yaml file in this folder or a folder in it", path = path.display())]
     Empty { path: PathBuf },
 }
 
-/// The files that `paths` name, in their order; a folder stands for its `*.yaml` and `*.yml` files, by name.
+/// The files that `paths` name, in their order; a folder stands for the `*.yaml` and `*.yml` files in it
+/// and in its folders, by path.
 pub(crate) fn scenario_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<FilesError>> {
     let mut files = Vec::new();
     let mut errors = Vec::new();
@@ -31,14 +32,7 @@ fn of_path(path: &Path) -> Result<Vec<PathBuf>, FilesError> {
     if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if file.is_file() && file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            files.push(file);
-        }
-    }
-    files.sort();
+    let files = scenario::files(path).map_err(unreadable)?;
     if files.is_empty() {
         return Err(FilesError::Empty { path: path.to_owned() });
     }
@@ -50,15 +44,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_stand_for_their_files_by_name() {
+    fn folders_stand_for_the_files_in_them_by_path() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.yaml", "a.yml", "c.txt"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        std::fs::create_dir(folder.path().join("more.yaml")).unwrap();
+        std::fs::create_dir(folder.path().join("aa")).unwrap();
+        std::fs::write(folder.path().join("aa/z.yaml"), "").unwrap();
         let files = scenario_files(&[folder.path().to_owned()]).unwrap();
         let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["a.yml", "b.yaml"]);
+        assert_eq!(names, ["a.yml", "z.yaml", "b.yaml"]);
     }
 
     #[test]

@@ -25,11 +25,11 @@ const DRIVERS: [&str; 4] = ["sentinel-client", "redis-sentinel", "redis-connecti
 /// Scenarios with one client that writes and one failover.
 const SCENARIOS: [&str; 6] = [
     "kill",
-    "freeze-and-thaw",
+    "2-hung/master-hang",
     "graceful-shutdown",
-    "manual-failover",
-    "missed-switch-event",
-    "stale-sentinel-after-heal",
+    "1-demotion/kill-reconnect-cached",
+    "5-events/switch-missed",
+    "4-stale/stale-after-heal",
 ];
 
 /// Operations of the client are this far apart, so that what is measured is the client and not its pauses.

@@ -50,6 +50,7 @@
 mod collect;
 mod convert;
 mod duration;
+mod files;
 mod form;
 mod leaf;
 mod parse;
@@ -59,6 +60,7 @@ mod render;
 mod schema;
 mod suggest;
 
+pub use files::files;
 pub use parse::{Options, load, parse};
 pub use problems::{LoadError, Place, Problem, ScenarioErrors};
 pub use render::render;

@@ -13,16 +13,13 @@ fn root() -> PathBuf {
 fn files() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for folder in ["scenarios", "tests/canary"] {
-        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "yaml") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                files.push((path, text));
-            }
+        for path in sentinel_lab_scenario::files(&root().join(folder)).unwrap() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.push((path, text));
         }
     }
     files.sort();
-    assert!(files.len() >= 17, "only {} scenario files", files.len());
+    assert!(files.len() >= 50, "only {} scenario files", files.len());
     files
 }
 

@@ -2,6 +2,7 @@
 
 mod errors;
 mod files;
+mod gallery;
 mod hostile;
 mod plans;
 mod round_trip;
