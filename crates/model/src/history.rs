@@ -3,6 +3,7 @@
 //! Written as NDJSON, one record a line, after a first line that describes the run. Times are microseconds since the
 //! start (`t_us`). The digest is over exactly these bytes, so two runs with the same digest were the same run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::str::FromStr;
@@ -10,8 +11,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::addr::Addr;
 use crate::event::EventName;
 use crate::id::{ClientId, NodeId, OpId, RunId};
+use crate::plan::Cluster;
 use crate::time::Time;
 
 /// Version of the NDJSON form; raised when a field changes its meaning.
@@ -30,6 +33,16 @@ pub struct Header {
     pub nodes: Vec<NodeId>,
     /// Clients and the driver each ran with.
     pub clients: Vec<(ClientId, String)>,
+    /// Addresses of nodes, of those that have others than the usual ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub addresses: BTreeMap<NodeId, Addr>,
+}
+
+impl Header {
+    /// The address of a node, as the payloads of events name it.
+    pub fn address(&self, node: NodeId) -> Addr {
+        self.addresses.get(&node).cloned().unwrap_or_else(|| Cluster::addr(node))
+    }
 }
 
 /// One thing that happened.

@@ -1,5 +1,6 @@
 //! [`Plan`]: a run as data. A scenario file becomes one, the builder of the testbed makes one, a chaos schedule is one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::addr::Addr;
@@ -39,6 +40,11 @@ pub struct Cluster {
     pub sentinel_auth: Option<Credentials>,
     /// One-way delay between nodes.
     pub node_latency: Duration,
+    /// Addresses of nodes inside the world, of those that have others than the usual ones. Behind the real clock all have
+    /// the addresses of their sockets.
+    pub addresses: BTreeMap<NodeId, Addr>,
+    /// Unix time at the start of the run, which expiry goes by; by default 1 January 2024, the same in every run.
+    pub unix_start: Duration,
 }
 
 /// One master and its replicas.
@@ -93,6 +99,8 @@ impl Cluster {
             sentinel_zones: Vec::new(),
             sentinel_auth: None,
             node_latency: Duration::from_micros(200),
+            addresses: BTreeMap::new(),
+            unix_start: Duration::from_secs(1_704_067_200),
         }
     }
 
@@ -153,7 +161,12 @@ impl Cluster {
         zones_and_place.and_then(|(zones, place)| zones.get(place)).map_or(Self::DEFAULT_ZONE, String::as_str)
     }
 
-    /// The address of a node inside the world: `10.0.0.1:6379` for `redis-1`, `10.128.0.1:26379` for `sentinel-1`.
+    /// The address of a node inside the world.
+    pub fn address(&self, node: NodeId) -> Addr {
+        self.addresses.get(&node).cloned().unwrap_or_else(|| Self::addr(node))
+    }
+
+    /// The usual address of a node inside the world: `10.0.0.1:6379` for `redis-1`, `10.128.0.1:26379` for `sentinel-1`.
     pub fn addr(node: NodeId) -> Addr {
         let (kind, port) = if node.is_sentinel() { (128, 26379) } else { (0, 6379) };
         let [high, low] = node.number.to_be_bytes();

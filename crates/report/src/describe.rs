@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::history::{Action, ClosedBy, Execution, NodeState, OpResult, What};
-use model::plan::Cluster;
 use model::{ClientId, EventName, History, NodeId, OpId, Time};
 
 use crate::style::Ink;
@@ -69,7 +68,7 @@ impl<'a> Teller<'a> {
             }
         }
         let names = history.header.nodes.iter().map(|node| {
-            let addr = Cluster::addr(*node);
+            let addr = history.header.address(*node);
             (format!("{} {}", addr.host, addr.port), node.to_string())
         });
         let commands = ops.values().map(|(action, _)| command(*action)).collect();

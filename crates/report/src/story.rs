@@ -30,6 +30,7 @@ impl Story {
             seed: 42,
             nodes: cluster.nodes(),
             clients: vec![(ClientId::new("writer"), "redis-sentinel".into())],
+            ..Header::default()
         };
         let kill = Fault::Kill(Target::Master(None));
         let plan = Plan {

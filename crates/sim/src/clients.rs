@@ -1,10 +1,15 @@
 //! Clients: who they are, how the doors of the nodes stand for them, and what they do on their connections.
+//!
+//! A world that is [open to outside](World::open_outside) has one client more, which stands for everybody out there: whoever
+//! connects to a node, be it a program or a real Redis or Sentinel, and whoever is at an address that a node dials and no
+//! node of the world has. Nobody judges it, so nothing that it does is recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::history::{ClosedBy, NodeState, What};
 use model::machine::Conn;
-use model::{ClientId, Command, Frame, NodeId, Time};
+use model::{Addr, ClientId, Command, Frame, NodeId, Time};
 
 use crate::effect::{Door, Effect};
 use crate::link::{End, Link, Parcel, Party};
@@ -18,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) host: Arc<str>,
     /// How each node's door stood when the host was last told.
     doors: Vec<Door>,
+    /// Nothing that it does is recorded.
+    unrecorded: bool,
 }
 
 impl World {
@@ -29,13 +36,24 @@ impl World {
         let index = self.clients.len();
         let host = format!("10.192.{}.{}", index / 250, index % 250 + 1);
         let doors = vec![Door::Open; self.nodes.len()];
-        let added = Client { id: client.clone(), zone: zone.to_owned(), host: Arc::from(host), doors };
+        let (id, zone, host) = (client.clone(), zone.to_owned(), Arc::from(host));
+        let added = Client { id, zone, host, doors, unrecorded: false };
         for standing in &mut self.standing {
             standing.admit(self.nodes.len() + index, &added);
         }
         self.clients.push(added);
         self.history.header.clients.push((client.clone(), String::new()));
         self.change_paths();
+    }
+
+    /// Opens the world to everybody outside, who are the client `outside` in the default zone from now on.
+    pub fn open_outside(&mut self, outside: &ClientId) {
+        self.add_client(outside, model::plan::Cluster::DEFAULT_ZONE);
+        self.history.header.clients.retain(|(id, _)| id != outside);
+        self.outside = self.client_index(outside);
+        if let Some(client) = self.outside {
+            self.clients[client].unrecorded = true;
+        }
     }
 
     /// Names the driver of a client, for the header of the history.
@@ -60,27 +78,52 @@ impl World {
         };
         self.links.push(Link::new(Party::Client(index), acceptor));
         self.history.push(self.now, What::Opened { node, client: client.clone(), conn: link as u64 });
-        self.send(link, End::Acceptor, Parcel::Syn, std::time::Duration::ZERO);
+        self.send(link, End::Acceptor, Parcel::Syn(None), Duration::ZERO);
         link as u64
     }
 
-    /// A command arrived on a connection.
-    pub fn command(&mut self, now: Time, conn: u64, command: Command) {
+    /// Somebody outside, at the address `from`, connected to a node. The number is the connection's until it is
+    /// [retired](World::retire). `None` if the world is not open to outside, or has no such node.
+    pub fn accept(&mut self, now: Time, node: NodeId, from: Addr) -> Option<u64> {
         self.advance(now);
-        if let Some(link) = self.client_link(conn) {
-            self.links[link].unheard.push_back(self.now);
-            self.send(link, End::Acceptor, Parcel::Frame(Frame::Command(command)), std::time::Duration::ZERO);
+        let (outside, node) = (self.outside?, self.node_index(node)?);
+        let link = self.add_link(Party::Client(outside), |number| Party::Node(node, Conn::inbound(number as u64)));
+        self.send(link, End::Acceptor, Parcel::Syn(Some(from)), Duration::ZERO);
+        Some(link as u64)
+    }
+
+    /// A connection stands that [`Effect::Dial`] asked for.
+    pub fn dialled(&mut self, now: Time, conn: u64) {
+        self.advance(now);
+        if let Some((link, End::Acceptor)) = self.outer(conn) {
+            self.send(link, End::Opener, Parcel::SynAck, Duration::ZERO);
         }
     }
 
-    /// The client closed a connection. Nothing more is taken or sent on it.
+    /// A command arrived on a client's connection.
+    pub fn command(&mut self, now: Time, conn: u64, command: Command) {
+        self.receive(now, conn, Frame::Command(command));
+    }
+
+    /// Something arrived on a connection: a command of a client, or what a peer says that a node has dialled.
+    pub fn receive(&mut self, now: Time, conn: u64, frame: Frame) {
+        self.advance(now);
+        if let Some((link, end)) = self.outer(conn) {
+            if !self.is_unrecorded(link) {
+                self.links[link].unheard.push_back(self.now);
+            }
+            self.send(link, end.other(), Parcel::Frame(frame), Duration::ZERO);
+        }
+    }
+
+    /// The other side closed a connection, or it could not be had. Nothing more is taken or sent on it.
     pub fn closed(&mut self, now: Time, conn: u64) {
         self.advance(now);
-        if let Some(link) = self.client_link(conn)
-            && let Some(client) = self.links[link].client()
-        {
-            self.note_closed(link, client, ClosedBy::Client);
-            self.hang_up(link, End::Opener, ClosedBy::Client);
+        if let Some((link, end)) = self.outer(conn) {
+            if let Some(client) = self.links[link].client() {
+                self.note_closed(link, client, ClosedBy::Client);
+            }
+            self.hang_up(link, end, ClosedBy::Client);
         }
     }
 
@@ -121,10 +164,15 @@ impl World {
         self.clients.iter().position(|known| known.id == *client)
     }
 
-    /// The link of a connection that its client still holds.
-    fn client_link(&self, conn: u64) -> Option<usize> {
+    /// The link of a connection, and the end that somebody outside the world still holds.
+    fn outer(&self, conn: u64) -> Option<(usize, End)> {
         let number = usize::try_from(conn).ok()?;
         let link = self.links.get(number)?;
-        (link.client().is_some() && link.open[End::Opener as usize]).then_some(number)
+        link.outer_end().filter(|end| link.open[*end as usize]).map(|end| (number, end))
+    }
+
+    /// True if nothing that happens on the link goes into the history: it is no client's, or that of one who is not judged.
+    pub(crate) fn is_unrecorded(&self, link: usize) -> bool {
+        self.links[link].client().is_none_or(|client| self.clients[client].unrecorded)
     }
 }

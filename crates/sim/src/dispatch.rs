@@ -21,6 +21,7 @@ impl World {
             if matches!(input, Input::Closed(_)) {
                 self.links[link].open[end as usize] = false;
                 self.nodes[node].detach(link, end);
+                self.recycle(link);
             }
         }
         if let (Input::Received(_, Frame::Command(_)), Some((link, _))) = (&input, at) {
@@ -29,7 +30,9 @@ impl World {
         // A client's command at a Sentinel is recorded here; data nodes tell themselves what they execute.
         let asked = match (&input, at) {
             (Input::Received(_, Frame::Command(command)), Some((link, _)))
-                if self.nodes[node].id.is_sentinel() && self.links[link].client().is_some() =>
+                if self.nodes[node].id.is_sentinel()
+                    && self.links[link].client().is_some()
+                    && !(self.is_unrecorded(link) && self.nodes[node].overrides.is_empty()) =>
             {
                 Some((link, command.clone()))
             }
@@ -154,7 +157,7 @@ impl World {
             Note::ReplicaLink { up, full } => self.history.push(self.now, What::ReplicaLink { node: id, up, full }),
             Note::Executed { conn, outcome, command, position } => {
                 let link = conn.number() as usize;
-                if conn.is_outbound() || self.links.get(link).is_none_or(|link| link.client().is_none()) {
+                if conn.is_outbound() || link >= self.links.len() || self.is_unrecorded(link) {
                     return;
                 }
                 let error = match &outcome {

@@ -1,6 +1,6 @@
 //! [`Effect`]: what the world asks of its host.
 
-use model::{ClientId, NodeId, Reply};
+use model::{Addr, ClientId, Frame, NodeId};
 
 /// Something that the host must do towards a client, now, in the order in which it was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,12 +12,23 @@ pub enum Effect {
         /// 2 or 3.
         version: u8,
     },
-    /// Send this reply, its addresses rendered for the connection's client.
-    Reply {
+    /// Send this, its addresses rendered for the connection's client. It is a reply, but for a replica outside, which is
+    /// sent a snapshot and commands too, and on a connection that a node dialled, where it is a command.
+    Send {
         /// The connection.
         conn: u64,
-        /// The reply.
-        reply: Reply,
+        /// What to send.
+        frame: Frame,
+    },
+    /// A node dials an address outside the world: [`World::dialled`](crate::World::dialled) or
+    /// [`World::closed`](crate::World::closed) must follow, unless [`Effect::Close`] comes first.
+    Dial {
+        /// The connection.
+        conn: u64,
+        /// Who dials.
+        node: NodeId,
+        /// The address.
+        addr: Addr,
     },
     /// Close the connection, after what was sent before. No further input about it is taken.
     Close {

@@ -38,7 +38,7 @@ impl End {
 pub(crate) enum Party {
     /// A node, which knows the link by this name.
     Node(usize, Conn),
-    /// A client.
+    /// A client. As the acceptor: whoever is at an address outside the world.
     Client(usize),
     /// The one who injects faults, with a command of Redis.
     Operator,
@@ -49,8 +49,10 @@ pub(crate) enum Party {
 /// What travels.
 #[derive(Debug)]
 pub(crate) enum Parcel {
-    /// May I?
-    Syn,
+    /// May I? With the caller's address, where the world did not give it one.
+    Syn(Option<Addr>),
+    /// The same, to an address outside the world.
+    Dial(Addr),
     /// You may.
     SynAck,
     /// Something said.
@@ -88,6 +90,8 @@ pub(crate) struct Link {
     pub(crate) unheard: VecDeque<Time>,
     /// When its client sent the command that arrived last.
     pub(crate) said: Option<Time>,
+    /// The host has forgotten its number, which may be used again once nothing is under way.
+    retired: bool,
 }
 
 impl Link {
@@ -100,13 +104,33 @@ impl Link {
             swallowed: false,
             unheard: VecDeque::new(),
             said: None,
+            retired: false,
         }
+    }
+
+    /// A connection that is no more: its number is free.
+    fn spare() -> Self {
+        Self { open: [false, false], ..Self::new(Party::Nobody, Party::Nobody) }
     }
 
     /// The client that opened it.
     pub(crate) fn client(&self) -> Option<usize> {
         match self.parties[0] {
             Party::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// True if it stays in the world, so that what travels on it takes the world's time.
+    pub(crate) fn between_nodes(&self) -> bool {
+        matches!(self.parties, [Party::Node(..), Party::Node(..) | Party::Nobody | Party::Operator])
+    }
+
+    /// The end that somebody outside holds.
+    pub(crate) fn outer_end(&self) -> Option<End> {
+        match self.parties {
+            [Party::Client(_), _] => Some(End::Opener),
+            [_, Party::Client(_)] => Some(End::Acceptor),
             _ => None,
         }
     }
@@ -123,14 +147,50 @@ impl Link {
 impl World {
     /// A node dials an address.
     pub(crate) fn connect(&mut self, node: usize, conn: Conn, addr: &Addr) {
-        let number = self.links.len();
-        let acceptor = match self.node_at(addr) {
-            Some(peer) => Party::Node(peer, Conn::inbound(number as u64)),
-            None => Party::Nobody,
+        let opener = Party::Node(node, conn);
+        let (number, parcel) = match (self.node_at(addr), self.outside) {
+            (Some(peer), _) => {
+                let number = self.links.len();
+                self.links.push(Link::new(opener, Party::Node(peer, Conn::inbound(number as u64))));
+                (number, Parcel::Syn(None))
+            }
+            (None, Some(outside)) => (self.add_link(opener, |_| Party::Client(outside)), Parcel::Dial(addr.clone())),
+            (None, None) => {
+                self.links.push(Link::new(opener, Party::Nobody));
+                (self.links.len() - 1, Parcel::Syn(None))
+            }
         };
-        self.links.push(Link::new(Party::Node(node, conn), acceptor));
         self.nodes[node].attach(number, End::Opener, conn);
-        self.send(number, End::Acceptor, Parcel::Syn, Duration::ZERO);
+        self.send(number, End::Acceptor, parcel, Duration::ZERO);
+    }
+
+    /// Adds a link to or from outside the world, under a number that is free. The acceptor depends on the number.
+    pub(crate) fn add_link(&mut self, opener: Party, acceptor: impl FnOnce(usize) -> Party) -> usize {
+        let number = self.spare.pop().unwrap_or(self.links.len());
+        let link = Link::new(opener, acceptor(number));
+        match self.links.get_mut(number) {
+            Some(spare) => *spare = link,
+            None => self.links.push(link),
+        }
+        number
+    }
+
+    /// The host has closed a connection to or from outside the world, and forgotten its number.
+    pub fn retire(&mut self, conn: u64) {
+        if let Some(link) = usize::try_from(conn).ok().and_then(|number| self.links.get_mut(number)) {
+            link.retired = true;
+            self.recycle(conn as usize);
+        }
+    }
+
+    /// Makes a link's number free again, if the host has forgotten it and nothing is under way.
+    pub(crate) fn recycle(&mut self, number: usize) {
+        let link = &self.links[number];
+        if link.retired && link.open == [false, false] && link.pipes.iter().all(|pipe| pipe.parcels.is_empty()) {
+            self.late.retain(|_, (late, _)| *late != number);
+            self.links[number] = Link::spare();
+            self.spare.push(number);
+        }
     }
 
     /// A node says something on a link.
@@ -165,8 +225,7 @@ impl World {
     /// Puts a parcel on its way, to arrive after the delay of the path and `extra`.
     pub(crate) fn send(&mut self, link: usize, to: End, parcel: Parcel, extra: Duration) {
         let delay = self.delay(link, to) + extra;
-        let between_nodes = matches!(self.links[link].parties[0], Party::Node(..));
-        if !between_nodes
+        if !self.links[link].between_nodes()
             && delay.is_zero()
             && self.links[link].pipes[to as usize].parcels.is_empty()
             && !self.is_blocked(link, to, &parcel)
@@ -187,6 +246,7 @@ impl World {
             self.links[link].pipes[to as usize].held += 1;
         } else if let Some(parcel) = self.links[link].pipes[to as usize].parcels.pop_front() {
             self.deliver(link, to, parcel);
+            self.recycle(link);
         }
     }
 
@@ -218,6 +278,7 @@ impl World {
             self.nodes[node].detach(link, end);
         }
         self.send(link, end.other(), Parcel::Fin(by), Duration::ZERO);
+        self.recycle(link);
     }
 
     /// Cuts a client's connection: both sides find it closed.
@@ -228,10 +289,11 @@ impl World {
     }
 
     fn deliver(&mut self, link: usize, to: End, parcel: Parcel) {
-        if let (End::Acceptor, Parcel::Syn) = (to, &parcel) {
-            self.knock(link);
-            return;
-        }
+        let parcel = match parcel {
+            Parcel::Syn(from) if to == End::Acceptor => return self.knock(link, from),
+            Parcel::Dial(addr) => return self.dial(link, addr),
+            parcel => parcel,
+        };
         if !self.links[link].open[to as usize] {
             return;
         }
@@ -241,7 +303,7 @@ impl World {
                     Parcel::SynAck => Input::Connected(conn),
                     Parcel::Frame(frame) => Input::Received(conn, frame),
                     Parcel::Fin(_) => Input::Closed(conn),
-                    Parcel::Syn | Parcel::Protocol(_) => return,
+                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) => return,
                 };
                 let from_client = self.links[link].client().is_some();
                 if from_client && self.nodes[node].hangs > 0 && matches!(input, Input::Received(..)) {
@@ -253,14 +315,14 @@ impl World {
             Party::Client(client) => {
                 let conn = link as u64;
                 match parcel {
-                    Parcel::Frame(Frame::Reply(reply)) => self.effects.push(Effect::Reply { conn, reply }),
+                    Parcel::Frame(frame) => self.effects.push(Effect::Send { conn, frame }),
                     Parcel::Protocol(version) => self.effects.push(Effect::Protocol { conn, version }),
                     Parcel::Fin(by) => {
                         self.links[link].open[to as usize] = false;
                         self.effects.push(Effect::Close { conn });
                         self.note_closed(link, client, by);
                     }
-                    Parcel::Syn | Parcel::SynAck | Parcel::Frame(_) => {}
+                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::SynAck => {}
                 }
             }
             Party::Operator => {
@@ -273,7 +335,7 @@ impl World {
     }
 
     /// A connection reaches the machine that it is for.
-    fn knock(&mut self, link: usize) {
+    fn knock(&mut self, link: usize, from: Option<Addr>) {
         if !self.links[link].open[End::Opener as usize] {
             return; // The opener has given up; its kernel would not complete the handshake.
         }
@@ -288,15 +350,24 @@ impl World {
         }
         self.links[link].open[End::Acceptor as usize] = true;
         self.nodes[node].attach(link, End::Acceptor, conn);
-        let from = match opener {
+        let from = from.unwrap_or_else(|| match opener {
             Party::Node(peer, _) => Addr { host: self.nodes[peer].addr.host.clone(), port: ephemeral(link) },
             Party::Client(client) => Addr { host: self.clients[client].host.clone(), port: ephemeral(link) },
             Party::Operator | Party::Nobody => Addr::new("127.0.0.1", ephemeral(link)),
-        };
+        });
         if matches!(opener, Party::Node(..)) {
             self.send(link, End::Opener, Parcel::SynAck, Duration::ZERO);
         }
         self.input(node, Some((link, End::Acceptor)), Input::Accepted(conn, from));
+    }
+
+    /// An attempt to connect leaves the world.
+    fn dial(&mut self, link: usize, addr: Addr) {
+        let [Party::Node(node, _), _] = self.links[link].parties else { return };
+        if self.links[link].open[End::Opener as usize] {
+            self.links[link].open[End::Acceptor as usize] = true;
+            self.effects.push(Effect::Dial { conn: link as u64, node: self.nodes[node].id, addr });
+        }
     }
 
     /// A push that an override held back is published.
@@ -314,6 +385,9 @@ impl World {
 
     /// A client's connection ended.
     pub(crate) fn note_closed(&mut self, link: usize, client: usize, by: ClosedBy) {
+        if self.is_unrecorded(link) {
+            return;
+        }
         let Some(node) = self.links[link].server() else { return };
         let (node, client) = (self.nodes[node].id, self.clients[client].id.clone());
         self.history.push(self.now, What::Closed { node, client, conn: link as u64, by });

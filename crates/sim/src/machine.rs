@@ -31,7 +31,7 @@ impl Machine {
         if let Some((group, place)) = cluster.place(id) {
             let replica_of = match saved {
                 Saved::Data(of) => of.clone(),
-                _ => (place > 0).then(|| Cluster::addr(cluster.first_master(group))),
+                _ => (place > 0).then(|| cluster.address(cluster.first_master(group))),
             };
             return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
         }
@@ -89,7 +89,8 @@ fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node:
         min_replicas_to_write: group.min_replicas_to_write,
         min_replicas_max_lag: group.min_replicas_max_lag,
         serve_stale_data: group.serve_stale_data,
-        ..node::Config::new(Identity { node: id, addr: Cluster::addr(id) })
+        unix_start: cluster.unix_start,
+        ..node::Config::new(Identity { node: id, addr: cluster.address(id) })
     }
 }
 
@@ -99,9 +100,9 @@ fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
         failover_timeout: group.failover_timeout,
         parallel_syncs: u32::from(group.parallel_syncs),
         auth: group.auth.clone(),
-        ..sentinel::Monitor::new(&group.name, Cluster::addr(cluster.first_master(index)), u32::from(group.quorum))
+        ..sentinel::Monitor::new(&group.name, cluster.address(cluster.first_master(index)), u32::from(group.quorum))
     };
-    let mut config = sentinel::Config::new(Identity { node: id, addr: Cluster::addr(id) });
+    let mut config = sentinel::Config::new(Identity { node: id, addr: cluster.address(id) });
     config.masters = cluster.groups.iter().enumerate().map(|group| monitor(group).into()).collect();
     if let Some(auth) = &cluster.sentinel_auth {
         config.settings = config.settings.guarded(auth);

@@ -33,7 +33,7 @@ impl World {
         let link = self.links.len();
         let conn = Conn::inbound(link as u64);
         self.links.push(Link::new(Party::Operator, Party::Node(node, conn)));
-        self.send(link, End::Acceptor, crate::link::Parcel::Syn, Duration::ZERO);
+        self.send(link, End::Acceptor, crate::link::Parcel::Syn(None), Duration::ZERO);
         let credentials = self.credentials(node).cloned();
         for command in credentials.as_ref().map(auth).into_iter().chain([command]) {
             self.operator_reply = None;

@@ -108,16 +108,14 @@ impl World {
         let parties = &self.links[link].parties;
         let (here, there) = (parties[to.other() as usize], parties[to as usize]);
         let (Some(here), Some(there)) = (self.endpoint(here), self.endpoint(there)) else { return false };
-        self.paths.blocked(here, there) || (matches!(parcel, Parcel::Syn) && self.paths.blocked(there, here))
+        self.paths.blocked(here, there)
+            || (matches!(parcel, Parcel::Syn(_) | Parcel::Dial(_)) && self.paths.blocked(there, here))
     }
 
     /// The delay of the path towards that end, for one parcel.
     pub(crate) fn delay(&mut self, link: usize, to: End) -> Duration {
         let parties = self.links[link].parties;
-        let base = match parties[0] {
-            Party::Node(..) => self.cluster.node_latency,
-            _ => Duration::ZERO,
-        };
+        let base = if self.links[link].between_nodes() { self.cluster.node_latency } else { Duration::ZERO };
         match (self.endpoint(parties[to.other() as usize]), self.endpoint(parties[to as usize])) {
             (Some(here), Some(there)) => base + self.paths.delay(here, there),
             _ => base,

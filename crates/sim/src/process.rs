@@ -52,7 +52,7 @@ impl Process {
     pub(crate) fn new(cluster: &Cluster, id: NodeId) -> Self {
         Self {
             id,
-            addr: Cluster::addr(id),
+            addr: cluster.address(id),
             group: cluster.place(id).map(|(group, _)| group),
             state: NodeState::Down,
             machine: None,
@@ -154,6 +154,7 @@ impl World {
         for (link, end) in opened.chain(accepted.into_iter().map(|link| (link, End::Acceptor))) {
             self.links[link].open[end as usize] = false;
             self.send(link, end.other(), Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
+            self.recycle(link);
         }
         self.nodes[node].cut_replies.clear();
         self.end_process_faults(node);

@@ -33,7 +33,7 @@ impl World {
         name: String,
         fill: impl FnOnce(&mut Execution),
     ) {
-        let Some(client) = self.links[link].client() else { return };
+        let Some(client) = self.links[link].client().filter(|_| !self.is_unrecorded(link)) else { return };
         let mut execution = Execution {
             node: self.nodes[node].id,
             client: self.clients[client].id.clone(),

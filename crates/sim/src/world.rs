@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::history::{FORMAT, Header, History, What};
+use model::history::{FORMAT, Header, History, Record, What};
 use model::machine::{Input, Output};
 use model::plan::Cluster;
 use model::{ClientId, Fault, NodeId, Plan, Reply, Seed, Time};
@@ -35,6 +35,10 @@ pub struct World {
     pub(crate) deadlines: Vec<Time>,
     pub(crate) clients: Vec<Client>,
     pub(crate) links: Vec<Link>,
+    /// Numbers of links that are free again.
+    pub(crate) spare: Vec<usize>,
+    /// The client that stands for everybody outside, if the world is open to them.
+    pub(crate) outside: Option<usize>,
     pub(crate) paths: Paths,
     pub(crate) queue: Queue,
     pub(crate) timeline: Timeline,
@@ -63,8 +67,14 @@ impl World {
         let ids = plan.cluster.nodes();
         let mut queue = Queue::default();
         let timeline = Timeline::new(&plan.timeline, &mut queue);
-        let header =
-            Header { format: FORMAT, title: plan.title.clone(), seed: seed.0, nodes: ids.clone(), clients: Vec::new() };
+        let header = Header {
+            format: FORMAT,
+            title: plan.title.clone(),
+            seed: seed.0,
+            nodes: ids.clone(),
+            clients: Vec::new(),
+            addresses: plan.cluster.addresses.clone(),
+        };
         let mut world = Self {
             seed,
             now: Time::ZERO,
@@ -73,6 +83,8 @@ impl World {
             deadlines: vec![Time::NEVER; ids.len()],
             clients: Vec::new(),
             links: Vec::new(),
+            spare: Vec::new(),
+            outside: None,
             paths: Paths::new(seed.stream("paths")),
             queue,
             timeline,
@@ -136,7 +148,8 @@ impl World {
     }
 
     /// Does everything that is due up to and including `now`, each thing at its own time. A time before the latest
-    /// counts as the latest.
+    /// counts as the latest. If the world is open to outside, where time goes on whatever it does, what is overdue is late,
+    /// as in a process that was held up: a Sentinel may enter tilt mode.
     pub fn advance(&mut self, now: Time) {
         loop {
             let (tick, node) = self.next_tick();
@@ -145,7 +158,7 @@ impl World {
             if next > now || next == Time::NEVER {
                 break;
             }
-            self.now = self.now.max(next);
+            self.now = self.now.max(if self.outside.is_some() { now } else { next });
             if event <= tick {
                 match self.queue.take() {
                     Some(Event::Arrive(link, end)) => self.arrive(link, end),
@@ -167,6 +180,12 @@ impl World {
         std::mem::take(&mut self.effects)
     }
 
+    /// As [`World::take_effects`], into a list that is empty and may have room.
+    pub fn swap_effects(&mut self, effects: &mut Vec<Effect>) {
+        debug_assert!(effects.is_empty());
+        std::mem::swap(&mut self.effects, effects);
+    }
+
     /// Does something to the cluster, outside the timeline; undone after `lasting`, if that is given and the fault
     /// lasts. Returns the nodes that it hit; none if the target is nobody at present.
     pub fn inject(&mut self, now: Time, fault: &Fault, lasting: Option<Duration>) -> Vec<NodeId> {
@@ -184,6 +203,12 @@ impl World {
     pub fn master(&self, group: &str) -> Option<NodeId> {
         let master = self.master_of(self.cluster.group(group)?)?;
         Some(self.nodes[master].id)
+    }
+
+    /// Takes the records of what has happened since they were last taken, so that a world that runs for long does not
+    /// keep them all. [`World::finish`] gives only the rest.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.history.records)
     }
 
     /// What has happened so far.

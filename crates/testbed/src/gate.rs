@@ -43,6 +43,15 @@ impl Gate {
             }
             result => result?,
         };
+        Self::of(listener)
+    }
+
+    /// An open gate at exactly this address; with port 0 at any port. Within a tokio runtime.
+    pub(crate) fn open_at(addr: SocketAddr) -> io::Result<Self> {
+        Self::of(listen(addr, BACKLOG)?)
+    }
+
+    fn of(listener: Socket) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener.into())?;
         Ok(Self { addr: listener.local_addr()?, standing: Standing::Open(listener) })
     }
@@ -85,13 +94,13 @@ impl Gate {
     }
 
     /// The next connection; never, while the gate is not open.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let Standing::Open(listener) = &self.standing else { return Poll::Pending };
         listener.poll_accept(cx).map(|accepted| {
-            let (stream, _) = accepted?;
+            let (stream, from) = accepted?;
             // A reply must leave at once: a timer of the kernel runs on real time.
             stream.set_nodelay(true)?;
-            Ok(stream)
+            Ok((stream, from))
         })
     }
 }
@@ -167,6 +176,6 @@ mod tests {
         assert_eq!(second.addr(), addr);
         let (dialled, accepted) = tokio::join!(TcpStream::connect(addr), poll_fn(|cx| second.poll_accept(cx)));
         dialled.unwrap();
-        assert!(accepted.unwrap().nodelay().unwrap());
+        assert!(accepted.unwrap().0.nodelay().unwrap());
     }
 }

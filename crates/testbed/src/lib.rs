@@ -58,12 +58,13 @@
 //! # }
 //! ```
 //!
-//! Two ways in:
+//! Three ways in:
 //!
 //! | | who works | for |
 //! |---|---|---|
 //! | [`Testbed`] | the test, with its own client and faults | `cargo test` |
 //! | [`Run`] | the clients of a [`Plan`](model::Plan), by a [`driver`] | scenarios, the command line, campaigns |
+//! | [`Server`] | whoever connects, in real time: clients in any language, real Redis processes | `serve`, mixed clusters |
 //!
 //! Inside, from the sockets up:
 //!
@@ -76,6 +77,7 @@
 //! | `host` | connects the world to sockets and clock |
 //! | `calls`, `workload` | the operations of a client: how they are recorded, which they are |
 //! | `run`, `panics` | a plan from start to verdict, on a thread of its own |
+//! | `serve` | a cluster in real time, open to whoever connects |
 //! | `testbed`, `builder` | a cluster for a test |
 
 mod builder;
@@ -87,6 +89,7 @@ mod gate;
 mod host;
 mod panics;
 mod run;
+mod serve;
 mod testbed;
 mod view;
 mod workload;
@@ -96,4 +99,5 @@ pub use entropy::Entropy;
 /// The vocabulary: plans, faults, events, histories, verdicts.
 pub use model;
 pub use run::{Run, RunError, RunOutcome};
+pub use serve::{Listen, ServeError, Server};
 pub use testbed::{ClientView, Reporter, Testbed, TestbedError};

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use model::plan::Cluster;
 use model::{Addr, Command, NodeId, Reply};
 
 /// The channel on which Sentinels find each other.
 const HELLO: &[u8] = b"__sentinel__:hello";
 
-/// A two-way map between the addresses of the world and those that one client dials.
+/// A two-way map between the addresses of the world and those that one client dials. Where they are the same the maps are
+/// empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     nodes: BTreeMap<NodeId, SocketAddr>,
@@ -23,11 +25,12 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The view in which each node has this address.
-    pub(crate) fn new(nodes: BTreeMap<NodeId, SocketAddr>) -> Self {
+    /// The view in which each node of the cluster has this address.
+    pub(crate) fn new(cluster: &Cluster, nodes: BTreeMap<NodeId, SocketAddr>) -> Self {
         let pairs: Vec<(Addr, Addr)> = nodes
             .iter()
-            .map(|(node, real)| (model::plan::Cluster::addr(*node), Addr::new(&real.ip().to_string(), real.port())))
+            .map(|(node, real)| (cluster.address(*node), addr_of(*real)))
+            .filter(|(world, real)| world != real)
             .collect();
         let world = pairs.iter().map(|(world, real)| (real.clone(), world.clone())).collect();
         Self { nodes, real: pairs.into_iter().collect(), world }
@@ -51,6 +54,9 @@ impl View {
 
     /// Translates the addresses in a client's command into those of the world.
     pub(crate) fn translate_command(&self, command: &mut Command) {
+        if self.world.is_empty() {
+            return;
+        }
         let sub = command.get(1).map_or(&b""[..], |word| word).to_ascii_lowercase();
         match &command.name().to_ascii_lowercase()[..] {
             b"replicaof" | b"slaveof" => self.translate_pair(command, 1),
@@ -93,6 +99,9 @@ impl View {
     /// The reply as the client shall see it, as far as that is not a matter of [`Text`](model::Text): in a hello
     /// message, which travels through the data nodes as bytes, the addresses are the client's.
     pub(crate) fn translate_reply<'a>(&self, reply: &'a Reply) -> Cow<'a, Reply> {
+        if self.real.is_empty() {
+            return Cow::Borrowed(reply);
+        }
         let (Reply::Array(items) | Reply::Push(items)) = reply else { return Cow::Borrowed(reply) };
         let word = |index: usize| match items.get(index) {
             Some(Reply::Bulk(bytes)) => &bytes[..],
@@ -131,6 +140,11 @@ impl View {
     }
 }
 
+/// A socket's address as the world writes it.
+pub(crate) fn addr_of(socket: SocketAddr) -> Addr {
+    Addr::new(&socket.ip().to_string(), socket.port())
+}
+
 /// Maps the two addresses of a hello message, `ip,port,runid,epoch,master,master ip,master port,master epoch`. `None`
 /// if it holds none that `map` knows.
 fn translate_hello(payload: &[u8], map: impl Fn(&[u8], &[u8]) -> Option<Addr>) -> Option<Bytes> {
@@ -154,11 +168,12 @@ mod tests {
     use super::*;
 
     fn view() -> View {
-        View::new(BTreeMap::from([
+        let nodes = BTreeMap::from([
             (NodeId::data(1), "127.64.0.1:6379".parse().unwrap()),
             (NodeId::data(2), "127.64.0.11:7000".parse().unwrap()),
             (NodeId::sentinel(1), "127.64.0.3:26379".parse().unwrap()),
-        ]))
+        ]);
+        View::new(&Cluster::standard(), nodes)
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             sentinel_zones,
             sentinel_auth,
             node_latency,
+            ..Cluster::standard()
         },
     )
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::history::{Execution, NodeState, What};
 use model::plan::{Client, Cluster, Expect, Plan, Step, Trigger, Workload};
-use model::{ClientId, Command, EventName, Fault, History, NodeId, Reply, Seed, Time};
+use model::{ClientId, Command, EventName, Fault, Frame, History, NodeId, Reply, Seed, Time};
 use sentinel_lab_sim::{Door, Effect, World};
 
 /// `redis-1`, the first master.
@@ -121,7 +121,7 @@ impl Lab {
 
     pub fn timed_replies(&self, conn: u64) -> Vec<(Time, Reply)> {
         let of_conn = |(at, effect): &(Time, Effect)| match effect {
-            Effect::Reply { conn: on, reply } if *on == conn => Some((*at, reply.clone())),
+            Effect::Send { conn: on, frame: Frame::Reply(reply) } if *on == conn => Some((*at, reply.clone())),
             _ => None,
         };
         self.effects.iter().filter_map(of_conn).collect()

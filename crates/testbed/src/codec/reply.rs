@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use bytes::{BufMut as _, BytesMut};
-use model::{Addr, Reply};
+use model::{Addr, Command, Reply};
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed;
 use redis_protocol::resp3::types::BorrowedFrame;
 
@@ -56,6 +56,20 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
                 }
             }
         }
+    }
+
+    /// Appends a command, as it stands in a request and in a replication stream.
+    pub(crate) fn command(&mut self, command: &Command) {
+        self.header('*', command.len());
+        for word in &command.0 {
+            self.bulk(word);
+        }
+    }
+
+    /// Appends the file of a full resynchronisation: its length, then the file, with nothing behind it.
+    pub(crate) fn snapshot(&mut self, file: &[u8]) {
+        self.header('$', file.len());
+        self.out.put_slice(file);
     }
 
     fn bulk(&mut self, bytes: &[u8]) {

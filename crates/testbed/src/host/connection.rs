@@ -1,4 +1,4 @@
-//! [`Connection`]: one client's connection, as the host holds it.
+//! [`Connection`]: one connection to or from outside the world, as the host holds it.
 
 use std::io;
 use std::pin::Pin;
@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
-use model::{Addr, ClientId, Command, Reply};
+use model::{Addr, ClientId, Frame, Reply};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use crate::codec::{Encoder, Requests};
+use crate::codec::{Encoder, Incoming, Requests};
 use crate::view::View;
 
 /// Bytes that may wait for a client that does not read, when the next reply comes. More than that and the connection is
 /// closed, as by the `client-output-buffer-limit` of Redis for subscribers.
 const OUTPUT_MAX: usize = 32 * 1024 * 1024;
-/// Bytes that are read at a time.
-const READ_MAX: usize = 4 * 1024;
+/// The same for a replica that does not read its stream.
+const REPLICA_OUTPUT_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that are read at a time, as Redis does.
+const READ_MAX: usize = 16 * 1024;
 
 /// Whether the client may send large requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +33,24 @@ enum Login {
     Done,
 }
 
-/// One client's connection.
+/// What arrives.
+enum Intake {
+    /// Requests of a client.
+    Requests(Requests, Login),
+    /// What a peer says that a node has dialled.
+    Incoming(Incoming),
+}
+
+/// One connection.
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) client: ClientId,
     view: Arc<View>,
-    requests: Requests,
+    intake: Intake,
     /// What is not yet written.
     output: BytesMut,
+    output_max: usize,
     resp3: bool,
-    login: Login,
     /// To be closed when everything is written.
     pub(super) closing: bool,
     /// Listed for writing.
@@ -51,15 +61,25 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was accepted. `guarded`: the node asks for a password.
-    pub(super) fn new(stream: TcpStream, client: ClientId, view: Arc<View>, guarded: bool) -> Self {
+    pub(super) fn accepted(stream: TcpStream, client: ClientId, view: Arc<View>, guarded: bool) -> Self {
+        let login = if guarded { Login::Needed } else { Login::Done };
+        Self::new(stream, client, view, Intake::Requests(Requests::default(), login))
+    }
+
+    /// A connection that a node dialled.
+    pub(super) fn dialled(stream: TcpStream, client: ClientId, view: Arc<View>) -> Self {
+        Self::new(stream, client, view, Intake::Incoming(Incoming::default()))
+    }
+
+    fn new(stream: TcpStream, client: ClientId, view: Arc<View>, intake: Intake) -> Self {
         Self {
             stream,
             client,
             view,
-            requests: Requests::default(),
+            intake,
             output: BytesMut::new(),
+            output_max: OUTPUT_MAX,
             resp3: false,
-            login: if guarded { Login::Needed } else { Login::Done },
             closing: false,
             listed: false,
             reader: None,
@@ -67,16 +87,20 @@ impl Connection {
         }
     }
 
-    /// Reads once; false if the client has closed the connection.
+    /// Reads once; false if the other side has closed the connection.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut bytes = [std::mem::MaybeUninit::uninit(); READ_MAX];
         let mut bytes = ReadBuf::uninit(&mut bytes);
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes));
-        self.requests.buffer.extend_from_slice(bytes.filled());
+        let buffer = match &mut self.intake {
+            Intake::Requests(requests, _) => &mut requests.buffer,
+            Intake::Incoming(incoming) => incoming.buffer(),
+        };
+        buffer.extend_from_slice(bytes.filled());
         Poll::Ready(result.is_ok() && !bytes.filled().is_empty())
     }
 
-    /// Tells the client's kernel at once that its bytes have arrived. Where a reply follows, that does; where none does, the
+    /// Tells the other side's kernel at once that its bytes have arrived. Where a reply follows, that does; where none does, the
     /// kernel would wait some real milliseconds, and a client whose Nagle algorithm is on holds back its next request
     /// meanwhile.
     pub(super) fn acknowledge(&self) {
@@ -84,23 +108,31 @@ impl Connection {
         let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 
-    /// The next command that has arrived, with the addresses of the world. What breaks the protocol is answered, and
-    /// gives false.
-    pub(super) fn next_command(&mut self) -> Result<Option<Command>, ()> {
-        match self.requests.next(self.login == Login::Needed) {
-            Ok(Some(mut command)) => {
-                if self.login == Login::Needed && (command.is("AUTH") || command.is("HELLO")) {
-                    self.login = Login::Asked;
+    /// The next frame that has arrived, with the addresses of the world. What breaks the protocol is answered, if that
+    /// makes sense, and gives `Err`.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, ()> {
+        match &mut self.intake {
+            Intake::Requests(requests, login) => match requests.next(*login == Login::Needed) {
+                Ok(Some(mut command)) => {
+                    if *login == Login::Needed && (command.is("AUTH") || command.is("HELLO")) {
+                        *login = Login::Asked;
+                    }
+                    self.view.translate_command(&mut command);
+                    Ok(Some(Frame::Command(command)))
                 }
-                self.view.translate_command(&mut command);
-                Ok(Some(command))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                self.encode(&Reply::error(error.to_string()));
-                Err(())
-            }
+                Ok(None) => Ok(None),
+                Err(error) => {
+                    self.encode(&Reply::error(error.to_string()));
+                    Err(())
+                }
+            },
+            Intake::Incoming(incoming) => incoming.next().map_err(|_| ()),
         }
+    }
+
+    /// True if how the next request is read depends on what is answered to the last.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self.intake, Intake::Requests(_, Login::Asked | Login::Needed))
     }
 
     /// From here on replies are encoded in RESP3, or RESP2.
@@ -108,23 +140,37 @@ impl Connection {
         self.resp3 = version == 3;
     }
 
-    /// Encodes a reply; false if too much waits already: then the connection is to be closed.
-    pub(super) fn send(&mut self, reply: &Reply) -> bool {
-        if self.login == Login::Asked {
-            self.login = if matches!(reply, Reply::Error(_)) { Login::Needed } else { Login::Done };
-        }
-        if self.output.len() > OUTPUT_MAX {
+    /// Encodes a frame; false if too much waits already: then the connection is to be closed.
+    pub(super) fn send(&mut self, frame: &Frame) -> bool {
+        if self.output.len() > self.output_max {
             self.output.clear();
             return false;
         }
-        self.encode(reply);
+        match frame {
+            Frame::Reply(reply) => {
+                if let Intake::Requests(_, login @ Login::Asked) = &mut self.intake {
+                    *login = if matches!(reply, Reply::Error(_)) { Login::Needed } else { Login::Done };
+                }
+                self.encode(reply);
+            }
+            Frame::Command(command) => self.encoder().command(command),
+            Frame::Snapshot(file) => {
+                self.output_max = REPLICA_OUTPUT_MAX.max(file.len() + OUTPUT_MAX);
+                self.encoder().snapshot(file);
+            }
+        }
         true
     }
 
     fn encode(&mut self, reply: &Reply) {
-        let reply = self.view.translate_reply(reply);
-        let address = |addr: &Addr| self.view.real(addr);
-        Encoder { out: &mut self.output, resp3: self.resp3, address }.reply(&reply);
+        let view = Arc::clone(&self.view);
+        let reply = view.translate_reply(reply);
+        self.encoder().reply(&reply);
+    }
+
+    fn encoder(&mut self) -> Encoder<'_, impl FnMut(&Addr) -> Addr + '_> {
+        let view = &self.view;
+        Encoder { out: &mut self.output, resp3: self.resp3, address: |addr: &Addr| view.real(addr) }
     }
 
     /// Writes as much as the socket takes. `WouldBlock` if something is left. Any other error is the reader's to see.

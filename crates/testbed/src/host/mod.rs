@@ -3,7 +3,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`state`] | everything that a run holds, behind one lock: what comes in goes to the world, what it asks for is done |
-//! | [`connection`] | one client's connection |
+//! | [`connection`] | one connection, accepted or dialled |
+//! | [`dial`] | how a node connects to an address outside |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
 //! reads. Each is a poll of the state and holds nothing itself, so a socket is closed at the moment when the world says
@@ -11,6 +12,7 @@
 //! for it. On a current-thread runtime with a paused clock all of that happens in the same order every time.
 
 mod connection;
+mod dial;
 mod state;
 
 use std::future::poll_fn;
@@ -20,12 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use model::history::What;
+use model::history::{Record, What};
 use model::{ClientId, Fault, History, NodeId, Plan, Seed, Time};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use self::state::State;
+use crate::gate::Gate;
 use crate::view::View;
 
 /// A cluster on sockets. Ends when it is dropped, or by [`Host::finish`].
@@ -75,22 +78,33 @@ impl Host {
     /// # Errors
     /// No address block is free, the cluster has more nodes than a block has addresses, or a socket could not be had.
     pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(plan, seed)),
-            news: Notify::new(),
-            tasks: AtomicUsize::new(0),
-            clock,
-        });
-        let host = Self(shared);
+        let host = Self::new(plan, seed, clock);
         for client in &plan.clients {
             host.add_client(&ClientId::new(&client.id), &client.zone)?;
         }
-        let mut state = host.0.lock();
-        let timer = host.0.spawn(State::poll_timer);
-        state.set_timer(timer);
-        state.settle(&host.0);
-        drop(state);
+        host.begin();
         Ok(host)
+    }
+
+    /// Starts the cluster of `plan`, whose nodes have the addresses of these gates, for whoever connects. Nodes may dial
+    /// addresses outside it. Time counts from now. Within a tokio runtime.
+    pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>) -> Self {
+        let host = Self::new(plan, seed, Arc::default());
+        host.0.lock().open_outside(gates, &host.0);
+        host.begin();
+        host
+    }
+
+    fn new(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> Self {
+        let state = Mutex::new(State::new(plan, seed));
+        Self(Arc::new(Shared { state, news: Notify::new(), tasks: AtomicUsize::new(0), clock }))
+    }
+
+    fn begin(&self) {
+        let mut state = self.0.lock();
+        let timer = self.0.spawn(State::poll_timer);
+        state.set_timer(timer);
+        state.settle(&self.0);
     }
 
     /// Adds a client in `zone`, with a view of its own. One that there is already keeps its own.
@@ -155,6 +169,20 @@ impl Host {
             news.as_mut().enable();
             if let Some(found) = self.history(&mut look) {
                 return found;
+            }
+            news.await;
+        }
+    }
+
+    /// Waits until something has happened since this was last called, and takes it out of the history.
+    pub(crate) async fn take_records(&self) -> Vec<Record> {
+        loop {
+            let news = self.0.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            let records = self.0.lock().take_records();
+            if !records.is_empty() {
+                return records;
             }
             news.await;
         }

@@ -10,15 +10,19 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use model::{ClientId, History, NodeId, Plan, Seed, Time};
+use model::history::Record;
+use model::plan::Cluster;
+use model::{Addr, ClientId, History, NodeId, Plan, Seed, Time};
 use sim::{Door, Effect, World};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
 use super::Shared;
 use super::connection::Connection;
+use super::dial::dial;
 use crate::gate::Gate;
-use crate::view::View;
+use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
 
 /// Sleep that stands for "no deadline".
@@ -31,12 +35,19 @@ pub(super) struct State {
     start: Instant,
     alarms: [Alarm; 2],
     timer_task: Option<AbortHandle>,
+    cluster: Cluster,
     /// Nodes, each with the answer to: does it ask for a password?
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
     connections: BTreeMap<u64, Connection>,
+    /// Connections that are being dialled.
+    dialling: BTreeMap<u64, AbortHandle>,
+    /// The client that everybody outside is, of whom nothing is recorded; `None` if the world is closed to them.
+    outside: Option<ClientId>,
     /// Connections with something to write or to close, in the order in which that arose.
     dirty: VecDeque<u64>,
+    /// For the world's effects, to be used again.
+    effects: Vec<Effect>,
     /// Records of the history that were announced.
     announced: usize,
     /// What kept the lab itself from working, first of all.
@@ -67,12 +78,15 @@ impl Alarm {
     }
 }
 
+/// The gate of each node, and the task that accepts at it.
+type Gates = BTreeMap<NodeId, (Gate, Option<AbortHandle>)>;
+
 /// One client's share of the sockets.
 struct Client {
     view: Arc<View>,
-    gates: BTreeMap<NodeId, (Gate, Option<AbortHandle>)>,
-    /// Held as long as the gates.
-    _block: Block,
+    gates: Gates,
+    /// Held as long as the gates, which stand in it.
+    _block: Option<Block>,
 }
 
 impl State {
@@ -86,10 +100,14 @@ impl State {
             start,
             alarms: [Alarm::new(start), Alarm::new(start)],
             timer_task: None,
+            cluster: cluster.clone(),
             nodes: data.chain(sentinels).collect(),
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            outside: None,
             dirty: VecDeque::new(),
+            effects: Vec::new(),
             announced: 0,
             failure: None,
         }
@@ -104,6 +122,12 @@ impl State {
     pub(super) fn with_world<T>(&mut self, act: impl FnOnce(&mut World, Time) -> T) -> Option<T> {
         let now = self.now();
         self.world.as_mut().map(|world| act(world, now))
+    }
+
+    /// Takes the records since they were last taken.
+    pub(super) fn take_records(&mut self) -> Vec<Record> {
+        self.announced = 0;
+        self.with_world(|world, _| world.take_records()).unwrap_or_default()
     }
 
     pub(super) fn set_timer(&mut self, task: AbortHandle) {
@@ -133,16 +157,30 @@ impl State {
             let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 });
             gates.insert(*node, (Gate::open(ip, port)?, None));
         }
-        let view = Arc::new(View::new(gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect()));
-        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, _block: block });
         self.with_world(|world, _| world.add_client(id, zone));
+        Ok(self.open_gates(id, gates, Some(block), shared))
+    }
+
+    /// Opens the world to everybody outside, through these gates.
+    pub(super) fn open_outside(&mut self, gates: Vec<(NodeId, Gate)>, shared: &Arc<Shared>) -> Arc<View> {
+        let outside = ClientId::new("outside");
+        self.with_world(|world, _| world.open_outside(&outside));
+        self.outside = Some(outside.clone());
+        let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
+        self.open_gates(&outside, gates, None, shared)
+    }
+
+    fn open_gates(&mut self, id: &ClientId, gates: Gates, block: Option<Block>, shared: &Arc<Shared>) -> Arc<View> {
+        let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
+        let view = Arc::new(View::new(&self.cluster, nodes));
+        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, _block: block });
         for (node, _) in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
                 self.set_door(id, node, door, shared);
             }
         }
         self.settle(shared);
-        Ok(view)
+        view
     }
 
     /// Opens or closes a gate and sees to it that somebody accepts at an open one.
@@ -169,12 +207,15 @@ impl State {
             let Some(client) = self.clients.get(id) else { return Poll::Ready(()) };
             let Some((gate, _)) = client.gates.get(&node) else { return Poll::Ready(()) };
             match ready!(gate.poll_accept(cx)) {
-                Ok(stream) => {
+                Ok((stream, from)) => {
                     let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
-                    let mut connection = Connection::new(stream, id.clone(), Arc::clone(&client.view), guarded);
-                    let Some(number) = self.with_world(|world, now| world.open(now, id, node)) else {
-                        return Poll::Ready(());
-                    };
+                    let mut connection = Connection::accepted(stream, id.clone(), Arc::clone(&client.view), guarded);
+                    let outside = self.outside.as_ref() == Some(id);
+                    let number = self.with_world(|world, now| match outside {
+                        true => world.accept(now, node, addr_of(from)),
+                        false => Some(world.open(now, id, node)),
+                    });
+                    let Some(number) = number.flatten() else { return Poll::Ready(()) };
                     connection.reader =
                         Some(shared.spawn(move |state, shared, cx| state.poll_connection(number, shared, cx)));
                     self.connections.insert(number, connection);
@@ -196,17 +237,23 @@ impl State {
             && !connection.closing
         {
             let more = ready!(connection.poll_read(cx));
+            let now = self.now();
             if !more {
-                self.connections.remove(&number);
                 self.with_world(|world, now| world.closed(now, number));
+                self.forget(number);
             }
             while let Some(connection) = self.connections.get_mut(&number)
                 && !connection.closing
             {
-                match connection.next_command() {
-                    Ok(Some(command)) => {
-                        self.with_world(|world, now| world.command(now, number, command));
-                        self.carry_out(shared);
+                match connection.next_frame() {
+                    Ok(Some(frame)) => {
+                        let waits = connection.awaits_answer();
+                        if let Some(world) = &mut self.world {
+                            world.receive(now, number, frame);
+                        }
+                        if waits {
+                            self.carry_out(shared);
+                        }
                     }
                     Ok(None) => break,
                     Err(()) => {
@@ -216,6 +263,7 @@ impl State {
                     }
                 }
             }
+            self.carry_out(shared);
             if let Some(connection) = self.connections.get(&number)
                 && !connection.listed
             {
@@ -264,27 +312,26 @@ impl State {
 
     /// Does what the world asks for; what is to be written waits for [`State::settle`].
     fn carry_out(&mut self, shared: &Arc<Shared>) {
-        let Some(effects) = self.with_world(|world, now| {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.with_world(|world, now| {
             // What takes no time is due at once.
             if world.deadline() <= now {
                 world.advance(now);
             }
-            world.take_effects()
-        }) else {
-            return;
-        };
-        for effect in effects {
+            world.swap_effects(&mut effects);
+        });
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Protocol { conn, version } => {
                     if let Some(connection) = self.connections.get_mut(&conn) {
                         connection.set_protocol(version);
                     }
                 }
-                Effect::Reply { conn, reply } => {
+                Effect::Send { conn, frame } => {
                     if let Some(connection) = self.connections.get_mut(&conn)
                         && !connection.closing
                     {
-                        if !connection.send(&reply) {
+                        if !connection.send(&frame) {
                             connection.closing = true;
                             self.with_world(|world, now| world.closed(now, conn));
                         }
@@ -295,11 +342,52 @@ impl State {
                     if let Some(connection) = self.connections.get_mut(&conn) {
                         connection.closing = true;
                         self.mark(conn);
+                    } else if let Some(dialling) = self.dialling.remove(&conn) {
+                        dialling.abort();
+                        self.forget(conn);
                     }
                 }
+                Effect::Dial { conn, node, addr } => self.dial(conn, node, addr, shared),
                 Effect::Door { client, node, door } => self.set_door(&client, node, door, shared),
             }
         }
+        self.effects = effects;
+    }
+
+    /// Connects a node to an address outside.
+    fn dial(&mut self, number: u64, node: NodeId, addr: Addr, shared: &Arc<Shared>) {
+        let from = self.cluster.address(node);
+        let back = Arc::clone(shared);
+        let task = tokio::spawn(async move {
+            let dialled = dial(&from, &addr).await;
+            back.lock().dialled(number, dialled, &back);
+        });
+        self.dialling.insert(number, task.abort_handle());
+    }
+
+    /// An attempt to connect has ended.
+    fn dialled(&mut self, number: u64, dialled: io::Result<TcpStream>, shared: &Arc<Shared>) {
+        let (Some(_), Some(client)) = (self.dialling.remove(&number), self.outside.clone()) else { return };
+        match dialled {
+            Ok(stream) => {
+                let mut connection = Connection::dialled(stream, client.clone(), self.view(&client));
+                connection.reader =
+                    Some(shared.spawn(move |state, shared, cx| state.poll_connection(number, shared, cx)));
+                self.connections.insert(number, connection);
+                self.with_world(|world, now| world.dialled(now, number));
+            }
+            Err(_) => {
+                self.with_world(|world, now| world.closed(now, number));
+                self.forget(number);
+            }
+        }
+        self.settle(shared);
+    }
+
+    /// Closes a connection's socket, if it still has one. Its number may be given to another.
+    fn forget(&mut self, number: u64) {
+        self.connections.remove(&number);
+        self.with_world(|world, _| world.retire(number));
     }
 
     /// Lists a connection for writing.
@@ -321,7 +409,7 @@ impl State {
         if connection.write().is_err() {
             connection.writer = Some(shared.spawn(move |state, _, cx| state.poll_write(number, cx)));
         } else if connection.closing {
-            self.connections.remove(&number);
+            self.forget(number);
         }
     }
 
@@ -331,7 +419,7 @@ impl State {
         ready!(connection.poll_write(cx));
         connection.writer = None;
         if connection.closing {
-            self.connections.remove(&number);
+            self.forget(number);
         }
         Poll::Ready(())
     }
@@ -351,6 +439,9 @@ impl State {
     pub(super) fn stop(&mut self) {
         self.world = None;
         self.connections.clear();
+        for dialling in std::mem::take(&mut self.dialling).into_values() {
+            dialling.abort();
+        }
         for client in std::mem::take(&mut self.clients).into_values() {
             for acceptor in client.gates.into_values().filter_map(|(_, acceptor)| acceptor) {
                 acceptor.abort();

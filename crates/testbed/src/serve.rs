@@ -1,0 +1,150 @@
+//! [`Server`]: a cluster behind the real clock, for clients in any language and for real Redis processes.
+//!
+//! Every node has one socket address, and that is its address for everybody: in the world, in replies, in what Sentinels
+//! tell each other. So nothing is translated, and what is outside may take part: a client or a real Sentinel connects to a
+//! node, a real replica attaches to a fake master, and a node dials whatever address it is told, be it a real master, a
+//! real Sentinel or a node of another lab.
+//!
+//! Nothing that comes from outside is recorded, since nobody is judged. Records of the cluster itself are taken out as they
+//! come, so that a server may run for as long as it likes.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use model::history::Record;
+use model::{Fault, History, NodeId, Plan, Seed, Time};
+
+use crate::gate::Gate;
+use crate::host::Host;
+use crate::view::addr_of;
+
+/// Where the nodes of a server listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address of all of them; 127.0.0.1 by default.
+    pub ip: IpAddr,
+    /// The port of `redis-1`; the others have those that follow. `None`, the default: any that is free.
+    pub data_port: Option<u16>,
+    /// The port of `sentinel-1`; the others have those that follow. `None`, the default: any that is free.
+    pub sentinel_port: Option<u16>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { ip: Ipv4Addr::LOCALHOST.into(), data_port: None, sentinel_port: None }
+    }
+}
+
+impl Listen {
+    /// The address to listen at; `None` if the ports do not reach so far.
+    fn addr(&self, node: NodeId) -> Option<SocketAddr> {
+        let first = if node.is_sentinel() { self.sentinel_port } else { self.data_port };
+        let port = match first {
+            Some(first) => first.checked_add(node.number - 1)?,
+            None => 0,
+        };
+        Some(SocketAddr::new(self.ip, port))
+    }
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The plan has no nodes.
+    #[error("the cluster has no nodes")]
+    NoNodes,
+    /// The last ports would be beyond 65535.
+    #[error("there is no port for {node}: the ports would go beyond 65535")]
+    NoPort {
+        /// The node.
+        node: NodeId,
+    },
+    /// The address of a node cannot be listened at.
+    #[error("{node} cannot listen at {addr}: {source}")]
+    Listen {
+        /// The node.
+        node: NodeId,
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A cluster that runs in real time. It ends when this is dropped. Within a tokio runtime with one thread.
+pub struct Server {
+    plan: Plan,
+    nodes: Vec<(NodeId, SocketAddr)>,
+    host: Host,
+}
+
+impl Server {
+    /// Starts the cluster of `plan` and its timeline; its clients are not run. Time counts from now.
+    ///
+    /// # Errors
+    /// See [`ServeError`]. Nothing is left listening.
+    pub fn start(mut plan: Plan, seed: Seed, listen: &Listen) -> Result<Self, ServeError> {
+        plan.clients.clear();
+        let mut gates = Vec::new();
+        for node in plan.cluster.nodes() {
+            let addr = listen.addr(node).ok_or(ServeError::NoPort { node })?;
+            let gate = Gate::open_at(addr).map_err(|source| ServeError::Listen { node, addr, source })?;
+            gates.push((node, gate));
+        }
+        if gates.is_empty() {
+            return Err(ServeError::NoNodes);
+        }
+        let nodes: Vec<_> = gates.iter().map(|(node, gate)| (*node, gate.addr())).collect();
+        plan.cluster.addresses = nodes.iter().map(|(node, addr)| (*node, addr_of(*addr))).collect();
+        plan.cluster.unix_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let host = Host::open(&plan, seed, gates);
+        Ok(Self { plan, nodes, host })
+    }
+
+    /// What is run, with the addresses that the nodes have.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Every node and its address.
+    pub fn nodes(&self) -> &[(NodeId, SocketAddr)] {
+        &self.nodes
+    }
+
+    /// The address of a node; `None` if there is no such node.
+    pub fn addr(&self, node: NodeId) -> Option<SocketAddr> {
+        self.nodes.iter().find(|(known, _)| *known == node).map(|(_, addr)| *addr)
+    }
+
+    /// The master of a group, as most of its Sentinels answer now.
+    pub fn master(&self, group: &str) -> Option<NodeId> {
+        self.host.master(group)
+    }
+
+    /// Time since the start.
+    pub fn now(&self) -> Time {
+        self.host.now()
+    }
+
+    /// Does something to the cluster, undone after `lasting` if that is given and the fault lasts. Gives the nodes that it
+    /// hit; none if the target is nobody at present.
+    pub fn inject(&self, fault: &Fault, lasting: Option<Duration>) -> Vec<NodeId> {
+        self.host.inject(fault, lasting)
+    }
+
+    /// Waits until something has happened to the cluster, and gives what has since this was called last; it is then
+    /// forgotten.
+    pub async fn records(&self) -> Vec<Record> {
+        self.host.take_records().await
+    }
+
+    /// Ends the cluster, and gives what has happened since [`Server::records`] was called last, with how every node stood
+    /// at the end.
+    ///
+    /// # Errors
+    /// A socket failed the server.
+    pub fn finish(self) -> io::Result<History> {
+        self.host.finish()
+    }
+}
