@@ -32,6 +32,11 @@ doc:
 bench:
     cargo bench --workspace
 
+# Throughput of `serve` next to redis-server, by redis-benchmark.
+throughput *ARGS:
+    cargo build --release
+    bash crates/cli/benches/throughput.sh {{ARGS}}
+
 # Write the JSON Schema of scenario files anew.
 schema:
     cargo run --release -- schema --output scenarios/schema.json

@@ -1,5 +1,6 @@
 //! The arguments: types only, no execution.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run scenarios and judge them
     Run(RunArgs),
+    /// Serve the cluster of a scenario in real time, for clients in any language
+    Serve(ServeArgs),
     /// Read scenario files and report every error, without running them
     Check(CheckArgs),
     /// List the clients that can be put under test
@@ -73,6 +76,54 @@ pub(crate) struct RunArgs {
     /// Colours
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// The scenario file; its clients are not run
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Run the scenario's timeline too, end with it, and judge what came of it
+    #[arg(long)]
+    pub timeline: bool,
+
+    /// Port of redis-1; the other data nodes have those that follow [default: free ones]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Port of sentinel-1; the other Sentinels have those that follow [default: free ones]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub sentinel_port: Option<u16>,
+
+    /// Loopback address of all nodes
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = loopback)]
+    pub bind: IpAddr,
+
+    /// Seed of what the cluster draws: elections, ids [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Take faults from standard input, one a line, as in a timeline: `kill: master`, `{hang: sentinel-1, for: 5s}`
+    #[arg(long)]
+    pub stdin: bool,
+
+    /// Print the addresses only, not what happens
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// What to print: text for people, or a JSON object with the addresses and then one for each thing that happens
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// An address of this machine that nobody else reaches.
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    match text.parse::<IpAddr>() {
+        Ok(addr) if addr.is_loopback() => Ok(addr),
+        Ok(_) => Err("nodes have no protection; only a loopback address will do, such as 127.0.0.1 or ::1".to_owned()),
+        Err(_) => Err("write an IP address, such as 127.0.0.1 or ::1".to_owned()),
+    }
 }
 
 #[derive(Debug, ClapArgs)]

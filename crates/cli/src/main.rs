@@ -12,6 +12,7 @@ mod jobs;
 mod print;
 mod run;
 mod schema;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let exit = match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Drivers => {
             print::drivers();

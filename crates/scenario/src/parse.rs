@@ -2,8 +2,10 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
-use model::plan::Plan;
+use model::Fault;
+use model::plan::{Cluster, Plan};
 use serde_yaml::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::convert;
@@ -37,6 +39,27 @@ pub fn parse(source: &str, file_name: &str, options: &Options<'_>) -> Result<Pla
         Err(error) => {
             let place = error.location().map_or(start, Place::from);
             fail(problem(place, broken(error.without_snippet())))
+        }
+    }
+}
+
+/// Reads one fault on a cluster, as a step of a timeline has it without its time, and how long it shall last, if that is
+/// said: `kill: master`, `{hang: sentinel-1, for: 5s}`. `file_name` is for messages only.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_fault(
+    source: &str,
+    file_name: &str,
+    cluster: &Cluster,
+) -> Result<(Fault, Option<Duration>), ScenarioErrors> {
+    let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
+    match serde_yaml::from_str_with_options::<Node<Record<raw::Step>>>(source, yaml_options()) {
+        Ok(root) => convert::lone_fault(root, cluster).or_else(fail),
+        Err(error) => {
+            let place = error.location().map_or(Place { line: 1, column: 1, ..Place::default() }, Place::from);
+            let Mistake { message, help } = broken(error.without_snippet());
+            fail(vec![Problem { message, help, place }])
         }
     }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::history::Record;
+use model::history::{Header, Record};
 use model::{Fault, History, NodeId, Plan, Seed, Time};
 
 use crate::gate::Gate;
@@ -105,6 +105,11 @@ impl Server {
     /// What is run, with the addresses that the nodes have.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What is run, as the first line of a history.
+    pub fn header(&self) -> Header {
+        self.host.history(|history| history.header.clone())
     }
 
     /// Every node and its address.

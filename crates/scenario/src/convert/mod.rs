@@ -8,7 +8,8 @@ mod timeline;
 
 use std::time::Duration;
 
-use model::plan::{Expect, Plan};
+use model::Fault;
+use model::plan::{Cluster, Expect, Plan};
 use model::verdict::Invariant;
 
 use crate::collect::Collector;
@@ -31,6 +32,28 @@ pub(crate) fn plan(root: Node<Record<raw::Scenario>>, options: &Options<'_>) -> 
     let plan = collector.record(root).map(|(raw, place)| scenario(raw, place, options, &mut collector));
     match plan {
         Some(plan) if collector.problems.is_empty() => Ok(plan),
+        _ => Err(collector.problems),
+    }
+}
+
+/// The fault of a step that stands alone, and how long it lasts.
+pub(crate) fn lone_fault(
+    root: Node<Record<raw::Step>>,
+    cluster: &Cluster,
+) -> Result<(Fault, Option<Duration>), Vec<Problem>> {
+    let mut collector = Collector::default();
+    let zones = cluster.nodes().into_iter().map(|node| cluster.zone(node).to_owned()).collect();
+    let names = Names::new(cluster, zones);
+    let fault = collector.record(root).and_then(|(mut raw, place)| {
+        for (key, given) in [("at", raw.at.0.is_some()), ("on", raw.on.0.is_some()), ("after", raw.after.0.is_some())] {
+            if given {
+                collector.add(place, Mistake::new(format!("`{key}` means nothing here: it happens at once")));
+            }
+        }
+        timeline::fault(&mut raw, place, &names, &mut collector)
+    });
+    match fault {
+        Some(fault) if collector.problems.is_empty() => Ok(fault),
         _ => Err(collector.problems),
     }
 }

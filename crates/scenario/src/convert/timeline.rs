@@ -27,27 +27,38 @@ pub(super) fn timeline(
             on: std::mem::take(&mut raw.on),
             after: std::mem::take(&mut raw.after),
         };
-        let lasting = std::mem::take(&mut raw.lasting);
         let when = times.trigger(place, run_for, collector);
-        let fault = faults::fault(raw, place, names, collector);
-        let lasting = collector.field(lasting);
-        if let (Some(Fault::DebugSleep(_)), None) = (&fault, &lasting) {
-            let help = "add `for: 5s`";
-            collector.add(place, Mistake::new("`debug_sleep` does not say how long").help(help));
-        }
-        if let (Some(fault), Some((Span(lasting), place))) = (&fault, &lasting) {
-            if !fault.lasts() {
-                let message = format!("`{}` happens at once, so that `for` means nothing", fault.name());
-                collector.add(*place, Mistake::new(message).help("remove `for`"));
-            } else if lasting.is_zero() {
-                collector.add(*place, Mistake::new("the fault lasts no time"));
-            }
-        }
-        if let (Some(when), Some(fault)) = (when, fault) {
-            steps.push(Step { when, fault, lasting: lasting.map(|(Span(lasting), _)| lasting) });
+        let fault = fault(&mut raw, place, names, collector);
+        if let (Some(when), Some((fault, lasting))) = (when, fault) {
+            steps.push(Step { when, fault, lasting });
         }
     }
     steps
+}
+
+/// The fault of a step, and how long it lasts.
+pub(super) fn fault(
+    raw: &mut raw::Step,
+    place: Place,
+    names: &Names<'_>,
+    collector: &mut Collector,
+) -> Option<(Fault, Option<Duration>)> {
+    let lasting = std::mem::take(&mut raw.lasting);
+    let fault = faults::fault(std::mem::take(raw), place, names, collector);
+    let lasting = collector.field(lasting);
+    if let (Some(Fault::DebugSleep(_)), None) = (&fault, &lasting) {
+        let help = "add `for: 5s`";
+        collector.add(place, Mistake::new("`debug_sleep` does not say how long").help(help));
+    }
+    if let (Some(fault), Some((Span(lasting), place))) = (&fault, &lasting) {
+        if !fault.lasts() {
+            let message = format!("`{}` happens at once, so that `for` means nothing", fault.name());
+            collector.add(*place, Mistake::new(message).help("remove `for`"));
+        } else if lasting.is_zero() {
+            collector.add(*place, Mistake::new("the fault lasts no time"));
+        }
+    }
+    Some((fault?, lasting.map(|(Span(lasting), _)| lasting)))
 }
 
 /// The keys of a step that say when.

@@ -1,0 +1,226 @@
+//! `sentinel-lab serve`: a cluster in real time, for whoever connects.
+
+use std::io::BufRead as _;
+
+use model::history::Record;
+use model::{Fault, History, NodeId, Plan, Seed, Time};
+use serde::Serialize;
+use testbed::{Listen, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::args::{Color, Format, ServeArgs};
+use crate::check::{Scenario, read};
+use crate::exit::Exit;
+use crate::print;
+
+/// The first line of `--format json`. Fields are only ever added.
+#[derive(Serialize)]
+struct Ready<'a> {
+    format: u32,
+    title: &'a str,
+    seed: u64,
+    /// Data nodes first.
+    nodes: Vec<Listening<'a>>,
+}
+
+/// One node.
+#[derive(Serialize)]
+struct Listening<'a> {
+    node: NodeId,
+    host: String,
+    port: u16,
+    /// `master`, `replica` or `sentinel`, at the start.
+    role: &'static str,
+    /// The master name of a data node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master: Option<&'a str>,
+}
+
+pub(crate) fn serve(args: &ServeArgs) -> Exit {
+    let Some(scenarios) = read(std::slice::from_ref(&args.file)) else { return Exit::Unusable };
+    let Ok([mut scenario]) = <[Scenario; 1]>::try_from(scenarios) else {
+        print::error(&format!("{}: several scenarios; one is served at a time", args.file.display()));
+        return Exit::Unusable;
+    };
+    if !args.timeline {
+        scenario.plan.timeline.clear();
+    }
+    let seed = Seed(args.seed.unwrap_or_else(any_seed));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(run(args, &scenario, seed))) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(problem)) => {
+            print::error(&problem);
+            Exit::Unusable
+        }
+        Err(error) => {
+            print::error(&format!("the runtime cannot be started: {error}"));
+            Exit::Unusable
+        }
+    }
+}
+
+/// A seed that differs from one start to the next, so that two servers whose Sentinels meet do not have the same ids.
+fn any_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+async fn run(args: &ServeArgs, scenario: &Scenario, seed: Seed) -> Result<Exit, String> {
+    let watch = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+    let mut ends = [watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?];
+    let listen = Listen { ip: args.bind, data_port: args.port, sentinel_port: args.sentinel_port };
+    let plan = scenario.plan.clone();
+    let run_for = plan.run_for;
+    let server = Server::start(plan, seed, &listen).map_err(|error| {
+        format!("{error}\nhelp: choose other ports with --port and --sentinel-port, or leave them out for free ones")
+    })?;
+    announce(args, &server, seed);
+    let mut faults = if args.stdin { faults_from_stdin(server.plan()) } else { mpsc::unbounded_channel().1 };
+    let mut told = Told::new(args, &server);
+    let over = async { if args.timeline { sleep(run_for).await } else { std::future::pending().await } };
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            biased;
+            () = any(&mut ends) => break,
+            () = &mut over => break,
+            Some((line, fault, lasting)) = faults.recv() => {
+                if server.inject(&fault, lasting).is_empty() {
+                    print::error(&format!("{line}: nothing to act on"));
+                }
+            }
+            records = server.records() => told.take(records),
+        }
+    }
+    let plan = server.plan().clone();
+    let rest = server.finish().map_err(|error| format!("a socket failed: {error}"))?;
+    Ok(told.conclude(scenario, &plan, rest))
+}
+
+/// Waits for the first of the signals.
+async fn any(signals: &mut [Signal; 2]) {
+    let [interrupt, terminate] = signals;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Says where the nodes are.
+fn announce(args: &ServeArgs, server: &Server, seed: Seed) {
+    let cluster = &server.plan().cluster;
+    let nodes: Vec<Listening<'_>> = server
+        .nodes()
+        .iter()
+        .map(|(node, addr)| {
+            let place = cluster.place(*node);
+            Listening {
+                node: *node,
+                host: addr.ip().to_string(),
+                port: addr.port(),
+                role: match place {
+                    Some((_, 0)) => "master",
+                    Some(_) => "replica",
+                    None => "sentinel",
+                },
+                master: place.map(|(group, _)| cluster.groups[group].name.as_str()),
+            }
+        })
+        .collect();
+    if args.format == Format::Json {
+        let ready = Ready { format: 1, title: &server.plan().title, seed: seed.0, nodes };
+        print::out(&serde_json::to_string(&ready).expect("plain data can be written"));
+        return;
+    }
+    for Listening { node, host, port, role, master } in &nodes {
+        let of = master.map_or_else(String::new, |master| format!(" of {master}"));
+        print::out(&format!("{:<12} {host}:{port}  {role}{of}", node.to_string()));
+    }
+    print::out(&format!("seed {}; ends on Ctrl-C", seed.0));
+}
+
+/// Reads faults from standard input on a thread of its own; what is wrong with a line is said at once.
+fn faults_from_stdin(plan: &Plan) -> mpsc::UnboundedReceiver<(String, Fault, Option<std::time::Duration>)> {
+    let (send, receive) = mpsc::unbounded_channel();
+    let cluster = plan.cluster.clone();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if line.trim().is_empty() {
+                continue;
+            }
+            match scenario::parse_fault(&line, "standard input", &cluster) {
+                Ok((fault, lasting)) => {
+                    if send.send((line, fault, lasting)).is_err() {
+                        return;
+                    }
+                }
+                Err(errors) => print::diagnostics(&errors.snippets(&print::snippets())),
+            }
+        }
+    });
+    receive
+}
+
+/// What has happened: told as it comes, and kept if there is a timeline to be judged.
+struct Told<'a> {
+    args: &'a ServeArgs,
+    header: model::history::Header,
+    kept: Vec<Record>,
+}
+
+impl<'a> Told<'a> {
+    fn new(args: &'a ServeArgs, server: &Server) -> Self {
+        Self { args, header: server.header(), kept: Vec::new() }
+    }
+
+    fn take(&mut self, records: Vec<Record>) {
+        if !self.args.quiet {
+            if self.args.format == Format::Json {
+                for record in &records {
+                    print::out(&serde_json::to_string(record).expect("plain data can be written"));
+                }
+            } else {
+                let history = History { header: self.header.clone(), records: records.clone() };
+                let style = print::style(Color::Auto);
+                print::out(&report::timeline(&history, Time::ZERO, Time::NEVER, style));
+            }
+        }
+        if self.args.timeline {
+            self.kept.extend(records);
+        }
+    }
+
+    /// The verdict on the timeline, if it was run.
+    fn conclude(mut self, scenario: &Scenario, plan: &Plan, rest: History) -> Exit {
+        if !self.args.timeline {
+            return Exit::Pass;
+        }
+        self.kept.extend(rest.records);
+        let history = History { header: self.header, records: self.kept };
+        let verdict = ::check::judge(plan, &history);
+        let end = history.records.last().map_or(Time::ZERO, |record| record.at).elapsed();
+        let replay = format!("cargo run --release -- serve {} --timeline", scenario.file);
+        let run = report::Run {
+            name: &scenario.name,
+            file: Some(&scenario.file),
+            seed: history.header.seed,
+            driver: "none",
+            plan,
+            history: &history,
+            verdict: &verdict,
+            virtual_time: end,
+            wall_time: end,
+            replay: &replay,
+        };
+        let style = print::style(Color::Auto);
+        print::out(&match self.args.format {
+            Format::Json => report::json::json(&run),
+            Format::Text => report::failure(&run, style),
+        });
+        Exit::of(verdict.outcome)
+    }
+}

@@ -1,0 +1,223 @@
+//! Clients of other languages follow a failover of `serve`, unmodified: redis-cli, redis-py and ioredis. The last two are
+//! installed by pip and npm, in the versions named here, into the folder for test data.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const REDIS_PY: &str = "redis==7.1.0";
+const IOREDIS: &str = "ioredis@5.8.2";
+const SCENARIO: &str = "
+title: a cluster with passwords
+cluster:
+  {master: mymaster, replicas: 2, sentinels: 3, down_after: 1s, failover_timeout: 6s, password: secret, sentinel_password: guard}
+";
+
+/// A process that is killed when this is dropped.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `sentinel-lab serve` on free ports, and what it says.
+struct Served {
+    process: Guarded,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    input: ChildStdin,
+    nodes: Vec<(String, String, u16)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("cluster.yaml");
+        std::fs::write(&file, SCENARIO).expect("written");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sentinel-lab"))
+            .args(["serve", "--format", "json", "--stdin", "--seed", "7"])
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let input = child.stdin.take().expect("piped");
+        let process = Guarded(child);
+        let ready: serde_json::Value =
+            serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON");
+        let field = |node: &serde_json::Value, name: &str| node[name].as_str().expect("text").to_owned();
+        let nodes = ready["nodes"].as_array().expect("nodes").iter();
+        let nodes = nodes.map(|node| {
+            let port = u16::try_from(node["port"].as_u64().expect("a port")).expect("a port");
+            (field(node, "node"), field(node, "host"), port)
+        });
+        let nodes = nodes.collect();
+        let mut served = Self { process, lines, input, nodes, _folder: folder };
+        // Every Sentinel has found both replicas and both other Sentinels.
+        let (mut replicas, mut sentinels) = (0, 0);
+        served.wait(|record| {
+            replicas += u32::from(record["event"] == "+slave");
+            sentinels += u32::from(record["event"] == "+sentinel");
+            replicas == 6 && sentinels == 6
+        });
+        served
+    }
+
+    /// Reads what happens until `found`.
+    fn wait(&mut self, mut found: impl FnMut(&serde_json::Value) -> bool) {
+        for line in self.lines.by_ref() {
+            if found(&serde_json::from_str(&line.expect("text")).expect("JSON")) {
+                return;
+            }
+        }
+        panic!("serve has ended");
+    }
+
+    fn port(&self, node: &str) -> u16 {
+        self.nodes.iter().find(|(name, ..)| name == node).expect("a node").2
+    }
+
+    /// The Sentinels as a JSON list of host and port.
+    fn sentinels(&self) -> String {
+        let sentinels = self.nodes.iter().filter(|(name, ..)| name.starts_with("sentinel"));
+        let pairs: Vec<(&str, u16)> = sentinels.map(|(_, host, port)| (host.as_str(), *port)).collect();
+        serde_json::to_string(&pairs).expect("plain data")
+    }
+
+    fn inject(&mut self, fault: &str) {
+        writeln!(self.input, "{fault}").expect("serve reads");
+    }
+
+    /// Ends it as Ctrl-C does and gives its exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.process.0.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+        self.process.0.wait().expect("ends").code()
+    }
+}
+
+/// The first of these programs that there is; without one the test is skipped loudly, or fails where CI is set.
+fn program(what: &str, name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        skip(what, &format!("there is no {name}"));
+    }
+    found
+}
+
+#[allow(clippy::print_stderr)]
+fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what}: cannot run: {why}");
+    eprintln!("SKIPPED: {what}: {why}");
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs an installer; false, and the test is skipped, if it fails.
+fn install(what: &str, command: &mut Command) -> bool {
+    let output = command.output().expect("the installer starts");
+    if !output.status.success() {
+        skip(what, &format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    output.status.success()
+}
+
+/// Takes a client program through the death of the master. It prints READY, waits for a line, and prints DONE in the end.
+fn follow_a_failover(command: &mut Command) {
+    let mut served = Served::start();
+    command.env("SENTINELS", served.sentinels()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = Guarded(command.spawn().expect("starts"));
+    let mut said = BufReader::new(client.0.stdout.take().expect("piped")).lines();
+    let mut tell = client.0.stdin.take().expect("piped");
+    let line = said.next().map(|line| line.expect("text"));
+    assert_eq!(line.as_deref(), Some("READY"));
+    served.inject("kill: master");
+    served.wait(|record| record["kind"] == "state");
+    tell.write_all(b"dead\n").expect("the client reads");
+    let done = said.next().map(|line| line.expect("text")).expect("the client finds the new master");
+    let before = served.port("redis-1").to_string();
+    let words: Vec<&str> = done.split(' ').collect();
+    assert_eq!(words[..2], ["DONE", &before]);
+    assert!(["redis-2", "redis-3"].iter().any(|node| served.port(node).to_string() == words[2]), "{done}");
+    assert!(client.0.wait().expect("ends").success());
+    assert_eq!(served.interrupt(), Some(0));
+}
+
+#[test]
+fn redis_py_follows_a_failover() {
+    let what = "redis-py follows a failover";
+    let Some(python) = program(what, "python3") else { return };
+    let venv = folder("redis-py");
+    let inside = venv.join("bin/python");
+    let marker = venv.join(REDIS_PY);
+    if !marker.exists() {
+        let made = install(what, Command::new(python).args(["-m", "venv"]).arg(&venv))
+            && install(what, Command::new(&inside).args(["-m", "pip", "install", "--quiet", REDIS_PY]));
+        if !made {
+            return;
+        }
+        std::fs::write(marker, "").expect("written");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.py");
+    follow_a_failover(Command::new(inside).arg(script));
+}
+
+#[test]
+fn ioredis_follows_a_failover() {
+    let what = "ioredis follows a failover";
+    let (Some(npm), Some(node)) = (program(what, "npm"), program(what, "node")) else { return };
+    let home = folder("ioredis");
+    let marker = home.join(IOREDIS);
+    if !marker.exists() {
+        std::fs::create_dir_all(&home).expect("made");
+        let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+        if !install(what, Command::new(npm).args(options).arg(&home).arg(IOREDIS).current_dir(&home)) {
+            return;
+        }
+        std::fs::write(marker, "").expect("written");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.js");
+    follow_a_failover(Command::new(node).arg(script).env("NODE_PATH", home.join("node_modules")));
+}
+
+#[test]
+fn redis_cli_follows_a_failover_that_it_asks_for() {
+    let what = "redis-cli follows a failover";
+    let Some(cli) = program(what, "redis-cli") else { return };
+    let mut served = Served::start();
+    let say = |port: u16, password: &str, words: &[&str]| {
+        let port = port.to_string();
+        let mut command = Command::new(&cli);
+        command.args(["-p", &port, "-a", password, "--no-auth-warning"]).args(words);
+        String::from_utf8(command.output().expect("redis-cli").stdout).expect("text")
+    };
+    let (master, sentinel) = (served.port("redis-1"), served.port("sentinel-2"));
+    assert_eq!(say(master, "secret", &["SET", "k", "v"]), "OK\n");
+    let masters = say(sentinel, "guard", &["SENTINEL", "MASTERS"]);
+    assert!(masters.contains(&format!("\nport\n{master}\n")) && masters.contains("\nnum-slaves\n2\n"), "{masters}");
+    assert_eq!(say(sentinel, "guard", &["SENTINEL", "FAILOVER", "mymaster"]), "OK\n");
+    let mut switched = 0;
+    served.wait(|record| {
+        switched += u32::from(record["event"] == "+switch-master");
+        switched == 3
+    });
+    let answer = say(sentinel, "guard", &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+    let new: u16 = answer.lines().nth(1).expect("a port").parse().expect("a port");
+    assert_ne!(new, master);
+    assert_eq!(say(new, "secret", &["GET", "k"]), "v\n");
+    // SHUTDOWN ends one process of the cluster, the others see it go.
+    assert_eq!(say(new, "secret", &["SHUTDOWN", "NOSAVE"]), "");
+    served.wait(|record| record["kind"] == "state" && record["state"] == "down");
+    let began = Instant::now();
+    served.wait(|record| record["event"] == "+switch-master");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(served.interrupt(), Some(0));
+}
