@@ -94,6 +94,7 @@ fn check_replica(master: SocketAddr, replica: SocketAddr) {
     wait_in_sync(replica, master);
     assert_eq!(info(replica, "sync_partial_ok").as_deref(), Some("1"));
     assert_eq!(info(replica, "sync_full").as_deref(), Some("0"));
+    assert_eq!(info(master, "master_replid"), info(replica, "master_replid"));
 }
 
 fn fakes(seed: u64) -> Fakes {
