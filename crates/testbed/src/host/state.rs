@@ -211,9 +211,8 @@ impl State {
                     let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
                     let mut connection = Connection::accepted(stream, id.clone(), Arc::clone(&client.view), guarded);
                     let outside = self.outside.as_ref() == Some(id);
-                    let number = self.with_world(|world, now| match outside {
-                        true => world.accept(now, node, addr_of(from)),
-                        false => Some(world.open(now, id, node)),
+                    let number = self.with_world(|world, now| {
+                        if outside { world.accept(now, node, addr_of(from)) } else { Some(world.open(now, id, node)) }
                     });
                     let Some(number) = number.flatten() else { return Poll::Ready(()) };
                     connection.reader =
