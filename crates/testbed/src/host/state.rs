@@ -367,18 +367,14 @@ impl State {
     /// An attempt to connect has ended.
     fn dialled(&mut self, number: u64, dialled: io::Result<TcpStream>, shared: &Arc<Shared>) {
         let (Some(_), Some(client)) = (self.dialling.remove(&number), self.outside.clone()) else { return };
-        match dialled {
-            Ok(stream) => {
-                let mut connection = Connection::dialled(stream, client.clone(), self.view(&client));
-                connection.reader =
-                    Some(shared.spawn(move |state, shared, cx| state.poll_connection(number, shared, cx)));
-                self.connections.insert(number, connection);
-                self.with_world(|world, now| world.dialled(now, number));
-            }
-            Err(_) => {
-                self.with_world(|world, now| world.closed(now, number));
-                self.forget(number);
-            }
+        if let Ok(stream) = dialled {
+            let mut connection = Connection::dialled(stream, client.clone(), self.view(&client));
+            connection.reader = Some(shared.spawn(move |state, shared, cx| state.poll_connection(number, shared, cx)));
+            self.connections.insert(number, connection);
+            self.with_world(|world, now| world.dialled(now, number));
+        } else {
+            self.with_world(|world, now| world.closed(now, number));
+            self.forget(number);
         }
         self.settle(shared);
     }
