@@ -39,4 +39,4 @@ pub use plan::Plan;
 pub use seed::{Rng, Seed};
 pub use time::Time;
 pub use verdict::{Outcome, Verdict};
-pub use wire::{Command, Frame, Reply};
+pub use wire::{Command, Frame, Reply, double_text};

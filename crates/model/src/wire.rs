@@ -175,6 +175,32 @@ impl Reply {
     }
 }
 
+/// A double as Redis 7.0 writes it, `%.17g`: `1.5`, `3.1000000000000001`, `1e+20`, `inf`.
+pub fn double_text(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() {
+            "nan"
+        } else if value > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        }
+        .to_owned();
+    }
+    let scientific = format!("{value:.16e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |text: &str| {
+        let short = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+        short.to_owned()
+    };
+    if (-4..17).contains(&exponent) {
+        return trim(&format!("{value:.*}", (16 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trim(mantissa), exponent.abs())
+}
+
 /// One thing that travels on a connection. Commands go from the end that connected to the end that accepted, replies
 /// the other way, but for a replication stream: after a successful `PSYNC` the master sends a snapshot and commands.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +222,22 @@ mod tests {
         let command = Command::of(&["SET", "k"]).arg("v".repeat(12));
         let encoded = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$12\r\n{}\r\n", "v".repeat(12));
         assert_eq!(command.encoded_len(), encoded.len() as u64);
+    }
+
+    #[test]
+    fn doubles_are_those_of_redis() {
+        let table = [
+            (0.0, "0"),
+            (3.0, "3"),
+            (1.5, "1.5"),
+            (-3.1, "-3.1000000000000001"),
+            (1e20, "1e+20"),
+            (1.5e-7, "1.4999999999999999e-07"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (value, text) in table {
+            assert_eq!(double_text(value), text);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use model::{Command, Reply};
 
-use crate::keyspace::{DataSet, Db, Value};
+use crate::keyspace::stream::Stream;
+use crate::keyspace::{DataSet, Db, Value, ZSet};
 
 /// The text of an error reply, its code first.
 pub(crate) type Failure = Cow<'static, str>;
@@ -40,7 +41,9 @@ pub(crate) struct Effects {
     /// Keys that were found expired and are deleted.
     pub(crate) expired: Vec<Bytes>,
     /// What to propagate in place of the command itself.
-    pub(crate) instead: Option<Command>,
+    pub(crate) instead: Option<Vec<Command>>,
+    /// Everything was removed.
+    pub(crate) flushed: bool,
     /// Lookups of reads that found their key, and that did not.
     pub(crate) hits: u64,
     /// See `hits`.
@@ -54,12 +57,14 @@ pub(crate) struct Access<'a> {
     /// Unix milliseconds.
     pub(crate) now: u64,
     pub(crate) expiry: Expiry,
+    /// The reply is for a connection that speaks version 3 of the protocol.
+    pub(crate) resp3: bool,
     pub(crate) effects: Effects,
 }
 
 impl<'a> Access<'a> {
     pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
-        Self { data, db, now, expiry, effects: Effects::default() }
+        Self { data, db, now, expiry, resp3: false, effects: Effects::default() }
     }
 
     /// The database itself, expired keys and all.
@@ -162,9 +167,50 @@ impl<'a> Access<'a> {
         }
     }
 
+    pub(crate) fn zset(&mut self, key: &[u8]) -> Result<Option<&mut ZSet>, Failure> {
+        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+            None => Ok(None),
+            Some(Value::ZSet(zset)) => Ok(Some(zset)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    pub(crate) fn stream(&mut self, key: &[u8]) -> Result<Option<&mut Stream>, Failure> {
+        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+            None => Ok(None),
+            Some(Value::Stream(stream)) => Ok(Some(stream)),
+            Some(_) => Err(WRONGTYPE),
+        }
+    }
+
+    /// Like [`Access::list_or_new`], for a sorted set.
+    pub(crate) fn zset_or_new(&mut self, key: &Bytes) -> Result<&mut ZSet, Failure> {
+        self.exists(key);
+        match self.raw().get_or_insert(key, || Value::ZSet(ZSet::default())) {
+            Value::ZSet(zset) => Ok(zset),
+            _ => Err(WRONGTYPE),
+        }
+    }
+
+    /// Like [`Access::list_or_new`], for a stream.
+    pub(crate) fn stream_or_new(&mut self, key: &Bytes) -> Result<&mut Stream, Failure> {
+        self.exists(key);
+        match self.raw().get_or_insert(key, || Value::Stream(Box::default())) {
+            Value::Stream(stream) => Ok(stream),
+            _ => Err(WRONGTYPE),
+        }
+    }
+
+    /// Removes a collection that was made and stayed empty.
+    pub(crate) fn drop_if_empty(&mut self, key: &Bytes) {
+        if self.raw().get(key).is_some_and(Value::is_empty) {
+            self.raw().remove(key);
+        }
+    }
+
     /// Stores a value; `expires_at` in Unix milliseconds.
     pub(crate) fn store(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
-        self.raw().insert(key.clone(), value, expires_at);
+        self.raw().insert(key, value, expires_at);
         self.changed(key, 1);
     }
 
@@ -179,15 +225,18 @@ impl<'a> Access<'a> {
 
     /// Notes that the value under `key` was changed in place, `times` times, and removes it if nothing is left in it.
     pub(crate) fn changed(&mut self, key: &Bytes, times: u64) {
-        if self.raw().get(key).is_some_and(Value::is_empty) {
-            self.raw().remove(key);
-        }
+        self.drop_if_empty(key);
         self.effects.dirty += times;
         self.effects.touched.push((self.db, key.clone()));
     }
 
     /// Propagates `command` in place of the one that ran.
     pub(crate) fn propagate_instead(&mut self, command: Command) {
-        self.effects.instead = Some(command);
+        self.effects.instead = Some(vec![command]);
+    }
+
+    /// Propagates `command` too, in place of the one that ran.
+    pub(crate) fn propagate_also(&mut self, command: Command) {
+        self.effects.instead.get_or_insert_default().push(command);
     }
 }

@@ -7,7 +7,7 @@ use model::{Command, Conn, Output, Reply, Time};
 
 use crate::access::{Access, Expiry, Failure};
 use crate::commands::lists::Pop;
-use crate::dispatch::note;
+use crate::dispatch::{Answer, Call, Outcome, note};
 use crate::node::{Node, Pause};
 use crate::table::flag;
 
@@ -54,10 +54,19 @@ impl Node {
         self.blocked.insert(conn, blocked);
     }
 
-    /// Tries a pop in database `db`; the second value is true if it changed the data set.
-    pub(crate) fn attempt_pop(&mut self, now: Time, db: usize, pop: &Pop) -> (Result<Option<Reply>, Failure>, bool) {
+    /// Tries a pop in database `db` for a connection; the second value is true if it changed the data set.
+    pub(crate) fn attempt_pop(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        db: usize,
+        pop: &Pop,
+    ) -> (Result<Option<Reply>, Failure>, bool) {
+        let resp3 = self.clients.get(&conn).is_some_and(|client| client.resp == 3);
         let unix = self.config.unix_millis(now);
-        let mut access = Access::new(&mut self.data, db, unix, Expiry::Delete);
+        let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
+        let mut access = Access::new(&mut self.data, db, unix, expiry);
+        access.resp3 = resp3;
         let result = pop.attempt(&mut access);
         let effects = access.effects;
         let changed = self.absorb(db, effects, None);
@@ -80,15 +89,17 @@ impl Node {
             for (_, conn) in waiting {
                 let Some(Blocked { wait: Wait::Pop { pop, .. }, .. }) = self.blocked.get(&conn) else { continue };
                 let pop = only(pop, &key);
-                let (result, changed) = self.attempt_pop(now, db, &pop);
+                let (result, changed) = self.attempt_pop(now, conn, db, &pop);
                 match result {
-                    Ok(None) => break,
+                    Ok(None) if pop.consumes() => break,
+                    Ok(None) => {}
                     Ok(Some(reply)) => {
                         self.propagate(out);
                         self.unblock(conn, Some(reply), changed, out);
+                        self.send_invalidations(None, out);
                     }
                     // BLPOP stays blocked on a key of the wrong type; BLMOVE fails if its destination is one.
-                    Err(error) if matches!(pop, Pop::Move { .. }) => {
+                    Err(error) if matches!(pop, Pop::Move { .. } | Pop::Read(_)) => {
                         self.unblock(conn, Some(Reply::Error(error)), false, out);
                     }
                     Err(_) => break,
@@ -117,6 +128,15 @@ impl Node {
         self.unblocked.push_back(conn);
     }
 
+    /// What a connection that waits is answered when nothing came; `None` if it does not wait for anything that could.
+    pub(crate) fn ends_with(&self, conn: Conn) -> Option<Reply> {
+        match &self.blocked.get(&conn)?.wait {
+            Wait::Pop { pop, .. } => Some(pop.nothing(false)),
+            Wait::Replicas { offset, .. } => Some(Reply::Int(self.replicas_at(*offset))),
+            Wait::Pause | Wait::Shutdown => None,
+        }
+    }
+
     /// Ends the waits whose time is over.
     pub(crate) fn end_waits(&mut self, now: Time, out: &mut Vec<Output>) {
         if self.blocked.is_empty() {
@@ -125,11 +145,7 @@ impl Node {
         let over: VecDeque<Conn> =
             self.blocked.iter().filter(|(_, blocked)| blocked.until <= now).map(|(conn, _)| *conn).collect();
         for conn in over {
-            let reply = match &self.blocked[&conn].wait {
-                Wait::Pop { pop, .. } => Some(pop.nothing()),
-                Wait::Replicas { offset, .. } => Some(Reply::Int(self.replicas_at(*offset))),
-                Wait::Pause | Wait::Shutdown => None,
-            };
+            let reply = self.ends_with(conn);
             self.unblock(conn, reply, false, out);
         }
     }
@@ -147,7 +163,7 @@ impl Node {
     }
 
     /// True if a command with these flags must wait for the end of a pause.
-    pub(crate) fn is_paused(&self, now: Time, flags: u16) -> bool {
+    pub(crate) fn is_paused(&self, now: Time, flags: u32) -> bool {
         self.pause
             .is_some_and(|pause| now < pause.until && (pause.all || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0))
     }
@@ -174,10 +190,26 @@ impl Node {
     }
 }
 
+/// Answers at once if there is something, else waits for it: `micros` long, for ever if that is 0.
+pub(crate) fn pop_or_wait(node: &mut Node, call: &mut Call<'_>, pop: Pop, micros: u64) -> Outcome {
+    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
+    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop);
+    if let Some(reply) = result? {
+        return Ok(reply.into());
+    }
+    if call.in_exec {
+        return Ok(pop.nothing(true).into());
+    }
+    let blocked = Blocked::until_after(Wait::Pop { db, pop }, call.command.clone(), call.now, micros);
+    node.block(call.conn, blocked);
+    Ok(Answer::Blocked)
+}
+
 /// The same pop, of this one key.
 fn only(pop: &Pop, key: &Bytes) -> Pop {
     match pop {
         Pop::First { end, .. } => Pop::First { keys: vec![key.clone()], end: *end },
-        shift @ Pop::Move { .. } => shift.clone(),
+        Pop::Score { highest, .. } => Pop::Score { keys: vec![key.clone()], highest: *highest },
+        whole @ (Pop::Move { .. } | Pop::Read(_)) => whole.clone(),
     }
 }

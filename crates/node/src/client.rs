@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::Bytes;
 use model::{Addr, Command, Time};
 
+use crate::acl::DEFAULT;
 use crate::table::Spec;
 
 /// One accepted connection.
@@ -20,6 +21,12 @@ pub(crate) struct Client {
     pub(crate) name: Option<Bytes>,
     pub(crate) resp: u8,
     pub(crate) authenticated: bool,
+    /// Who it is.
+    pub(crate) user: Bytes,
+    /// Its user may do everything.
+    pub(crate) unrestricted: bool,
+    /// `CLIENT TRACKING`
+    pub(crate) tracking: Option<Tracking>,
     pub(crate) replies: Replies,
     pub(crate) transaction: Option<Transaction>,
     pub(crate) watched: Vec<(usize, Bytes)>,
@@ -35,8 +42,37 @@ pub(crate) struct Client {
     pub(crate) listening_port: u16,
     /// Host that a replica told with `REPLCONF ip-address`.
     pub(crate) announced_host: Option<Bytes>,
+    /// A replica that understands where its data set comes from, as `REPLCONF capa lineage` says.
+    pub(crate) takes_lineage: bool,
     /// Set by `PSYNC`: from then on it is a replica's link.
     pub(crate) replica: Option<ReplicaLink>,
+}
+
+/// How a client that keeps what it reads hears of changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracking {
+    pub(crate) mode: Tracked,
+    /// The connection that is told, by its `CLIENT ID`; `None` for this one.
+    pub(crate) redirect: Option<u64>,
+    /// Of a broadcast; all keys if there is none.
+    pub(crate) prefixes: Vec<Bytes>,
+    /// It is not told of its own changes.
+    pub(crate) no_loop: bool,
+    /// `CLIENT CACHING` was said for the next command.
+    pub(crate) caching: bool,
+}
+
+/// Which keys are tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tracked {
+    /// Those that it reads.
+    Read,
+    /// Those with the prefixes.
+    Broadcast,
+    /// Those that it reads after `CLIENT CACHING YES`.
+    OptIn,
+    /// Those that it reads, but after `CLIENT CACHING NO`.
+    OptOut,
 }
 
 /// What a client hears, by `CLIENT REPLY`.
@@ -55,7 +91,7 @@ pub(crate) struct Transaction {
     /// A command was rejected: `EXEC` will abort.
     pub(crate) failed: bool,
     /// The flags of the queued commands, or-ed.
-    pub(crate) flags: u16,
+    pub(crate) flags: u32,
 }
 
 /// The master's end of a replication link.
@@ -89,6 +125,9 @@ impl Client {
             name: None,
             resp: 2,
             authenticated,
+            user: DEFAULT,
+            unrestricted: true,
+            tracking: None,
             replies: Replies::On,
             transaction: None,
             watched: Vec::new(),
@@ -99,6 +138,7 @@ impl Client {
             last_write: 0,
             listening_port: 0,
             announced_host: None,
+            takes_lineage: false,
             replica: None,
         }
     }

@@ -16,6 +16,8 @@ pub struct Config {
     /// What clients must present, and what the node itself presents to its master. Without a user it is
     /// `requirepass` and `masterauth`; with one, the default user is off and the ACL user is the only one.
     pub auth: Option<Credentials>,
+    /// `masteruser` and `masterauth`: what it presents to its master. `None`: the same as [`Config::auth`].
+    pub master_auth: Option<Credentials>,
     /// The master to follow from the start; `None` for a master.
     pub replica_of: Option<Addr>,
     /// `min-replicas-to-write`; 0 is off.
@@ -49,6 +51,7 @@ impl Config {
             identity,
             priority: 100,
             auth: None,
+            master_auth: None,
             replica_of: None,
             min_replicas_to_write: 0,
             min_replicas_max_lag: Duration::from_secs(10),

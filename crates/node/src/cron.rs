@@ -146,6 +146,7 @@ impl Node {
                 let touched = vec![(db, key.clone())];
                 self.absorb(db, Effects { touched, expired: vec![key], ..Effects::default() }, None);
                 self.propagate(out);
+                self.send_invalidations(None, out);
             }
         }
     }

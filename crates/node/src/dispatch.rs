@@ -7,9 +7,12 @@ use model::machine::{Executed, Note};
 use model::{Command, Conn, Output, Reply, Time};
 
 use crate::access::{Access, DataResult, Effects, Expiry, Failure};
+use crate::acl::Denied;
 use crate::args::wrong_arity;
 use crate::blocking::Blocked;
-use crate::client::Transaction;
+use crate::client::{Client, Transaction};
+use crate::commands::acl::refusal;
+use crate::keys;
 use crate::node::Node;
 use crate::table::{self, Run, Spec, flag};
 
@@ -78,7 +81,7 @@ impl Node {
             Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::LOADING)),
             _ => spec.has(flag::LOADING),
         };
-        if let Some(error) = self.refusal(now, conn, spec, flags, stale_ok, loading_ok) {
+        if let Some(error) = self.refusal(now, conn, (spec, &command), flags, stale_ok, loading_ok) {
             return self.reject(conn, Some(spec), command, error, out);
         }
         if self.is_paused(now, flags) && !self.clients[&conn].kind().is_replica() {
@@ -98,11 +101,22 @@ impl Node {
     }
 
     /// Why this command must not run now, in Redis's order of checks.
-    fn refusal(&self, now: Time, conn: Conn, spec: &Spec, flags: u16, stale: bool, loading: bool) -> Option<Failure> {
+    fn refusal(
+        &self,
+        now: Time,
+        conn: Conn,
+        (spec, command): (&Spec, &Command),
+        flags: u32,
+        stale: bool,
+        loading: bool,
+    ) -> Option<Failure> {
         let client = &self.clients[&conn];
         let write = flags & flag::WRITE != 0;
         if !client.authenticated && !spec.has(flag::NO_AUTH) {
             return Some("NOAUTH Authentication required.".into());
+        }
+        if let Some(denied) = self.denied(conn, spec, command) {
+            return Some(refusal(denied, spec.name));
         }
         if client.transaction.is_some() && spec.has(flag::NO_MULTI) {
             return Some("ERR Command not allowed inside a transaction".into());
@@ -126,6 +140,15 @@ impl Node {
         None
     }
 
+    /// Why the user of a connection may not run a command, if so.
+    pub(crate) fn denied(&self, conn: Conn, spec: &Spec, command: &Command) -> Option<Denied> {
+        let client = self.clients.get(&conn)?;
+        if client.unrestricted {
+            return None;
+        }
+        self.users.get(&client.user)?.denies(spec, command)
+    }
+
     /// Answers a command that is not run. A rejected command spoils the transaction that it was to be part of.
     fn reject(&mut self, conn: Conn, spec: Option<&Spec>, command: Command, error: Failure, out: &mut Vec<Output>) {
         self.stats.errors += 1;
@@ -133,11 +156,11 @@ impl Node {
         let mut error = error;
         if let Some(transaction) = &mut client.transaction {
             transaction.failed = true;
-            if spec.is_some_and(|spec| spec.is("exec")) {
-                client.transaction = None;
-                self.unwatch(conn);
-                error = format!("EXECABORT Transaction discarded because of: {error}").into();
-            }
+        }
+        if spec.is_some_and(|spec| spec.is("exec")) {
+            client.transaction = None;
+            self.unwatch(conn);
+            error = format!("EXECABORT Transaction discarded because of: {error}").into();
         }
         let reply = Reply::Error(error);
         note(conn, Executed::Refused(reply.clone()), command, None, out);
@@ -157,6 +180,12 @@ impl Node {
             client.last_write = self.repl.offset;
         }
         self.answer(conn, outcome, command, position, out);
+        if !spec.name.starts_with("client") {
+            self.end_caching(conn);
+        }
+        if !self.invalid.is_empty() {
+            self.send_invalidations(Some(conn), out);
+        }
         for conn in mem::take(&mut self.closing) {
             self.close(now, conn, out);
         }
@@ -182,12 +211,25 @@ impl Node {
         self.send(conn, reply, out);
     }
 
+    /// `CLIENT CACHING` is for one command that is not `CLIENT`, or one transaction.
+    fn end_caching(&mut self, conn: Conn) {
+        let Some(Client { tracking: Some(tracking), transaction: None, .. }) = self.clients.get_mut(&conn) else {
+            return;
+        };
+        tracking.caching = false;
+    }
+
     /// Runs the handler. The flag says whether the data set was changed.
-    fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
+    pub(crate) fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
+        let client = self.clients.get(&call.conn);
+        if spec.has(flag::READONLY) && client.is_some_and(|client| client.tracking.is_some()) {
+            self.remember_reads(call.conn, keys::of(spec, call.command).map(|(key, _)| key));
+        }
         match spec.run {
             Run::Data(handler) => {
-                let db = self.clients.get(&call.conn).map_or(0, |client| client.db);
-                let (result, changed) = self.run_data(call.now, db, handler, call.command);
+                let client = self.clients.get(&call.conn);
+                let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
+                let (result, changed) = self.run_data(call.now, (db, resp3), handler, call.command);
                 (result.map(Answer::Reply), changed)
             }
             Run::Server(handler) => {
@@ -198,17 +240,18 @@ impl Node {
         }
     }
 
-    /// Runs a data command in database `db` for a client.
-    pub(crate) fn run_data(
+    /// Runs a data command in database `db` for a client, which may speak version 3 of the protocol.
+    fn run_data(
         &mut self,
         now: Time,
-        db: usize,
+        (db, resp3): (usize, bool),
         handler: fn(&mut Access<'_>, &[Bytes]) -> DataResult,
         command: &Command,
     ) -> (DataResult, bool) {
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let unix = self.config.unix_millis(now);
         let mut access = Access::new(&mut self.data, db, unix, expiry);
+        access.resp3 = resp3;
         let result = handler(&mut access, &command.0);
         let effects = access.effects;
         let changed = self.absorb(db, effects, Some(command));
@@ -232,11 +275,19 @@ impl Node {
         if !self.blocked.is_empty() {
             self.ready.extend(effects.ready.into_iter().map(|key| (db, key)));
         }
+        if self.tracking > 0 {
+            if effects.flushed {
+                self.invalidate_everything();
+            } else {
+                self.invalidate(effects.touched.iter().map(|(_, key)| key));
+            }
+        }
         if effects.dirty == 0 {
             return false;
         }
-        if let Some(command) = effects.instead.or_else(|| command.cloned()) {
-            self.changes.push((db, command));
+        match effects.instead {
+            Some(commands) => self.changes.extend(commands.into_iter().map(|command| (db, command))),
+            None => self.changes.extend(command.cloned().map(|command| (db, command))),
         }
         true
     }

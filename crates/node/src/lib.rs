@@ -13,6 +13,8 @@
 //! | `table` | the table of commands, [`is_write`] |
 //! | `dispatch` | checks, queueing, running, propagating |
 //! | `commands` | what the commands do, one family a file |
+//! | `acl`, `keys` | users and their rights; where the keys of a command are |
+//! | `script` | Lua |
 //! | `keyspace`, `access` | the data set, and how a command sees it |
 //! | `blocking` | connections that wait |
 //! | `replication` | histories, backlog, the links to master and replicas, promotion and demotion |
@@ -20,6 +22,7 @@
 //! | `cron` | what happens by the clock |
 
 mod access;
+mod acl;
 mod args;
 mod blocking;
 mod client;
@@ -27,10 +30,12 @@ mod commands;
 mod config;
 mod cron;
 mod dispatch;
+mod keys;
 mod keyspace;
 mod node;
 mod rdb;
 mod replication;
+mod script;
 mod stats;
 mod table;
 #[cfg(test)]

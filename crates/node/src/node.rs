@@ -1,13 +1,15 @@
 //! [`Node`]: the machine. Inputs are taken apart here; what a command does is in [`crate::commands`], how replicas
 //! are kept in [`crate::replication`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use model::history::Position;
 use model::machine::Note;
+use model::seed::Rng;
 use model::{Addr, Command, Conn, Frame, Input, Output, Reply, RunId, Seed, Time};
 
+use crate::acl::{DEFAULT, User, Users, users};
 use crate::blocking::Blocked;
 use crate::client::{Client, Replies};
 use crate::config::Config;
@@ -36,6 +38,17 @@ pub struct Node {
     pub(crate) unblocked: VecDeque<Conn>,
     /// What the command under way changed and the replicas must hear, each with its database.
     pub(crate) changes: Vec<(usize, Command)>,
+    pub(crate) users: Users,
+    /// What scripts and `ACL GENPASS` draw from.
+    pub(crate) dice: Rng,
+    /// Scripts by their digests.
+    pub(crate) scripts: BTreeMap<String, Bytes>,
+    /// Who has read which key and wants to hear of changes.
+    pub(crate) tracked: BTreeMap<Bytes, BTreeSet<Conn>>,
+    /// How many connections have `CLIENT TRACKING` on.
+    pub(crate) tracking: usize,
+    /// Who must hear of which change; `None` for all keys.
+    pub(crate) invalid: Vec<(Conn, Option<Bytes>)>,
     pub(crate) repl: Replication,
     pub(crate) pause: Option<Pause>,
     /// `SHUTDOWN` waits for replicas, at the latest until then.
@@ -74,6 +87,8 @@ impl Node {
         let mut rng = seed.derive(&format!("node:{}", config.identity.node)).stream(&format!("boot:{boot}"));
         let run_id = RunId::random(&mut rng);
         let repl = Replication::new(rng, config.replica_of.clone(), now);
+        let users = users(config.auth.as_ref());
+        let dice = seed.derive(&format!("node:{}", config.identity.node)).stream(&format!("dice:{boot}"));
         Self {
             config,
             run_id,
@@ -89,6 +104,12 @@ impl Node {
             ready: VecDeque::new(),
             unblocked: VecDeque::new(),
             changes: Vec::new(),
+            users,
+            dice,
+            scripts: BTreeMap::new(),
+            tracked: BTreeMap::new(),
+            tracking: 0,
+            invalid: Vec::new(),
             repl,
             pause: None,
             shutdown_by: None,
@@ -163,8 +184,24 @@ impl Node {
     fn accept(&mut self, now: Time, conn: Conn, from: Addr) {
         self.last_client_id += 1;
         self.stats.connections += 1;
-        let open = self.config.auth.is_none();
-        self.clients.insert(conn, Client::new(self.last_client_id, from, now, open));
+        let mut client = Client::new(self.last_client_id, from, now, self.is_open());
+        client.unrestricted = self.users.get(&DEFAULT).is_none_or(User::unrestricted);
+        self.clients.insert(conn, client);
+    }
+
+    /// True if a new connection need not authenticate.
+    pub(crate) fn is_open(&self) -> bool {
+        self.users.get(&DEFAULT).is_some_and(|user| user.enabled && user.no_password)
+    }
+
+    /// From here on the connection acts as this user.
+    pub(crate) fn become_user(&mut self, conn: Conn, name: &Bytes, authenticated: bool) {
+        let unrestricted = self.users.get(name).is_some_and(User::unrestricted);
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.user = name.clone();
+            client.unrestricted = unrestricted;
+            client.authenticated = authenticated;
+        }
     }
 
     fn received(&mut self, now: Time, conn: Conn, command: Command, out: &mut Vec<Output>) {
@@ -218,6 +255,7 @@ impl Node {
     fn forget(&mut self, now: Time, conn: Conn, out: &mut Vec<Output>) {
         self.unsubscribe_everything(conn);
         self.unwatch(conn);
+        self.stop_tracking(conn);
         self.blocked.remove(&conn);
         self.unblocked.retain(|other| *other != conn);
         if self.clients.remove(&conn).is_some_and(|client| client.replica.is_some()) {

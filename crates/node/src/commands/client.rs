@@ -6,8 +6,8 @@ use model::{Conn, Reply, Text, Time};
 
 use super::connection::valid_name;
 use crate::access::Failure;
-use crate::args::{SYNTAX, is, parse_int, text};
-use crate::client::{Client, ClientType, Replies};
+use crate::args::{SYNTAX, int, is, parse_int, text};
+use crate::client::{Client, ClientType, Replies, Tracked};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
@@ -48,6 +48,8 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
         (client.transaction.is_some(), 'x'),
         (node.blocked.contains_key(&conn), 'b'),
         (client.watch_broken, 'd'),
+        (client.tracking.is_some(), 't'),
+        (client.tracking.as_ref().is_some_and(|tracking| tracking.mode == Tracked::Broadcast), 'B'),
     ] {
         if set {
             flags.push(flag);
@@ -57,11 +59,12 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
         flags.push('N');
     }
     let name = client.name.as_ref().map_or_else(String::new, |name| text(name).into_owned());
-    let user = node.config.auth.as_ref().and_then(|auth| auth.user.as_deref()).unwrap_or("default");
+    let user = text(&client.user);
+    let redirect = client.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.map_or(0, |id| id as i64));
     let queued = client.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64);
     let rest = format!(
         " fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={queued} qbuf=0 qbuf-free=0 \
-         argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={user} redir=-1 \
+         argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={user} redir={redirect} \
          resp={}\n",
         client.id + 5,
         now.since(client.since).as_secs(),
@@ -137,12 +140,11 @@ impl Filter {
     }
 
     fn hits(&self, node: &Node, client: &Client) -> bool {
-        let user = node.config.auth.as_ref().and_then(|auth| auth.user.as_deref()).unwrap_or("default");
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == client.kind())
             && self.addr.as_ref().is_none_or(|addr| *addr == client.from.to_string())
             && self.laddr.as_ref().is_none_or(|addr| *addr == node.config.identity.addr.to_string())
-            && self.user.as_ref().is_none_or(|name| name == user)
+            && self.user.as_ref().is_none_or(|name| *name == text(&client.user))
     }
 }
 
@@ -154,6 +156,9 @@ pub(crate) fn kill(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     } else {
         Filter::parse(&args[2..])?
     };
+    if let Some(user) = filter.user.as_ref().filter(|user| !node.users.contains_key(user.as_bytes())) {
+        return Err(format!("ERR No such user '{user}'").into());
+    }
     if filter.kind.is_some() && node.ignore_client_kill {
         return Ok(Reply::Int(0).into());
     }
@@ -227,4 +232,24 @@ pub(crate) fn unpause(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         node.resume(call.out);
     }
     OK
+}
+
+/// Ends the wait of another connection, as if its time were over or with an error.
+pub(crate) fn unblock(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = call.args();
+    let id = int(&args[2])?;
+    let with_error = match &args[3..] {
+        [] => false,
+        [mode] if is(mode, "TIMEOUT") => false,
+        [mode] if is(mode, "ERROR") => true,
+        [_] => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into()),
+        _ => return Err(SYNTAX),
+    };
+    let conn = node.clients.iter().find(|(_, client)| client.id as i64 == id).map(|(conn, _)| *conn);
+    let Some((conn, nothing)) = conn.and_then(|conn| Some((conn, node.ends_with(conn)?))) else {
+        return Ok(Reply::Int(0).into());
+    };
+    let reply = if with_error { Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK") } else { nothing };
+    node.unblock(conn, Some(reply), false, call.out);
+    Ok(Reply::Int(1).into())
 }

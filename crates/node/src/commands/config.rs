@@ -6,6 +6,7 @@ use model::Reply;
 use model::plan::Credentials;
 
 use crate::access::Failure;
+use crate::acl::DEFAULT;
 use crate::args::{glob, is, text};
 use crate::config::Config;
 use crate::dispatch::{Call, OK, Outcome};
@@ -29,6 +30,13 @@ const NOT_AN_INTEGER: Invalid = "argument couldn't be parsed into an integer";
 
 fn whole<T: std::str::FromStr>(value: &str) -> Result<T, Invalid> {
     value.parse().map_err(|_| NOT_AN_INTEGER)
+}
+
+/// A number that is not negative.
+fn count<T: TryFrom<i64>>(value: &str) -> Result<T, Invalid> {
+    let number: i64 = whole(value)?;
+    let within = T::try_from(number).ok().filter(|_| (0..=i64::from(i32::MAX)).contains(&number));
+    within.ok_or("argument must be between 0 and 2147483647 inclusive")
 }
 
 fn seconds(value: &str) -> Result<Duration, Invalid> {
@@ -64,7 +72,26 @@ static PARAMETERS: &[Parameter] = &[
     fixed!("databases", "16"),
     Parameter { name: "enable-debug-command", get: |config| word(config.debug_command), set: None },
     fixed!("hz", "10"),
-    fixed!("masteruser", ""),
+    Parameter {
+        name: "masterauth",
+        get: |config| {
+            config.master_auth.as_ref().or(config.auth.as_ref()).map_or_else(String::new, |a| a.password.clone())
+        },
+        set: Some(|config, value| {
+            let user = config.master_auth.take().and_then(|auth| auth.user);
+            config.master_auth = Some(Credentials { user, password: value.to_owned() });
+            Ok(())
+        }),
+    },
+    Parameter {
+        name: "masteruser",
+        get: |config| config.master_auth.as_ref().and_then(|auth| auth.user.clone()).unwrap_or_default(),
+        set: Some(|config, value| {
+            let password = config.master_auth.take().map(|auth| auth.password).unwrap_or_default();
+            config.master_auth = Some(Credentials { user: (!value.is_empty()).then(|| value.to_owned()), password });
+            Ok(())
+        }),
+    },
     fixed!("maxclients", "10000"),
     fixed!("maxmemory", "0"),
     fixed!("maxmemory-policy", "noeviction"),
@@ -76,7 +103,7 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "min-replicas-to-write",
         get: |config| config.min_replicas_to_write.to_string(),
-        set: Some(|config, value| whole(value).map(|count| config.min_replicas_to_write = count)),
+        set: Some(|config, value| count(value).map(|count| config.min_replicas_to_write = count)),
     },
     fixed!("notify-keyspace-events", ""),
     Parameter { name: "port", get: |config| config.identity.addr.port.to_string(), set: None },
@@ -113,7 +140,7 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "replica-priority",
         get: |config| config.priority.to_string(),
-        set: Some(|config, value| whole(value).map(|priority| config.priority = priority)),
+        set: Some(|config, value| count(value).map(|priority| config.priority = priority)),
     },
     fixed!("replica-read-only", "yes"),
     Parameter {
@@ -192,10 +219,10 @@ pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         };
         set(&mut config, &text(&pair[1])).map_err(failed)?;
     }
-    if config.auth != node.config.auth && config.auth.is_none() {
-        for client in node.clients.values_mut() {
-            client.authenticated = true;
-        }
+    if config.auth != node.config.auth
+        && let Some(user) = node.users.get_mut(&DEFAULT)
+    {
+        user.set_password(config.auth.as_ref().map_or("", |auth| auth.password.as_str()));
     }
     node.config = config;
     node.count_good_replicas(call.now);

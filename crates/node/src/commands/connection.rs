@@ -1,10 +1,11 @@
 //! What concerns the connection itself: greeting, authentication, the selected database, the end.
 
 use bytes::Bytes;
-use model::plan::Credentials;
 use model::{Output, Reply};
 
+use super::acl::authenticate;
 use crate::access::Failure;
+use crate::acl::DEFAULT;
 use crate::args::{SYNTAX, int, is, parse_int, text, wrong_arity};
 use crate::client::Replies;
 use crate::dispatch::{Answer, Call, OK, Outcome};
@@ -59,29 +60,17 @@ pub(crate) fn reset(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let conn = call.conn;
     node.unwatch(conn);
     node.unsubscribe_everything(conn);
-    let open = node.config.auth.is_none();
+    node.stop_tracking(conn);
+    node.become_user(conn, &DEFAULT, node.is_open());
     if let Some(client) = node.clients.get_mut(&conn) {
         client.transaction = None;
         client.db = 0;
         client.name = None;
         client.resp = 2;
         client.replies = Replies::On;
-        client.authenticated = open;
         call.out.push(Output::Protocol(conn, 2));
     }
     Ok(Reply::Simple("RESET".into()).into())
-}
-
-/// Whether user and password are right.
-fn check(auth: Option<&Credentials>, user: &[u8], password: &[u8]) -> Result<(), Failure> {
-    let right = match auth {
-        // The default user takes any password while none is set.
-        None => user == b"default",
-        Some(auth) => {
-            user == auth.user.as_deref().unwrap_or("default").as_bytes() && password == auth.password.as_bytes()
-        }
-    };
-    right.then_some(()).ok_or_else(|| "WRONGPASS invalid username-password pair or user is disabled.".into())
 }
 
 pub(crate) fn auth(node: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -91,15 +80,13 @@ pub(crate) fn auth(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         [_, user, password] => (user, password),
         _ => return Err(SYNTAX),
     };
-    if args.len() == 2 && node.config.auth.is_none() {
+    if args.len() == 2 && node.users.get(&DEFAULT).is_some_and(|user| user.no_password) {
         let text = "ERR AUTH <password> called without any password configured for the default user. Are you sure \
                     your configuration is correct?";
         return Err(text.into());
     }
-    check(node.config.auth.as_ref(), user, password)?;
-    if let Some(client) = node.clients.get_mut(&call.conn) {
-        client.authenticated = true;
-    }
+    let user = authenticate(node, user, password)?;
+    node.become_user(call.conn, &user, true);
     OK
 }
 
@@ -123,12 +110,11 @@ pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         }
         None => None,
     };
-    let (mut name, mut authenticated) = (None, false);
+    let (mut name, mut user) = (None, None);
     let mut rest = args.get(2..).unwrap_or_default();
     while let Some(option) = rest.first() {
         if is(option, "AUTH") && rest.len() >= 3 {
-            check(node.config.auth.as_ref(), &rest[1], &rest[2])?;
-            authenticated = true;
+            user = Some(authenticate(node, &rest[1], &rest[2])?);
             rest = &rest[3..];
         } else if is(option, "SETNAME") && rest.len() >= 2 {
             valid_name(&rest[1])?;
@@ -139,8 +125,10 @@ pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         }
     }
     let role = if node.is_master() { "master" } else { "replica" };
+    if let Some(user) = user {
+        node.become_user(call.conn, &user, true);
+    }
     let Some(client) = node.clients.get_mut(&call.conn) else { return Ok(Answer::Silent) };
-    client.authenticated |= authenticated;
     if !client.authenticated {
         let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
                     AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
@@ -166,35 +154,25 @@ pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     .into())
 }
 
-pub(crate) fn acl_whoami(node: &mut Node, _: &mut Call<'_>) -> Outcome {
-    let user = node.config.auth.as_ref().and_then(|auth| auth.user.clone());
-    Ok(Reply::bulk(user.unwrap_or_else(|| "default".to_owned())).into())
-}
-
-/// `name` and the entry for it, for `COMMAND INFO`.
+/// A command as `COMMAND` shows it. Tips and the machine-readable places of keys are left out.
 pub(crate) fn describe(spec: &table::Spec) -> Reply {
-    use table::flag;
-    let words = [
-        (flag::WRITE, "write"),
-        (flag::READONLY, "readonly"),
-        (flag::ADMIN, "admin"),
-        (flag::PUBSUB, "pubsub"),
-        (flag::BLOCKING, "blocking"),
-        (flag::LOADING, "loading"),
-        (flag::STALE, "stale"),
-        (flag::FAST, "fast"),
-        (flag::NO_AUTH, "no_auth"),
-        (flag::NO_MULTI, "no_multi"),
-        (flag::MAY_REPLICATE, "may_replicate"),
-    ];
-    let flags = words.iter().filter(|(bit, _)| spec.has(*bit)).map(|(_, word)| Reply::Simple((*word).into()));
+    let word = |word: String| Reply::Simple(word.into());
     let (first, last, step) = spec.keys;
+    let subcommands = table::all().iter().filter(|other| {
+        table::has_subcommands(spec.name)
+            && other.name.strip_prefix(spec.name).is_some_and(|rest| rest.starts_with('|'))
+    });
+    let categories = table::cat::NAMES.iter().filter(|(bit, _)| spec.categories() & bit != 0);
     Reply::Array(vec![
         Reply::word(spec.name),
         Reply::Int(i64::from(spec.arity)),
-        Reply::Set(flags.collect()),
+        Reply::Set(spec.flag_names().map(|name| word(name.to_owned())).collect()),
         Reply::Int(i64::from(first)),
         Reply::Int(i64::from(last)),
         Reply::Int(i64::from(step)),
+        Reply::Set(categories.map(|(_, name)| word(format!("@{name}"))).collect()),
+        Reply::Set(Vec::new()),
+        Reply::Set(Vec::new()),
+        Reply::Set(subcommands.map(describe).collect()),
     ])
 }

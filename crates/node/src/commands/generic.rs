@@ -131,34 +131,163 @@ pub(crate) fn keys(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(bulks(keys.iter().filter(|key| glob(&args[1], key))))
 }
 
-/// The cursor is the number of keys already seen, in the order of the keys.
+/// What `SCAN` and its kin are asked for. The cursor is the number of items already seen, in their order.
+pub(crate) struct ScanOptions<'a> {
+    cursor: usize,
+    count: usize,
+    pattern: Option<&'a Bytes>,
+    kind: Option<&'a Bytes>,
+}
+
+impl<'a> ScanOptions<'a> {
+    pub(crate) fn parse(cursor: &Bytes, options: &'a [Bytes], typed: bool) -> Result<Self, Failure> {
+        let cursor = parse_int(cursor).and_then(|cursor| usize::try_from(cursor).ok());
+        let cursor = cursor.ok_or(Failure::from("ERR invalid cursor"))?;
+        let mut parsed = Self { cursor, count: 10, pattern: None, kind: None };
+        for option in options.chunks(2) {
+            let [name, value] = option else { return Err(SYNTAX) };
+            match () {
+                () if is(name, "COUNT") => parsed.count = usize::try_from(int(value)?).unwrap_or(0),
+                () if is(name, "MATCH") => parsed.pattern = Some(value),
+                () if typed && is(name, "TYPE") => parsed.kind = Some(value),
+                () => return Err(SYNTAX),
+            }
+        }
+        if parsed.count == 0 {
+            return Err(SYNTAX);
+        }
+        Ok(parsed)
+    }
+}
+
+/// The next items, each of one or two words, and the cursor after them.
+pub(crate) fn scan_page(options: &ScanOptions<'_>, items: &[Vec<Bytes>]) -> Reply {
+    let end = options.cursor.saturating_add(options.count).min(items.len());
+    let page = items.get(options.cursor..end).unwrap_or_default();
+    let wanted = |item: &&Vec<Bytes>| options.pattern.is_none_or(|pattern| glob(pattern, &item[0]));
+    let found = page.iter().filter(wanted).flatten().cloned().map(Reply::Bulk).collect();
+    let next = if end == items.len() { 0 } else { end };
+    Reply::Array(vec![Reply::Bulk(number(next)), Reply::Array(found)])
+}
+
 pub(crate) fn scan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let cursor = parse_int(&args[1]).and_then(|cursor| usize::try_from(cursor).ok());
-    let cursor = cursor.ok_or(Failure::from("ERR invalid cursor"))?;
-    let (mut count, mut pattern, mut kind) = (10, None, None);
-    for option in args[2..].chunks(2) {
-        let [name, value] = option else { return Err(SYNTAX) };
+    let options = ScanOptions::parse(&args[1], &args[2..], true)?;
+    let mut keys = live_keys(access);
+    if let Some(kind) = options.kind {
+        keys.retain(|key| access.get(key).is_some_and(|value| is(kind, value.type_name())));
+    }
+    let items: Vec<Vec<Bytes>> = keys.into_iter().map(|key| vec![key]).collect();
+    Ok(scan_page(&options, &items))
+}
+
+fn database(arg: &[u8]) -> Option<usize> {
+    parse_int(arg).and_then(|db| usize::try_from(db).ok()).filter(|db| *db < DATABASES)
+}
+
+pub(crate) fn swapdb(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let first = parse_int(&args[1]).ok_or("ERR invalid first DB index")?;
+    let second = parse_int(&args[2]).ok_or("ERR invalid second DB index")?;
+    let both = [first, second].map(|db| usize::try_from(db).ok().filter(|db| *db < DATABASES));
+    let [Some(first), Some(second)] = both else { return Err("ERR DB index is out of range".into()) };
+    for (db, other) in [(first, second), (second, first)] {
+        let keys: Vec<Bytes> = access.data.0[db].iter().map(|(key, _, _)| key.clone()).collect();
+        access.effects.touched.extend(keys.iter().flat_map(|key| [(db, key.clone()), (other, key.clone())]));
+    }
+    access.data.0.swap(first, second);
+    access.effects.dirty += 1;
+    Ok(Reply::OK)
+}
+
+/// `key` as it is in the database of the command.
+fn whole(access: &mut Access<'_>, key: &Bytes) -> Option<(crate::keyspace::Value, Option<u64>)> {
+    let value = access.get(key)?.clone();
+    Some((value, access.raw().expires_at(key)))
+}
+
+/// Stores into database `db`; false if the key is there already.
+fn store_in(
+    access: &mut Access<'_>,
+    db: usize,
+    key: &Bytes,
+    (value, expires_at): (crate::keyspace::Value, Option<u64>),
+    replace: bool,
+) -> bool {
+    let here = std::mem::replace(&mut access.db, db);
+    let free = replace || !access.exists(key);
+    if free {
+        access.store(key, value, expires_at);
+        access.effects.ready.push(key.clone());
+    }
+    access.db = here;
+    free
+}
+
+pub(crate) fn move_key(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    int(&args[2])?;
+    let db = database(&args[2]).ok_or("ERR DB index is out of range")?;
+    if db == access.db {
+        return Err("ERR source and destination objects are the same".into());
+    }
+    let Some(found) = whole(access, &args[1]) else { return Ok(Reply::Int(0)) };
+    let moved = store_in(access, db, &args[1], found, false);
+    if moved {
+        access.delete(&args[1]);
+    }
+    Ok(yes_no(moved))
+}
+
+pub(crate) fn copy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (mut db, mut replace) = (access.db, false);
+    let mut rest = args[3..].iter();
+    while let Some(option) = rest.next() {
         match () {
-            () if is(name, "COUNT") => count = usize::try_from(int(value)?).unwrap_or(0),
-            () if is(name, "MATCH") => pattern = Some(value),
-            () if is(name, "TYPE") => kind = Some(value),
+            () if is(option, "REPLACE") => replace = true,
+            () if is(option, "DB") => {
+                let wanted = rest.next().ok_or(SYNTAX)?;
+                int(wanted)?;
+                db = database(wanted).ok_or("ERR DB index is out of range")?;
+            }
             () => return Err(SYNTAX),
         }
     }
-    if count == 0 {
-        return Err(SYNTAX);
+    if db == access.db && args[1] == args[2] {
+        return Err("ERR source and destination objects are the same".into());
     }
-    let keys = live_keys(access);
-    let end = cursor.saturating_add(count).min(keys.len());
-    let mut found = Vec::new();
-    for key in keys.get(cursor..end).unwrap_or_default() {
-        let of_kind = kind.is_none_or(|kind| access.get(key).is_some_and(|value| is(kind, value.type_name())));
-        if of_kind && pattern.is_none_or(|pattern| glob(pattern, key)) {
-            found.push(Reply::Bulk(key.clone()));
-        }
+    let Some(found) = whole(access, &args[1]) else { return Ok(Reply::Int(0)) };
+    Ok(yes_no(store_in(access, db, &args[2], found, replace)))
+}
+
+pub(crate) fn object_encoding(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::word(value.encoding())))
+}
+
+pub(crate) fn object_refcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let shared = |text: &Bytes| parse_int(text).is_some_and(|number| (0..10_000).contains(&number));
+    Ok(access.get(&args[2]).map_or(Reply::Null, |value| match value {
+        // Small numbers are there once for all.
+        crate::keyspace::Value::Str(text) if shared(text) => Reply::Int(i64::from(i32::MAX)),
+        _ => Reply::Int(1),
+    }))
+}
+
+/// Nobody counts how long a key was not looked at.
+pub(crate) fn object_idletime(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(access.get(&args[2]).map_or(Reply::Null, |_| Reply::Int(0)))
+}
+
+pub(crate) fn object_freq(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    if access.get(&args[2]).is_none() {
+        return Ok(Reply::Null);
     }
-    let next = if end == keys.len() { 0 } else { end };
-    Ok(Reply::Array(vec![Reply::Bulk(number(next)), Reply::Array(found)]))
+    Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+         policies at runtime LRU and LFU data will take some time to adjust."
+        .into())
+}
+
+/// A rough figure: the bytes of the key and the value, and some for the entry.
+pub(crate) fn memory_usage(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let length = args[2].len();
+    Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::Int((value.bytes() + length + 48) as i64)))
 }
 
 pub(crate) fn randomkey(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {
@@ -181,6 +310,7 @@ fn flush_mode(args: &[Bytes]) -> Result<(), Failure> {
 fn flush(access: &mut Access<'_>, db: usize) {
     let keys = access.data.0[db].clear();
     access.effects.dirty += keys.len() as u64;
+    access.effects.flushed = true;
     access.effects.touched.extend(keys.into_iter().map(|key| (db, key)));
 }
 

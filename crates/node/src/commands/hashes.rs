@@ -1,10 +1,13 @@
 //! Hashes.
 
 use bytes::Bytes;
-use model::Reply;
+use model::{Command, Reply};
 
+use super::generic::{ScanOptions, scan_page};
+use super::strings::sum;
 use crate::access::{Access, DataResult};
 use crate::args::{bulks, int, number, parse_int, wrong_arity, yes_no};
+use crate::keyspace::own;
 
 /// Stores field and value pairs; the number of new fields.
 fn store(access: &mut Access<'_>, args: &[Bytes], name: &str) -> Result<i64, crate::access::Failure> {
@@ -14,7 +17,7 @@ fn store(access: &mut Access<'_>, args: &[Bytes], name: &str) -> Result<i64, cra
     let hash = access.hash_or_new(&args[1])?;
     let mut new = 0;
     for pair in args[2..].chunks_exact(2) {
-        new += i64::from(hash.insert(pair[0].clone(), pair[1].clone()).is_none());
+        new += i64::from(hash.insert(own(&pair[0]), own(&pair[1])).is_none());
     }
     access.changed(&args[1], (args.len() as u64 - 2) / 2);
     Ok(new)
@@ -88,7 +91,30 @@ pub(crate) fn hincrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         None => 0,
     };
     let new = old.checked_add(amount).ok_or("ERR increment or decrement would overflow")?;
-    access.hash_or_new(&args[1])?.insert(args[2].clone(), number(new));
+    access.hash_or_new(&args[1])?.insert(own(&args[2]), number(new));
     access.changed(&args[1], 1);
     Ok(Reply::Int(new))
+}
+
+pub(crate) fn hincrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let amount = &args[3];
+    let old = access.hash(&args[1])?.and_then(|hash| hash.get(&args[2]).cloned());
+    let new = match old {
+        Some(old) => sum(&old, amount, "ERR hash value is not a float")?,
+        None => sum(b"0", amount, "ERR hash value is not a float")?,
+    };
+    access.hash_or_new(&args[1])?.insert(own(&args[2]), new.clone());
+    access.changed(&args[1], 1);
+    // As a plain value, so that replicas cannot round differently.
+    let command = Command::of(&["HSET"]).arg(args[1].clone()).arg(args[2].clone()).arg(new.clone());
+    access.propagate_instead(command);
+    Ok(Reply::Bulk(new))
+}
+
+pub(crate) fn hscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let options = ScanOptions::parse(&args[2], &args[3..], false)?;
+    let items: Vec<Vec<Bytes>> = access
+        .hash(&args[1])?
+        .map_or(Vec::new(), |hash| hash.iter().map(|(field, value)| vec![field.clone(), value.clone()]).collect());
+    Ok(scan_page(&options, &items))
 }

@@ -7,8 +7,11 @@ use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, bulks, float, int, is, wrong_arity};
-use crate::blocking::{Blocked, Wait};
-use crate::dispatch::{Answer, Call, Outcome};
+use crate::blocking::pop_or_wait;
+use crate::commands::streams::Reading;
+use crate::commands::zsets;
+use crate::dispatch::{Call, Outcome};
+use crate::keyspace::own;
 use crate::node::Node;
 
 /// An end of a list.
@@ -56,7 +59,7 @@ fn push(access: &mut Access<'_>, args: &[Bytes], end: End, only_present: bool) -
     }
     let list = access.list_or_new(key)?;
     for item in &args[2..] {
-        end.push(list, item.clone());
+        end.push(list, own(item));
     }
     let length = list.len() as i64;
     access.changed(key, args.len() as u64 - 2);
@@ -159,7 +162,7 @@ pub(crate) fn lindex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn lset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(list) = access.list(&args[1])? else { return Err("ERR no such key".into()) };
     let at = index(&args[2], list.len())?.ok_or("ERR index out of range")?;
-    list[at] = args[3].clone();
+    list[at] = own(&args[3]);
     access.changed(&args[1], 1);
     Ok(Reply::OK)
 }
@@ -189,6 +192,61 @@ pub(crate) fn lrem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         access.changed(&args[1], removed as u64);
     }
     Ok(Reply::Int(removed as i64))
+}
+
+pub(crate) fn linsert(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let after = match () {
+        () if is(&args[2], "BEFORE") => 0,
+        () if is(&args[2], "AFTER") => 1,
+        () => return Err(SYNTAX),
+    };
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::Int(0)) };
+    let Some(at) = list.iter().position(|item| *item == args[3]) else { return Ok(Reply::Int(-1)) };
+    list.insert(at + after, own(&args[4]));
+    let length = list.len() as i64;
+    access.changed(&args[1], 1);
+    Ok(Reply::Int(length))
+}
+
+pub(crate) fn lpos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (mut rank, mut count, mut most) = (1, None, usize::MAX);
+    for option in args[3..].chunks(2) {
+        let [name, value] = option else { return Err(SYNTAX) };
+        match () {
+            () if is(name, "RANK") => rank = int(value)?,
+            () if is(name, "COUNT") => {
+                count = Some(usize::try_from(int(value)?).map_err(|_| "ERR COUNT can't be negative")?);
+            }
+            () if is(name, "MAXLEN") => {
+                let length = usize::try_from(int(value)?).map_err(|_| "ERR MAXLEN can't be negative")?;
+                most = if length == 0 { usize::MAX } else { length };
+            }
+            () => return Err(SYNTAX),
+        }
+    }
+    if rank == 0 {
+        return Err(
+            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to \
+                    start from the end of the list"
+                .into(),
+        );
+    }
+    let Some(list) = access.list(&args[1])? else {
+        return Ok(if count.is_some() { Reply::Array(Vec::new()) } else { Reply::Null });
+    };
+    let wanted = count.map_or(1, |count| if count == 0 { usize::MAX } else { count });
+    let skip = usize::try_from(rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
+    let hit = |(_, item): &(usize, &Bytes)| **item == args[2];
+    let place = |(at, _): (usize, &Bytes)| Reply::Int(at as i64);
+    let found: Vec<Reply> = if rank > 0 {
+        list.iter().enumerate().take(most).filter(hit).skip(skip).take(wanted).map(place).collect()
+    } else {
+        list.iter().enumerate().rev().take(most).filter(hit).skip(skip).take(wanted).map(place).collect()
+    };
+    Ok(match count {
+        Some(_) => Reply::Array(found),
+        None => found.into_iter().next().unwrap_or(Reply::Null),
+    })
 }
 
 /// Moves one item; `None` if there is none.
@@ -225,22 +283,32 @@ pub(crate) enum Pop {
     First { keys: Vec<Bytes>, end: End },
     /// `BLMOVE`, `BRPOPLPUSH`
     Move { from: Bytes, to: Bytes, ends: (End, End) },
+    /// `BZPOPMIN`, `BZPOPMAX`
+    Score { keys: Vec<Bytes>, highest: bool },
+    /// `XREAD`, `XREADGROUP`
+    Read(Reading),
 }
 
 impl Pop {
-    /// The lists it waits for.
+    /// True if what one gets is gone for the others.
+    pub(crate) fn consumes(&self) -> bool {
+        !matches!(self, Self::Read(reading) if !reading.consumes())
+    }
+
+    /// The keys it waits for.
     pub(crate) fn keys(&self) -> &[Bytes] {
         match self {
-            Self::First { keys, .. } => keys,
+            Self::First { keys, .. } | Self::Score { keys, .. } => keys,
+            Self::Read(reading) => reading.keys(),
             Self::Move { from, .. } => std::slice::from_ref(from),
         }
     }
 
-    /// What it answers when it ends without an item.
-    pub(crate) fn nothing(&self) -> Reply {
+    /// What it answers when it ends without an item, or finds none in a transaction.
+    pub(crate) fn nothing(&self, in_exec: bool) -> Reply {
         match self {
-            Self::First { .. } => Reply::NullArray,
-            Self::Move { .. } => Reply::Null,
+            Self::Move { .. } if in_exec => Reply::Null,
+            _ => Reply::NullArray,
         }
     }
 
@@ -263,11 +331,14 @@ impl Pop {
                 access.propagate_instead(command.arg(ends.0.word()).arg(ends.1.word()));
                 Ok(Some(Reply::Bulk(item)))
             }
+            Self::Score { keys, highest } => zsets::take(access, keys, *highest),
+            Self::Read(reading) => reading.attempt(access),
         }
     }
 }
 
-fn blocking(node: &mut Node, call: &mut Call<'_>, pop: Pop, timeout: &Bytes) -> Outcome {
+/// The timeout of a blocking command, in microseconds.
+pub(crate) fn seconds(timeout: &Bytes) -> Result<u64, Failure> {
     let seconds = float(timeout).ok_or("ERR timeout is not a float or out of range")?;
     if seconds < 0.0 {
         return Err("ERR timeout is negative".into());
@@ -275,18 +346,12 @@ fn blocking(node: &mut Node, call: &mut Call<'_>, pop: Pop, timeout: &Bytes) -> 
     if seconds > 1e12 {
         return Err("ERR timeout is out of range".into());
     }
-    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
-    let (result, _) = node.attempt_pop(call.now, db, &pop);
-    if let Some(reply) = result? {
-        return Ok(reply.into());
-    }
-    if call.in_exec {
-        return Ok(pop.nothing().into());
-    }
-    let wait = Wait::Pop { db, pop };
-    let command = call.command.clone();
-    node.block(call.conn, Blocked::until_after(wait, command, call.now, (seconds * 1e6).ceil() as u64));
-    Ok(Answer::Blocked)
+    Ok((seconds * 1e6).ceil() as u64)
+}
+
+fn blocking(node: &mut Node, call: &mut Call<'_>, pop: Pop, timeout: &Bytes) -> Outcome {
+    let micros = seconds(timeout)?;
+    pop_or_wait(node, call, pop, micros)
 }
 
 fn blocking_first(node: &mut Node, call: &mut Call<'_>, end: End) -> Outcome {

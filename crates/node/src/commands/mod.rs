@@ -3,6 +3,7 @@
 // Handlers share a signature, whether they can fail or not.
 #![allow(clippy::unnecessary_wraps)]
 
+pub(crate) mod acl;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod connection;
@@ -11,7 +12,11 @@ pub(crate) mod hashes;
 pub(crate) mod info;
 pub(crate) mod lists;
 pub(crate) mod pubsub;
+pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod sets;
+pub(crate) mod streams;
 pub(crate) mod strings;
+pub(crate) mod tracking;
 pub(crate) mod transactions;
+pub(crate) mod zsets;

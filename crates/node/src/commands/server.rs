@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{Reply, Time};
+use model::{Command, Reply, Time};
 
 use super::{connection::describe, info as render};
-use crate::args::{SYNTAX, float, is, text, wrong_arity};
+use crate::args::{SYNTAX, float, glob, is, text, wrong_arity};
 use crate::blocking::{Blocked, Wait};
 use crate::dispatch::{Answer, Call, OK, Outcome};
+use crate::keys;
 use crate::node::Node;
 use crate::table;
 
@@ -38,7 +39,7 @@ pub(crate) fn command_info(_: &mut Node, call: &mut Call<'_>) -> Outcome {
     if names.is_empty() {
         return Ok(Reply::Array(commands().map(describe).collect()).into());
     }
-    Ok(Reply::Array(names.iter().map(|name| named(name).map_or(Reply::NullArray, describe)).collect()).into())
+    Ok(Reply::Array(names.iter().map(|name| named(name).map_or(Reply::Null, describe)).collect()).into())
 }
 
 /// Names and arities; there are no texts to give.
@@ -52,9 +53,91 @@ pub(crate) fn lastsave(node: &mut Node, _: &mut Call<'_>) -> Outcome {
     Ok(Reply::Int((node.config.unix_millis(node.started) / 1_000) as i64).into())
 }
 
-/// There are no scripts, so there is none to kill: what a Sentinel hears of a slow node.
-pub(crate) fn script_kill(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    Err("NOTBUSY No scripts in execution right now.".into())
+/// The keys of the command that is given as arguments.
+pub(crate) fn command_getkeys(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let command = Command(call.args()[2..].to_vec());
+    let spec = table::lookup(&command).map_err(|_| "ERR Invalid command specified")?;
+    if !spec.takes(command.len()) {
+        return Err("ERR Invalid number of arguments specified for command".into());
+    }
+    let found: Vec<Reply> = keys::of(spec, &command).map(|(key, _)| Reply::Bulk(key.clone())).collect();
+    if found.is_empty() {
+        return Err("ERR The command has no key arguments".into());
+    }
+    Ok(Reply::Array(found).into())
+}
+
+pub(crate) fn command_list(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let args = &call.args()[2..];
+    let wanted: Box<dyn Fn(&table::Spec) -> bool> = match args {
+        [] => Box::new(|spec| !spec.name.contains('|')),
+        [filter, kind, name] if is(filter, "FILTERBY") && is(kind, "ACLCAT") => {
+            let bit = table::cat::named(&text(name)).unwrap_or(0);
+            Box::new(move |spec| spec.categories() & bit != 0)
+        }
+        [filter, kind, pattern] if is(filter, "FILTERBY") && is(kind, "PATTERN") => {
+            let pattern = pattern.to_ascii_lowercase();
+            Box::new(move |spec| glob(&pattern, spec.name.as_bytes()))
+        }
+        [filter, kind, _] if is(filter, "FILTERBY") && is(kind, "MODULE") => Box::new(|_| false),
+        _ => return Err(SYNTAX),
+    };
+    Ok(Reply::Array(table::all().iter().filter(|spec| wanted(spec)).map(|spec| Reply::word(spec.name)).collect())
+        .into())
+}
+
+fn nothing() -> Outcome {
+    Ok(Reply::Array(Vec::new()).into())
+}
+
+/// Commands take no time here, so that none is slow.
+pub(crate) fn slowlog_get(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    nothing()
+}
+
+pub(crate) fn slowlog_len(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    Ok(Reply::Int(0).into())
+}
+
+pub(crate) fn slowlog_reset(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    OK
+}
+
+pub(crate) fn latency_latest(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    nothing()
+}
+
+pub(crate) fn latency_history(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    nothing()
+}
+
+pub(crate) fn latency_reset(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    Ok(Reply::Int(0).into())
+}
+
+pub(crate) fn memory_purge(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    OK
+}
+
+pub(crate) fn memory_doctor(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    let text = "Hi Sam, this instance is empty or is using very little memory, my issues detector can't be used in these \
+                conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be \
+                back to our programming as soon as I finished rebooting.\n";
+    Ok(Reply::word(text).into())
+}
+
+/// There is no disk to save to; as far as the others can tell it was done.
+pub(crate) fn save(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    OK
+}
+
+pub(crate) fn bgsave(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    match call.args() {
+        [_] => {}
+        [_, word] if is(word, "SCHEDULE") => {}
+        _ => return Err(SYNTAX),
+    }
+    Ok(Reply::Simple("Background saving started".into()).into())
 }
 
 pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {

@@ -1,14 +1,18 @@
 //! Sets.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use model::{Command, Reply};
 
-use crate::access::{Access, DataResult};
+use super::generic::{ScanOptions, scan_page};
+use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, yes_no};
+use crate::keyspace::{Value, own};
 
 pub(crate) fn sadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let set = access.set_or_new(&args[1])?;
-    let added = args[2..].iter().filter(|item| set.insert((*item).clone())).count();
+    let added = args[2..].iter().filter(|item| set.insert(own(item))).count();
     if added > 0 {
         access.changed(&args[1], added as u64);
     }
@@ -67,4 +71,103 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     }
     let mut popped = popped.into_iter().map(Reply::Bulk);
     Ok(if args.len() == 3 { Reply::Set(popped.collect()) } else { popped.next().unwrap_or(Reply::Null) })
+}
+
+pub(crate) fn sscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let options = ScanOptions::parse(&args[2], &args[3..], false)?;
+    let items: Vec<Vec<Bytes>> =
+        access.set(&args[1])?.map_or(Vec::new(), |set| set.iter().map(|item| vec![item.clone()]).collect());
+    Ok(scan_page(&options, &items))
+}
+
+pub(crate) fn smove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (from, to, item) = (&args[1], &args[2], &args[3]);
+    access.set(to)?;
+    let there = access.set(from)?.is_some_and(|set| set.contains(item));
+    if there && from != to {
+        access.set(from)?.map(|set| set.remove(item));
+        access.changed(from, 1);
+        access.set_or_new(to)?.insert(item.clone());
+        access.changed(to, 1);
+    }
+    Ok(yes_no(there))
+}
+
+/// The first members: as random as any, and the same in every run. A negative count may repeat them.
+pub(crate) fn srandmember(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let count = match &args[2..] {
+        [] => None,
+        [count] => Some(int(count)?),
+        _ => return Err(SYNTAX),
+    };
+    let set = access.set(&args[1])?;
+    let Some(set) = set else { return Ok(if count.is_some() { Reply::Array(Vec::new()) } else { Reply::Null }) };
+    let members = || set.iter().cloned().map(Reply::Bulk);
+    Ok(match count {
+        None => members().next().unwrap_or(Reply::Null),
+        Some(count @ 0..) => Reply::Array(members().take(count as usize).collect()),
+        Some(count) if count < -1_000_000 => return Err("ERR value is out of range".into()),
+        Some(count) => Reply::Array(members().cycle().take(count.unsigned_abs() as usize).collect()),
+    })
+}
+
+/// How sets are combined.
+#[derive(Clone, Copy, PartialEq)]
+enum Combine {
+    Union,
+    Intersect,
+    Subtract,
+}
+
+fn combine(access: &mut Access<'_>, keys: &[Bytes], how: Combine) -> Result<BTreeSet<Bytes>, Failure> {
+    let mut result: Option<BTreeSet<Bytes>> = None;
+    for key in keys {
+        let set = access.set(key)?.cloned().unwrap_or_default();
+        result = Some(match (result, how) {
+            (None, _) => set,
+            (Some(result), Combine::Union) => &result | &set,
+            (Some(result), Combine::Intersect) => &result & &set,
+            (Some(result), Combine::Subtract) => &result - &set,
+        });
+    }
+    Ok(result.unwrap_or_default())
+}
+
+fn combined(access: &mut Access<'_>, args: &[Bytes], how: Combine) -> DataResult {
+    Ok(Reply::Set(combine(access, &args[1..], how)?.into_iter().map(Reply::Bulk).collect()))
+}
+
+fn store(access: &mut Access<'_>, args: &[Bytes], how: Combine) -> DataResult {
+    let result = combine(access, &args[2..], how)?;
+    let count = result.len() as i64;
+    if result.is_empty() {
+        access.delete(&args[1]);
+    } else {
+        access.store(&args[1], Value::Set(result), None);
+    }
+    Ok(Reply::Int(count))
+}
+
+pub(crate) fn sunion(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    combined(access, args, Combine::Union)
+}
+
+pub(crate) fn sinter(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    combined(access, args, Combine::Intersect)
+}
+
+pub(crate) fn sdiff(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    combined(access, args, Combine::Subtract)
+}
+
+pub(crate) fn sunionstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    store(access, args, Combine::Union)
+}
+
+pub(crate) fn sinterstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    store(access, args, Combine::Intersect)
+}
+
+pub(crate) fn sdiffstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    store(access, args, Combine::Subtract)
 }

@@ -5,7 +5,7 @@ use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{NOT_AN_INTEGER, SYNTAX, float, int, is, number, parse_int, wrong_arity, yes_no};
-use crate::keyspace::Value;
+use crate::keyspace::{Value, own};
 
 /// The condition and the expiry time that `SET` and `GETEX` can be given.
 #[derive(Default)]
@@ -77,7 +77,7 @@ pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(if options.get { old } else { Reply::Null });
     }
     let kept = if options.keep_ttl { access.raw().expires_at(key) } else { None };
-    access.store(key, Value::Str(value.clone()), options.expires_at.or(kept));
+    access.store(key, Value::Str(own(value)), options.expires_at.or(kept));
     if let Some(at) = options.expires_at {
         access.propagate_instead(set_until(key, value, at));
     } else if options.get {
@@ -89,7 +89,7 @@ pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 fn set_for(access: &mut Access<'_>, args: &[Bytes], unit: &[u8], name: &str) -> DataResult {
     let at = expiry(unit, &args[2], access.now, name)?;
-    access.store(&args[1], Value::Str(args[3].clone()), Some(at));
+    access.store(&args[1], Value::Str(own(&args[3])), Some(at));
     access.propagate_instead(set_until(&args[1], &args[3], at));
     Ok(Reply::OK)
 }
@@ -105,7 +105,7 @@ pub(crate) fn psetex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn setnx(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let new = !access.exists(&args[1]);
     if new {
-        access.store(&args[1], Value::Str(args[2].clone()), None);
+        access.store(&args[1], Value::Str(own(&args[2])), None);
     }
     Ok(yes_no(new))
 }
@@ -116,7 +116,7 @@ pub(crate) fn get(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 pub(crate) fn getset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let old = bulk_or_null(access.string(&args[1])?);
-    access.store(&args[1], Value::Str(args[2].clone()), None);
+    access.store(&args[1], Value::Str(own(&args[2])), None);
     access.propagate_instead(Command::of(&["SET"]).arg(args[1].clone()).arg(args[2].clone()));
     Ok(old)
 }
@@ -169,6 +169,9 @@ pub(crate) fn strlen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn append(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
     let mut value = access.string(key)?.map_or_else(Vec::new, |value| value.to_vec());
+    if value.len() + args[2].len() > STRING_MAX {
+        return Err(TOO_LONG);
+    }
     value.extend_from_slice(&args[2]);
     let length = value.len() as i64;
     let expires_at = access.raw().expires_at(key);
@@ -186,7 +189,7 @@ pub(crate) fn mget(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 fn store_pairs(access: &mut Access<'_>, args: &[Bytes]) {
     for pair in args[1..].chunks_exact(2) {
-        access.store(&pair[0], Value::Str(pair[1].clone()), None);
+        access.store(&pair[0], Value::Str(own(&pair[1])), None);
     }
 }
 
@@ -239,18 +242,67 @@ pub(crate) fn decrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     add(access, &args[1], amount)
 }
 
-pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let key = &args[1];
-    let not_a_float = || Failure::from("ERR value is not a valid float");
-    let old = access.string(key)?.map_or(Some(0.0), |value| float(value)).ok_or_else(not_a_float)?;
-    let new = old + float(&args[2]).ok_or_else(not_a_float)?;
+/// A decimal number in units of 10^-17, which is how many digits Redis shows; `None` if it has more, or an exponent.
+fn decimal(text: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(text).ok()?;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 18 || fraction.len() > 17 || !plain(whole) || !plain(fraction) {
+        return None;
+    }
+    let value: i128 = format!("{whole}{fraction:0<17}").parse().ok()?;
+    Some(if text.starts_with('-') { -value } else { value })
+}
+
+fn show_decimal(value: i128) -> String {
+    let digits = format!("{:018}", value.unsigned_abs());
+    let (whole, fraction) = digits.split_at(digits.len() - 17);
+    let text = format!("{}{whole}.{fraction}", if value < 0 { "-" } else { "" });
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The sum of two floats as Redis shows it, which adds them with more digits than a double has. From some thousands on
+/// Redis runs out of digits (`5000.29999999999999982`), and this does not.
+pub(crate) fn sum(old: &[u8], amount: &[u8], not_a_float: &'static str) -> Result<Bytes, Failure> {
+    if let (Some(old), Some(amount)) = (decimal(old), decimal(amount)) {
+        return Ok(Bytes::from(show_decimal(old + amount)));
+    }
+    let new = float(old).ok_or(not_a_float)? + float(amount).ok_or("ERR value is not a valid float")?;
     if !new.is_finite() {
         return Err("ERR increment would produce NaN or Infinity".into());
     }
-    let value = number(new);
+    Ok(number(new))
+}
+
+pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let key = &args[1];
+    let old = access.string(key)?.cloned().unwrap_or(Bytes::from_static(b"0"));
+    let value = sum(&old, &args[2], "ERR value is not a valid float")?;
     let expires_at = access.raw().expires_at(key);
     access.store(key, Value::Str(value.clone()), expires_at);
     // As a plain value, so that replicas cannot round differently.
     access.propagate_instead(Command::of(&["SET"]).arg(key.clone()).arg(value.clone()).arg("KEEPTTL"));
     Ok(Reply::Bulk(value))
+}
+
+/// The longest string: `proto-max-bulk-len`.
+const STRING_MAX: usize = 512 * 1024 * 1024;
+const TOO_LONG: Failure = std::borrow::Cow::Borrowed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (key, patch) = (&args[1], &args[3]);
+    let offset = usize::try_from(int(&args[2])?).map_err(|_| "ERR offset is out of range")?;
+    let old = access.string(key)?.cloned().unwrap_or_default();
+    if patch.is_empty() {
+        return Ok(Reply::Int(old.len() as i64));
+    }
+    let end = offset.checked_add(patch.len()).filter(|end| *end <= STRING_MAX).ok_or(TOO_LONG)?;
+    let mut value = old.to_vec();
+    value.resize(end.max(value.len()), 0);
+    value[offset..end].copy_from_slice(patch);
+    let length = value.len() as i64;
+    let expires_at = access.raw().expires_at(key);
+    access.store(key, Value::Str(value.into()), expires_at);
+    Ok(Reply::Int(length))
 }

@@ -37,7 +37,7 @@ pub(crate) fn replconf(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         match () {
             () if is(option, "listening-port") => client.listening_port = int(value)? as u16,
             () if is(option, "ip-address") => client.announced_host = Some(value.clone()),
-            () if is(option, "capa") => {}
+            () if is(option, "capa") => client.takes_lineage |= is(value, "lineage"),
             () if is(option, "ack") => {
                 if let Some(offset) = parse_int(value) {
                     node.acknowledged(call.now, call.conn, offset.max(0) as u64, call.out);
@@ -99,7 +99,8 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     node.stats.sync_partial_ok += 1;
     node.attach(conn, link);
     let mut answer = format!("CONTINUE {}", node.repl.id);
-    if id.as_ref() != Some(&node.repl.id) {
+    let takes_lineage = node.clients.get(&conn).is_some_and(|client| client.takes_lineage);
+    if id.as_ref() != Some(&node.repl.id) && takes_lineage {
         answer.push(' ');
         answer.push_str(&node.repl.lineage_text());
     }

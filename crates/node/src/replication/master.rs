@@ -37,6 +37,9 @@ impl Node {
 
     /// Appends one command to the stream.
     pub(crate) fn feed(&mut self, command: Command, out: &mut Vec<Output>) {
+        if self.repl.backlog.is_none() && self.repl.replicas.is_empty() {
+            return;
+        }
         self.repl.offset += command.encoded_len();
         for conn in &self.repl.replicas {
             let online = |link: &crate::client::ReplicaLink| link.snapshot_due.is_none();

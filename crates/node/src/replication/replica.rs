@@ -186,14 +186,16 @@ impl Node {
 
     /// Who we are and what we understand, all at once.
     fn introduce(&mut self, out: &mut Vec<Output>) {
-        if let Some(auth) = self.config.auth.clone() {
+        if let Some(auth) = self.config.master_auth.clone().or_else(|| self.config.auth.clone()) {
             let user = auth.user.into_iter().map(Bytes::from);
             let command = user.fold(Command::of(&["AUTH"]), Command::arg).arg(auth.password);
             self.ask(command, Expected::Auth, out);
         }
         let port = self.config.identity.addr.port.to_string();
         self.ask(Command::of(&["REPLCONF", "listening-port"]).arg(port), Expected::Conf, out);
-        self.ask(Command::of(&["REPLCONF", "capa", "eof", "capa", "psync2"]), Expected::Conf, out);
+        // A real master passes over what it does not know.
+        let capa = ["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "lineage"];
+        self.ask(Command::of(&capa), Expected::Conf, out);
     }
 
     fn ask_for_stream(&mut self, out: &mut Vec<Output>) {
@@ -253,6 +255,8 @@ impl Node {
             self.touch(&key);
         }
         self.data = snapshot.data;
+        self.invalidate_everything();
+        self.send_invalidations(None, out);
         self.repl.descend(&snapshot.lineage);
         if let Some(upstream) = &mut self.repl.upstream {
             upstream.stream = Stream { db: snapshot.stream_db, transaction: None };
@@ -326,6 +330,7 @@ impl Node {
             let effects = access.effects;
             self.absorb(db, effects, None);
             self.changes.clear();
+            self.send_invalidations(None, out);
         }
     }
 }

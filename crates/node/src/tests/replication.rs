@@ -28,7 +28,7 @@ fn the_handshake_is_that_of_redis() {
         "1: PING",
         "0: +PONG",
         "1: REPLCONF listening-port 6379",
-        "1: REPLCONF capa eof capa psync2",
+        "1: REPLCONF capa eof capa psync2 capa lineage",
         "0: +OK",
         "0: +OK",
         "1: PSYNC ? -1",

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use bytes::{BufMut as _, BytesMut};
-use model::{Addr, Command, Reply};
+use model::{Addr, Command, Reply, double_text};
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed;
 use redis_protocol::resp3::types::BorrowedFrame;
 
@@ -35,9 +35,10 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
                 self.bulk(text.as_bytes());
             }
             Reply::Double(number) if self.resp3 => {
-                self.frame(&BorrowedFrame::Double { data: *number, attributes: None });
+                // Redis 7.0 shows all the digits, which the crate does not.
+                write!(self.out, ",{}\r\n", double_text(*number)).expect("a growing buffer takes what is written");
             }
-            Reply::Double(number) => self.bulk(number.to_string().as_bytes()),
+            Reply::Double(number) => self.bulk(double_text(*number).as_bytes()),
             Reply::Null | Reply::NullArray if self.resp3 => self.frame(&BorrowedFrame::Null),
             Reply::Null => self.out.put_slice(b"$-1\r\n"),
             Reply::NullArray => self.out.put_slice(b"*-1\r\n"),
@@ -121,6 +122,7 @@ mod tests {
             (Reply::bulk(&b"a\r\n\xff"[..]), r"$4\r\na\r\n\xff\r\n", r"$4\r\na\r\n\xff\r\n"),
             (Reply::Text(Text::new().spaced(&addr)), r"$15\r\n127.64.0.1 7000\r\n", r"$15\r\n127.64.0.1 7000\r\n"),
             (Reply::Double(1.5), r"$3\r\n1.5\r\n", r",1.5\r\n"),
+            (Reply::Double(3.1), r"$18\r\n3.1000000000000001\r\n", r",3.1000000000000001\r\n"),
             (Reply::Double(3.0), r"$1\r\n3\r\n", r",3\r\n"),
             (Reply::Double(f64::NEG_INFINITY), r"$4\r\n-inf\r\n", r",-inf\r\n"),
             (Reply::Null, r"$-1\r\n", r"_\r\n"),

@@ -1,8 +1,13 @@
 //! The data set: 16 databases of keys with values and expiry times.
 
+pub(crate) mod stream;
+mod zset;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+
+pub(crate) use self::zset::ZSet;
 
 /// `databases`
 pub(crate) const DATABASES: usize = 16;
@@ -14,6 +19,8 @@ pub(crate) enum Value {
     List(VecDeque<Bytes>),
     Set(BTreeSet<Bytes>),
     Hash(BTreeMap<Bytes, Bytes>),
+    ZSet(ZSet),
+    Stream(Box<stream::Stream>),
 }
 
 impl Value {
@@ -24,13 +31,50 @@ impl Value {
             Self::List(_) => "list",
             Self::Set(_) => "set",
             Self::Hash(_) => "hash",
+            Self::ZSet(_) => "zset",
+            Self::Stream(_) => "stream",
+        }
+    }
+
+    /// The answer of `OBJECT ENCODING`, by Redis's default limits.
+    pub(crate) fn encoding(&self) -> &'static str {
+        let small = |bytes: &Bytes| bytes.len() <= 64;
+        match self {
+            Self::Str(text) if crate::args::parse_int(text).is_some() => "int",
+            Self::Str(text) if text.len() <= 44 => "embstr",
+            Self::Str(_) => "raw",
+            Self::List(_) => "quicklist",
+            Self::Set(set) if set.len() <= 512 && set.iter().all(|item| crate::args::parse_int(item).is_some()) => {
+                "intset"
+            }
+            Self::Set(_) => "hashtable",
+            Self::Hash(hash) if hash.len() <= 512 && hash.iter().all(|(f, v)| small(f) && small(v)) => "listpack",
+            Self::Hash(_) => "hashtable",
+            Self::ZSet(zset) if zset.len() <= 128 && zset.iter().all(|(member, _)| small(member)) => "listpack",
+            Self::ZSet(_) => "skiplist",
+            Self::Stream(_) => "stream",
+        }
+    }
+
+    /// Bytes of what it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Str(text) => text.len(),
+            Self::List(list) => list.iter().map(|item| item.len() + 16).sum(),
+            Self::Set(set) => set.iter().map(|item| item.len() + 32).sum(),
+            Self::Hash(hash) => hash.iter().map(|(field, value)| field.len() + value.len() + 48).sum(),
+            Self::ZSet(zset) => zset.iter().map(|(member, _)| member.len() + 64).sum(),
+            Self::Stream(stream) => {
+                stream.entries.values().flatten().map(|(field, value)| field.len() + value.len() + 32).sum()
+            }
         }
     }
 
     /// True for an aggregate without elements, which Redis removes.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::Str(_) => false,
+            Self::Str(_) | Self::Stream(_) => false,
+            Self::ZSet(zset) => zset.len() == 0,
             Self::List(list) => list.is_empty(),
             Self::Set(set) => set.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
@@ -67,17 +111,24 @@ impl Db {
     }
 
     /// Stores `value`, whatever was there; an earlier expiry time goes with it.
-    pub(crate) fn insert(&mut self, key: Bytes, value: Value, expires_at: Option<u64>) {
-        self.remove(&key);
-        if let Some(at) = expires_at {
-            self.expiries.insert((at, key.clone()));
+    pub(crate) fn insert(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
+        let mut old = None;
+        if let Some(entry) = self.entries.get_mut(key) {
+            old = std::mem::replace(entry, Entry { value, expires_at }).expires_at;
+        } else {
+            self.entries.insert(own(key), Entry { value, expires_at });
         }
-        self.entries.insert(key, Entry { value, expires_at });
+        if let Some(at) = old {
+            self.expiries.remove(&(at, key.clone()));
+        }
+        if let Some(at) = expires_at {
+            self.expiries.insert((at, own(key)));
+        }
     }
 
     /// The value under `key`, made by `make` if there is none.
     pub(crate) fn get_or_insert(&mut self, key: &Bytes, make: impl FnOnce() -> Value) -> &mut Value {
-        let entry = self.entries.entry(key.clone());
+        let entry = self.entries.entry(own(key));
         &mut entry.or_insert_with(|| Entry { value: make(), expires_at: None }).value
     }
 
@@ -127,6 +178,14 @@ impl Db {
     }
 }
 
+/// Bytes of their own. What arrives shares a buffer with its neighbours, and would keep all of that alive.
+pub(crate) fn own(bytes: &Bytes) -> Bytes {
+    if bytes.len() < SHARED_FROM { Bytes::copy_from_slice(bytes) } else { bytes.clone() }
+}
+
+/// From this length on the buffer is mostly the thing itself.
+const SHARED_FROM: usize = 16 * 1024;
+
 /// All databases.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DataSet(pub(crate) Vec<Db>);
@@ -156,13 +215,13 @@ mod tests {
     fn expiry_times_follow_their_keys() {
         let mut db = Db::default();
         let key = Bytes::from_static(b"k");
-        db.insert(key.clone(), text("a"), Some(7));
+        db.insert(&key, text("a"), Some(7));
         assert_eq!(db.first_expiry(), Some(&(7, key.clone())));
         db.set_expiry(&key, Some(9));
         assert_eq!((db.first_expiry(), db.expiring()), (Some(&(9, key.clone())), 1));
-        db.insert(key.clone(), text("b"), None);
+        db.insert(&key, text("b"), None);
         assert_eq!((db.first_expiry(), db.expires_at(&key)), (None, None));
-        db.insert(key.clone(), text("c"), Some(3));
+        db.insert(&key, text("c"), Some(3));
         assert_eq!(db.remove(&key), Some(text("c")));
         assert_eq!((db.expiring(), db.len()), (0, 0));
     }

@@ -1,0 +1,205 @@
+//! `EVAL` and its kin, and `SCRIPT`. What a script changes travels to replicas as the commands that changed it.
+
+use bytes::Bytes;
+use model::{Command, Reply};
+use rand::RngExt as _;
+
+use crate::access::Failure;
+use crate::acl::Denied;
+use crate::args::{int, is, text, yes_no};
+use crate::dispatch::{Answer, Call, OK, Outcome};
+use crate::node::Node;
+use crate::script::{self, Ask};
+use crate::table::{self, flag};
+
+/// What a script says about itself in its first line, `#!lua flags=no-writes`.
+#[derive(Clone, Copy, Default)]
+struct Declared {
+    /// It has such a line.
+    present: bool,
+    no_writes: bool,
+    allow_stale: bool,
+}
+
+/// The declaration, and the script without it.
+fn declared(script: &[u8]) -> Result<(Declared, &[u8]), Failure> {
+    if !script.starts_with(b"#!") {
+        return Ok((Declared::default(), script));
+    }
+    let end = script.iter().position(|byte| *byte == b'\n').ok_or("ERR Invalid script shebang")?;
+    let line = text(&script[2..end]);
+    let mut words = line.split_ascii_whitespace();
+    let engine = words.next().unwrap_or_default();
+    if engine != "lua" {
+        return Err(format!("ERR Unexpected engine in script shebang: #!{engine}").into());
+    }
+    let mut found = Declared { present: true, ..Declared::default() };
+    for word in words {
+        let flags = word.strip_prefix("flags=").ok_or_else(|| format!("ERR Unknown lua shebang option: {word}"))?;
+        for name in flags.split(',').filter(|name| !name.is_empty()) {
+            match name {
+                "no-writes" => found.no_writes = true,
+                "allow-stale" => found.allow_stale = true,
+                "allow-oom" | "no-cluster" | "allow-cross-slot-keys" => {}
+                _ => return Err(format!("ERR Unexpected flag in script shebang: {name}").into()),
+            }
+        }
+    }
+    Ok((found, &script[end..]))
+}
+
+fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_only: bool) -> Outcome {
+    let args = &call.command.0[..];
+    let keys = int(&args[2])?;
+    if keys > args.len() as i64 - 3 {
+        return Err("ERR Number of keys can't be greater than number of args".into());
+    }
+    let keys = usize::try_from(keys).map_err(|_| "ERR Number of keys can't be negative")?;
+    let (keys, argv) = args[3..].split_at(keys);
+    let (declared, body) = declared(script)?;
+    if !declared.allow_stale && !node.is_master() && !node.link_up() && !node.config.serve_stale_data {
+        return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
+    }
+    if declared.present && !declared.no_writes && !read_only && !node.is_master() {
+        return Err("READONLY You can't write against a read only replica.".into());
+    }
+    let read_only = read_only || declared.no_writes;
+    let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
+    let (resp3, db) = (client.resp == 3, client.db);
+    let (now, conn) = (call.now, call.conn);
+    let out = &mut *call.out;
+    let seed = node.dice.random();
+    let reply = script::run(body, sha, (keys, argv), seed, resp3, &mut |ask| match ask {
+        Ask::Call(words) => {
+            let command = Command(words);
+            let mut call = Call { now, conn, command: &command, in_exec: true, out: &mut *out };
+            node.call_from_script(&mut call, read_only).unwrap_or_else(Reply::Error)
+        }
+        Ask::MayRun(words) => {
+            let command = Command(words);
+            let allowed = table::lookup(&command).is_ok_and(|spec| node.denied(conn, spec, &command).is_none());
+            yes_no(allowed)
+        }
+    });
+    if let Some(client) = node.clients.get_mut(&conn) {
+        client.db = db;
+    }
+    match reply {
+        Reply::Error(error) => Err(error),
+        reply => Ok(reply.into()),
+    }
+}
+
+impl Node {
+    /// Runs one command for a script.
+    fn call_from_script(&mut self, call: &mut Call<'_>, read_only: bool) -> Result<Reply, Failure> {
+        let command = call.command;
+        let spec = table::lookup(command).map_err(|_| "ERR Unknown Redis command called from script")?;
+        if !spec.takes(command.len()) {
+            return Err("ERR Wrong number of args calling Redis command from script".into());
+        }
+        if spec.has(flag::NO_SCRIPT) {
+            return Err("ERR This Redis command is not allowed from script".into());
+        }
+        match self.denied(call.conn, spec, command) {
+            None => {}
+            Some(Denied::Command) => {
+                return Err("ERR The user executing the script can't run this command or subcommand".into());
+            }
+            Some(Denied::Key) => {
+                let text = "ERR The user executing the script can't access at least one of the keys mentioned in the \
+                            command arguments";
+                return Err(text.into());
+            }
+            Some(Denied::Channel) => {
+                return Err(
+                    "ERR The user executing the script can't publish to the channel mentioned in the command".into()
+                );
+            }
+        }
+        if spec.has(flag::WRITE) {
+            if read_only {
+                return Err("ERR Write commands are not allowed from read-only scripts.".into());
+            }
+            if !self.is_master() {
+                return Err("READONLY You can't write against a read only replica.".into());
+            }
+            if self.lacks_good_replicas() {
+                return Err("NOREPLICAS Not enough good replicas to write.".into());
+            }
+        }
+        if !self.is_master() && !self.link_up() && !self.config.serve_stale_data && !spec.has(flag::STALE) {
+            return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
+        }
+        self.stats.commands += 1;
+        match self.run(spec, call).0? {
+            Answer::Reply(reply) => Ok(reply),
+            Answer::Silent | Answer::Blocked => Ok(Reply::Null),
+        }
+    }
+
+    /// Keeps a script; its digest.
+    fn load_script(&mut self, script: &Bytes) -> Result<String, Failure> {
+        let sha = script::digest(script);
+        if !self.scripts.contains_key(&sha) {
+            let (_, body) = declared(script)?;
+            script::check(body).map_err(|why| format!("ERR Error compiling script (new function): {why}"))?;
+            self.scripts.insert(sha.clone(), crate::keyspace::own(script));
+        }
+        Ok(sha)
+    }
+}
+
+fn eval_text(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome {
+    let script = call.command.0[1].clone();
+    let sha = node.load_script(&script)?;
+    run(node, call, &script, &sha, read_only)
+}
+
+pub(crate) fn eval(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    eval_text(node, call, false)
+}
+
+pub(crate) fn eval_ro(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    eval_text(node, call, true)
+}
+
+fn eval_known(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome {
+    let sha = text(&call.command.0[1]).to_ascii_lowercase();
+    let Some(script) = node.scripts.get(&sha).cloned() else {
+        return Err("NOSCRIPT No matching script. Please use EVAL.".into());
+    };
+    run(node, call, &script, &sha, read_only)
+}
+
+pub(crate) fn evalsha(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    eval_known(node, call, false)
+}
+
+pub(crate) fn evalsha_ro(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    eval_known(node, call, true)
+}
+
+pub(crate) fn load(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    Ok(Reply::bulk(node.load_script(&call.command.0[2])?).into())
+}
+
+pub(crate) fn exists(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let known = |sha: &Bytes| yes_no(node.scripts.contains_key(&text(sha).to_ascii_lowercase()));
+    Ok(Reply::Array(call.args()[2..].iter().map(known).collect()).into())
+}
+
+pub(crate) fn flush(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    match call.args() {
+        [_, _] => {}
+        [_, _, mode] if is(mode, "SYNC") || is(mode, "ASYNC") => {}
+        _ => return Err("ERR SCRIPT FLUSH only support SYNC|ASYNC option".into()),
+    }
+    node.scripts.clear();
+    OK
+}
+
+/// A script ends before anybody else is served, so there is none to kill.
+pub(crate) fn kill(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    Err("NOTBUSY No scripts in execution right now.".into())
+}

@@ -1,0 +1,237 @@
+//! Lua scripts: a fresh interpreter for each run, without libraries of the system, bounded in steps and memory. What a
+//! script sees is that of Redis 7.0; the libraries `cjson`, `cmsgpack`, `struct` and `bit` are not there.
+
+mod convert;
+mod random;
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use mlua::chunk::ChunkMode;
+use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
+use model::Reply;
+
+use self::convert::{from_lua, to_lua, words};
+use self::random::Random;
+
+/// Steps of the interpreter after which a script ends as if by `SCRIPT KILL`. Time stands still while a script runs, so
+/// that nobody could kill it.
+const STEPS_MAX: u64 = 20_000_000;
+const STEPS_BETWEEN_LOOKS: u32 = 10_000;
+/// Bytes that a script may use.
+const MEMORY_MAX: usize = 256 * 1024 * 1024;
+/// The name of every script in messages: `user_script:1: …`.
+const NAME: &str = "@user_script";
+const KILLED: &str = "Script killed by user with SCRIPT KILL.";
+
+/// What a script asks of the node.
+pub(crate) enum Ask {
+    /// `redis.call` and `redis.pcall`
+    Call(Vec<Bytes>),
+    /// `redis.acl_check_cmd`
+    MayRun(Vec<Bytes>),
+}
+
+/// The digest that `EVALSHA` names a script by.
+pub(crate) fn digest(script: &[u8]) -> String {
+    sha1_smol::Sha1::from(script).digest().to_string()
+}
+
+/// An interpreter with nothing loaded.
+fn interpreter() -> mlua::Result<Lua> {
+    let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+    Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))
+}
+
+fn compile(lua: &Lua, script: &[u8]) -> Result<Function, String> {
+    let chunk = lua.load(script).set_name(NAME).set_mode(ChunkMode::Text);
+    chunk.into_function().map_err(|error| match error {
+        mlua::Error::SyntaxError { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
+/// The error text if the script cannot be compiled.
+pub(crate) fn check(script: &[u8]) -> Result<(), String> {
+    let lua = interpreter().map_err(|error| error.to_string())?;
+    compile(&lua, script).map(|_| ())
+}
+
+/// Runs a script with its keys and arguments. `ask` carries out what it asks for, `seed` is what its random numbers follow
+/// from, `resp3` is what the client speaks. An error is given with the
+/// place in the script, as Redis does.
+pub(crate) fn run(
+    script: &[u8],
+    sha: &str,
+    (keys, argv): (&[Bytes], &[Bytes]),
+    seed: u32,
+    resp3: bool,
+    ask: &mut dyn FnMut(Ask) -> Reply,
+) -> Reply {
+    let result = try_run(script, sha, (keys, argv), seed, resp3, ask);
+    result.unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
+}
+
+/// Errors must not span lines.
+fn one_line(text: &str) -> String {
+    text.trim_end().replace(['\r', '\n'], " ")
+}
+
+fn array(lua: &Lua, items: &[Bytes]) -> mlua::Result<Table> {
+    lua.create_sequence_from(items.iter().map(|item| lua.create_string(item)).collect::<mlua::Result<Vec<_>>>()?)
+}
+
+fn try_run(
+    script: &[u8],
+    sha: &str,
+    (keys, argv): (&[Bytes], &[Bytes]),
+    seed: u32,
+    resp3: bool,
+    ask: &mut dyn FnMut(Ask) -> Reply,
+) -> mlua::Result<Reply> {
+    let lua = interpreter()?;
+    let function = match compile(&lua, script) {
+        Ok(function) => function,
+        Err(message) => {
+            let text = format!("ERR Error compiling script (new function): {message}");
+            return Ok(Reply::error(one_line(&text)));
+        }
+    };
+    lua.set_memory_limit(MEMORY_MAX)?;
+    let looks = std::sync::atomic::AtomicU64::new(0);
+    let triggers = HookTriggers::new().every_nth_instruction(STEPS_BETWEEN_LOOKS);
+    lua.set_global_hook(triggers, move |_, _| {
+        let steps = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) * u64::from(STEPS_BETWEEN_LOOKS);
+        if steps < STEPS_MAX { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
+    })?;
+    let prelude = lua.load(include_str!("script/prelude.lua")).set_name("=prelude").into_function()?;
+    // Version 3 in the replies that the script sees.
+    let sees_resp3 = Cell::new(false);
+    let random = RefCell::new(Random::new(seed));
+    let ask = RefCell::new(ask);
+    let send = |args: MultiValue| match words(&args) {
+        // A script cannot call back while a command runs, so nobody else holds this.
+        Ok(command) => (ask.borrow_mut())(Ask::Call(command)),
+        Err(text) => Reply::error(text),
+    };
+    lua.scope(|scope| {
+        let call = scope.create_function(|lua, args: MultiValue| match send(args) {
+            Reply::Error(text) => Err(mlua::Error::external(Failed(text.into_owned()))),
+            reply => to_lua(lua, &reply, sees_resp3.get()),
+        })?;
+        let call_safely = scope.create_function(|lua, args: MultiValue| to_lua(lua, &send(args), sees_resp3.get()))?;
+        let told = lua.create_function(|_, error: Value| Ok(failed(&error).map(str::to_owned)))?;
+        let may_run = scope.create_function(|_, args: MultiValue| {
+            let command = words(&args).map_err(mlua::Error::runtime)?;
+            Ok(matches!((ask.borrow_mut())(Ask::MayRun(command)), Reply::Int(1)))
+        })?;
+        let sha1hex = lua.create_function(|_, text: mlua::LuaString| Ok(digest(&text.as_bytes())))?;
+        let setresp = scope.create_function(|_, version: i64| {
+            if version != 2 && version != 3 {
+                return Err(mlua::Error::external(Failed("ERR RESP version must be 2 or 3.".to_owned())));
+            }
+            sees_resp3.set(version == 3);
+            Ok(())
+        })?;
+        let draw = scope.create_function(|_, ()| Ok(random.borrow_mut().draw()))?;
+        let reseed = scope.create_function(|_, seed: f64| {
+            *random.borrow_mut() = Random::new(seed as i64 as u32);
+            Ok(())
+        })?;
+        let place = lua.create_function(|lua, failure: Value| locate(lua, &failure))?;
+        let (keys, argv) = (array(&lua, keys)?, array(&lua, argv)?);
+        let (ok, value): (bool, Value) = prelude.call((
+            &function,
+            call,
+            call_safely,
+            told,
+            may_run,
+            sha1hex,
+            setresp,
+            draw,
+            reseed,
+            place,
+            keys,
+            argv,
+        ))?;
+        if ok {
+            return Ok(from_lua(&value, resp3, 0));
+        }
+        Ok(failure(&value, sha))
+    })
+}
+
+/// A command that failed under `redis.call`. Scripts see it as text if they catch it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(String);
+
+fn failed(error: &Value) -> Option<&str> {
+    let Value::Error(error) = error else { return None };
+    error.chain().find_map(|cause| cause.downcast_ref::<Failed>()).map(|failed| failed.0.as_str())
+}
+
+/// The error handler, called where the error happened: the error as a table, with the line of the script.
+fn locate(lua: &Lua, failure: &Value) -> mlua::Result<Table> {
+    let table = match failure {
+        Value::Table(table) => table.clone(),
+        other => {
+            let text = match other {
+                Value::String(text) => text.to_string_lossy().clone(),
+                Value::Error(_) if failed(failure).is_some() => {
+                    let table = lua.create_table()?;
+                    table.raw_set("err", failed(failure))?;
+                    return placed(lua, table);
+                }
+                Value::Error(error) => match error.as_ref() {
+                    mlua::Error::RuntimeError(text) => text.clone(),
+                    mlua::Error::MemoryError(_) => "not enough memory".to_owned(),
+                    other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+                },
+                Value::Nil => "nil".to_owned(),
+                other => other.to_string().unwrap_or_default(),
+            };
+            let table = lua.create_table()?;
+            table.raw_set("err", format!("ERR {text}"))?;
+            table
+        }
+    };
+    placed(lua, table)
+}
+
+/// Adds the line of the script.
+fn placed(lua: &Lua, table: Table) -> mlua::Result<Table> {
+    for level in 1..200 {
+        let line = lua.inspect_stack(level, |frame| {
+            (frame.source().source.as_deref() == Some(NAME)).then(|| frame.current_line().unwrap_or(0))
+        });
+        match line {
+            None => break,
+            Some(None) => {}
+            Some(Some(line)) => {
+                table.raw_set("line", line)?;
+                break;
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// `text script: <sha>, on @user_script:1.`
+fn failure(value: &Value, sha: &str) -> Reply {
+    let Value::Table(table) = value else {
+        // Without memory Redis's interpreter does not call the handler either.
+        let text = match value {
+            Value::String(text) => text.to_string_lossy().clone(),
+            _ => "not enough memory".to_owned(),
+        };
+        return Reply::error(one_line(&format!("ERR {text} script: {sha}.")));
+    };
+    let text =
+        table.raw_get::<mlua::LuaString>("err").map_or_else(|_| "ERR unknown error".into(), |e| e.to_string_lossy());
+    let text = text.strip_prefix('-').unwrap_or(&text);
+    match table.raw_get::<Option<i64>>("line") {
+        Ok(Some(line)) => Reply::error(one_line(&format!("{text} script: {sha}, on {NAME}:{line}."))),
+        _ => Reply::error(one_line(&format!("{text} script: {sha}."))),
+    }
+}

@@ -1,0 +1,126 @@
+//! Between the values of Lua and replies.
+
+use bytes::Bytes;
+use mlua::{Lua, MultiValue, Table, Value};
+use model::{Reply, double_text};
+
+/// Tables may hold one another; deeper than this they are cut.
+const DEPTH_MAX: usize = 100;
+
+/// The words of a command that a script gives.
+pub(super) fn words(args: &MultiValue) -> Result<Vec<Bytes>, &'static str> {
+    if args.is_empty() {
+        return Err("ERR Please specify at least one argument for this redis lib call");
+    }
+    let word = |value: &Value| match value {
+        Value::String(text) => Ok(Bytes::copy_from_slice(&text.as_bytes())),
+        Value::Integer(number) => Ok(Bytes::from(number.to_string())),
+        Value::Number(number) => Ok(Bytes::from(double_text(*number))),
+        _ => Err("ERR Lua redis lib command arguments must be strings or integers"),
+    };
+    args.iter().map(word).collect()
+}
+
+fn sequence<'a>(lua: &Lua, items: impl IntoIterator<Item = &'a Reply>, resp3: bool) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for (index, item) in items.into_iter().enumerate() {
+        table.raw_set(index + 1, to_lua(lua, item, resp3)?)?;
+    }
+    Ok(table)
+}
+
+fn within(lua: &Lua, name: &str, value: impl mlua::IntoLua) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    table.raw_set(name, value)?;
+    Ok(Value::Table(table))
+}
+
+/// A reply as a script sees it.
+pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Value> {
+    let string = |bytes: &[u8]| lua.create_string(bytes).map(Value::String);
+    match reply {
+        Reply::Simple(text) => within(lua, "ok", string(text.as_bytes())?),
+        Reply::Error(text) => within(lua, "err", string(text.as_bytes())?),
+        Reply::Int(number) => Ok(Value::Number(*number as f64)),
+        Reply::Bulk(bytes) => string(bytes),
+        Reply::Text(text) => string(text.to_string().as_bytes()),
+        Reply::Double(number) if resp3 => within(lua, "double", *number),
+        Reply::Double(number) => string(double_text(*number).as_bytes()),
+        Reply::Null | Reply::NullArray if resp3 => Ok(Value::Nil),
+        Reply::Null | Reply::NullArray => Ok(Value::Boolean(false)),
+        Reply::Set(items) if resp3 => {
+            let set = lua.create_table()?;
+            for item in items {
+                set.raw_set(to_lua(lua, item, true)?, true)?;
+            }
+            within(lua, "set", set)
+        }
+        Reply::Map(pairs) if resp3 => {
+            let map = lua.create_table()?;
+            for (key, value) in pairs {
+                map.raw_set(to_lua(lua, key, true)?, to_lua(lua, value, true)?)?;
+            }
+            within(lua, "map", map)
+        }
+        Reply::Map(pairs) => {
+            let flat = pairs.iter().flat_map(|(key, value)| [key, value]);
+            sequence(lua, flat, resp3).map(Value::Table)
+        }
+        other => sequence(lua, other.as_array().unwrap_or_default(), resp3).map(Value::Table),
+    }
+}
+
+/// What a script returned, as a reply. Numbers lose their fraction.
+pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize) -> Reply {
+    match value {
+        Value::String(text) => Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())),
+        Value::Integer(number) => Reply::Int(*number),
+        // Beyond the range of integers the processor gives the lowest one.
+        Value::Number(number) if number.abs() < 9.2e18 => Reply::Int(*number as i64),
+        Value::Number(_) => Reply::Int(i64::MIN),
+        Value::Boolean(true) => Reply::Int(1),
+        Value::Table(table) if depth < DEPTH_MAX => from_table(table, resp3, depth).unwrap_or(Reply::Null),
+        Value::Table(_) => Reply::error("ERR reached lua stack limit"),
+        _ => Reply::Null,
+    }
+}
+
+fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
+    let text = |name: &str| match table.raw_get::<Value>(name) {
+        Ok(Value::String(text)) => Some(text.to_string_lossy().clone().replace(['\r', '\n'], " ")),
+        _ => None,
+    };
+    if let Some(text) = text("err") {
+        return Ok(Reply::error(text.strip_prefix('-').unwrap_or(&text).to_owned()));
+    }
+    if let Some(text) = text("ok") {
+        return Ok(Reply::Simple(text.into()));
+    }
+    if let Value::Number(number) = table.raw_get::<Value>("double")? {
+        return Ok(Reply::Double(number));
+    }
+    let inner = |value: &Value| from_lua(value, resp3, depth + 1);
+    if let Value::Table(map) = table.raw_get::<Value>("map")? {
+        let pairs = map.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
+        return Ok(Reply::Map(pairs.iter().map(|(key, value)| (inner(key), inner(value))).collect()));
+    }
+    if let Value::Table(set) = table.raw_get::<Value>("set")? {
+        let pairs = set.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
+        return Ok(Reply::Set(pairs.iter().map(|(member, _)| inner(member)).collect()));
+    }
+    if let Some(digits) = text("big_number") {
+        return Ok(Reply::Bulk(digits.into()));
+    }
+    if let Value::Table(verbatim) = table.raw_get::<Value>("verbatim_string")? {
+        let text: mlua::LuaString = verbatim.raw_get("string")?;
+        return Ok(Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())));
+    }
+    let mut items = Vec::new();
+    loop {
+        let item: Value = table.raw_get(items.len() + 1)?;
+        if item.is_nil() {
+            return Ok(Reply::Array(items));
+        }
+        items.push(inner(&item));
+    }
+}

@@ -1,0 +1,107 @@
+-- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
+local script, call, call_safely, told, may_run, sha1hex, setresp, draw, seed, place, keys, argv = ...
+local error, pcall, xpcall, type, tostring, setmetatable, floor, resume =
+    error, pcall, xpcall, type, tostring, setmetatable, math.floor, coroutine.resume
+
+-- A script that ran for too long must not catch that.
+local function settle(ok, err, ...)
+    if not ok then
+        if type(err) == 'userdata' then
+            local text = told(err)
+            if text then return false, text end
+            error(err, 0)
+        end
+        if type(err) == 'table' and type(err.err) == 'string' then return false, err.err end
+    end
+    return ok, err, ...
+end
+
+local function fixed(table)
+    return setmetatable({}, {
+        __index = table,
+        __newindex = function() error('Attempt to modify a readonly table', 2) end,
+        __metatable = false,
+    })
+end
+
+math.random = function(low, high)
+    local r = draw()
+    if low == nil then return r end
+    if high == nil then low, high = 1, low end
+    if low > high then error('bad argument #2 to \'random\' (interval is empty)', 2) end
+    return floor(r * (high - low + 1)) + low
+end
+math.randomseed = seed
+
+local threads = {}
+for name, value in pairs(coroutine) do threads[name] = value end
+threads.resume = function(...) return settle(resume(...)) end
+
+local function reply_of(field)
+    return function(text)
+        if type(text) ~= 'string' then return {err = 'ERR wrong number or type of arguments'} end
+        if field == 'err' then
+            if text:sub(1, 1) == '-' then
+                text = text:sub(2)
+            elseif not text:find(' ', 1, true) then
+                text = 'ERR ' .. text
+            end
+        end
+        return {[field] = text}
+    end
+end
+
+local redis = {
+    LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+    REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
+    REDIS_VERSION = '7.0.15', REDIS_VERSION_NUM = 458767,
+    call = call,
+    pcall = call_safely,
+    acl_check_cmd = may_run,
+    sha1hex = function(text) return sha1hex(tostring(text or '')) end,
+    setresp = setresp,
+    error_reply = reply_of('err'),
+    status_reply = reply_of('ok'),
+    log = function() end,
+    breakpoint = function() return false end,
+    debug = function() end,
+    replicate_commands = function() return true end,
+    set_repl = function() end,
+}
+
+local globals = {
+    KEYS = keys, ARGV = argv, redis = fixed(redis),
+    math = fixed(math), string = fixed(string), table = fixed(table), coroutine = fixed(threads),
+    pcall = function(...) return settle(pcall(...)) end,
+    xpcall = function(...) return settle(xpcall(...)) end,
+    _VERSION = _VERSION,
+}
+for _, name in pairs{'assert', 'collectgarbage', 'error', 'gcinfo', 'getmetatable', 'ipairs', 'load', 'loadstring', 'next',
+    'pairs', 'rawequal', 'rawget', 'rawset', 'select', 'setmetatable', 'tonumber', 'tostring', 'type', 'unpack'} do
+    globals[name] = _G[name]
+end
+local around = setmetatable({}, {
+    __index = function(_, name)
+        local value = globals[name]
+        if value == nil then
+            error('Script attempted to access nonexistent global variable \'' .. tostring(name) .. '\'', 2)
+        end
+        return value
+    end,
+    __newindex = function() error('Attempt to modify a readonly table', 2) end,
+    __metatable = false,
+})
+globals._G = around
+local compile, compile_from, dress = loadstring, load, setfenv
+globals.loadstring = function(...)
+    local chunk, problem = compile(...)
+    if chunk then dress(chunk, around) end
+    return chunk, problem
+end
+globals.load = function(...)
+    local chunk, problem = compile_from(...)
+    if chunk then dress(chunk, around) end
+    return chunk, problem
+end
+dress(script, around)
+return xpcall(script, place)
