@@ -40,3 +40,7 @@ throughput *ARGS:
 # Write the JSON Schema of scenario files anew.
 schema:
     cargo run --release -- schema --output scenarios/schema.json
+
+# The lab against real Redis processes (needs redis-server and redis-sentinel; some five minutes).
+parity *ARGS:
+    cargo run --release -- parity scenarios/parity --down-after 1s,3s --format markdown {{ARGS}}

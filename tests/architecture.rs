@@ -13,11 +13,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("check", &["model"]),
     ("scenario", &["model"]),
     ("report", &["model"]),
+    ("parity", &["model", "sim", "real"]),
     ("real", &["model"]),
     ("testbed", &["model", "sim", "check", "scenario", "real"]),
     ("client", &[]),
     ("drivers", &["model", "testbed", "client"]),
-    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers"]),
+    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real"]),
 ];
 
 /// Crates that must be able to run without sockets, clocks and YAML.

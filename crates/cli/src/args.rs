@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Read scenario files and report every error, without running them
     Check(CheckArgs),
+    /// Run scenarios in the lab and on real Redis processes, and name every difference
+    Parity(ParityArgs),
     /// List the clients that can be put under test
     Drivers,
     /// Print the JSON Schema of scenario files, for editors
@@ -131,6 +133,49 @@ pub(crate) struct CheckArgs {
     /// Scenario files, or folders whose *.yaml files are read, also those of folders in them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub paths: Vec<PathBuf>,
+}
+
+/// Needs redis-server and redis-sentinel. Each scenario is run on real processes on loopback, in real time, and many times
+/// in the lab. The clients of a scenario are not run. A step that real processes cannot take is refused.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ParityArgs {
+    /// Scenario files, or folders whose *.yaml files are run (sub-folders are not)
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub paths: Vec<PathBuf>,
+
+    /// Real runs of each scenario
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub repeat: u64,
+
+    /// Runs of each scenario in the lab, with the seeds from 0 on
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub lab_runs: u64,
+
+    /// Real clusters at a time. They mostly wait, but more than the machine can serve at once distort the times
+    #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub jobs: u64,
+
+    /// Take down_after from here instead of from the scenario; several one after the other: 1s,3s
+    #[arg(long, value_name = "TIME", value_delimiter = ',', value_parser = humantime::parse_duration)]
+    pub down_after: Vec<std::time::Duration>,
+
+    /// Show every event at leader and followers, real and lab side by side
+    #[arg(long)]
+    pub timeline: bool,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ParityFormat::Text)]
+    pub format: ParityFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParityFormat {
+    /// Phases and differences for people
+    Text,
+    /// One JSON document a scenario, a line each
+    Json,
+    /// One table of the medians of all scenarios
+    Markdown,
 }
 
 #[derive(Debug, ClapArgs)]

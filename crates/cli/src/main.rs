@@ -9,6 +9,7 @@ mod determinism;
 mod exit;
 mod files;
 mod jobs;
+mod parity_command;
 mod print;
 mod run;
 mod schema;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(&args),
+        Command::Parity(args) => parity_command::parity(&args),
         Command::Drivers => {
             print::drivers();
             exit::Exit::Pass

@@ -1,0 +1,135 @@
+//! `sentinel-lab parity`: scenarios in the lab and on real processes, side by side.
+
+use std::time::Duration;
+
+use model::{History, Plan, Seed};
+use parity::render;
+use real::{Binaries, RealError};
+
+use crate::args::{ParityArgs, ParityFormat};
+use crate::check::{Scenario, read};
+use crate::exit::Exit;
+use crate::jobs;
+use crate::print::{self, Progress};
+
+/// A scenario as it is compared.
+struct Case {
+    name: String,
+    plan: Plan,
+}
+
+pub(crate) fn parity(args: &ParityArgs) -> Exit {
+    let Some(scenarios) = read(&args.paths) else { return Exit::Unusable };
+    if !all_playable(&scenarios) {
+        return Exit::Unusable;
+    }
+    if args.down_after.contains(&Duration::ZERO) {
+        print::error("--down-after 0s: Sentinel wants at least 1ms");
+        return Exit::Unusable;
+    }
+    let binaries = match Binaries::find() {
+        Ok(binaries) => binaries,
+        Err(missing) => {
+            print::error(&missing.to_string());
+            return Exit::Unusable;
+        }
+    };
+    let cases = cases(&scenarios, &args.down_after);
+    let repeat = args.repeat as usize;
+    let progress = Progress::new(cases.len() * repeat);
+    let live = |index: usize| parity::live(&cases[index / repeat].plan, &binaries);
+    let mut output =
+        Output { args, progress, runs: Vec::new(), broken: false, compared: Vec::new(), worst: Exit::Pass };
+    jobs::in_order(cases.len() * repeat, args.jobs as usize, live, |index, run| {
+        output.take(run);
+        if (index + 1) % repeat == 0 {
+            output.compare(&cases[index / repeat]);
+        }
+        true
+    });
+    output.finish()
+}
+
+/// Complains about every step that real processes cannot take.
+fn all_playable(scenarios: &[Scenario]) -> bool {
+    let mut all = true;
+    for scenario in scenarios {
+        for problem in parity::playable(&scenario.plan).err().unwrap_or_default() {
+            print::error(&format!("{}: {problem}", scenario.file));
+            all = false;
+        }
+    }
+    all
+}
+
+/// Every scenario with every `down_after` that was asked for.
+fn cases(scenarios: &[Scenario], down_after: &[Duration]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for scenario in scenarios {
+        if down_after.is_empty() {
+            cases.push(Case { name: scenario.name.clone(), plan: scenario.plan.clone() });
+        }
+        for time in down_after {
+            let mut plan = scenario.plan.clone();
+            plan.cluster.groups.iter_mut().for_each(|group| group.down_after = *time);
+            cases.push(Case { name: format!("{} {}", scenario.name, humantime::format_duration(*time)), plan });
+        }
+    }
+    cases
+}
+
+struct Output<'a> {
+    args: &'a ParityArgs,
+    progress: Progress,
+    /// The real runs of the present case.
+    runs: Vec<History>,
+    /// One of them could not be carried out.
+    broken: bool,
+    compared: Vec<parity::Comparison>,
+    worst: Exit,
+}
+
+impl Output<'_> {
+    fn take(&mut self, run: Result<History, RealError>) {
+        self.progress.step();
+        match run {
+            Ok(history) => self.runs.push(history),
+            Err(error) => {
+                self.progress.error(&error.to_string());
+                self.broken = true;
+            }
+        }
+    }
+
+    fn compare(&mut self, case: &Case) {
+        let real = std::mem::take(&mut self.runs);
+        if std::mem::take(&mut self.broken) {
+            self.progress.error(&format!("{}: a real run broke, so that there is no evidence", case.name));
+            self.worst = self.worst.max(Exit::Inconclusive);
+            return;
+        }
+        let lab: Vec<History> = (0..self.args.lab_runs).map(|seed| parity::lab(&case.plan, Seed(seed))).collect();
+        let comparison = parity::compare(&case.name, &real, &lab);
+        if !comparison.differences.is_empty() {
+            self.worst = self.worst.max(Exit::Violation);
+        }
+        match self.args.format {
+            ParityFormat::Text => self.progress.out(&render::text(&comparison, self.args.timeline)),
+            ParityFormat::Json => self.progress.out(&render::json(&comparison)),
+            ParityFormat::Markdown => self.compared.push(comparison),
+        }
+    }
+
+    fn finish(self) -> Exit {
+        self.progress.finish();
+        if self.args.format == ParityFormat::Markdown && !self.compared.is_empty() {
+            print::out(&render::markdown(&self.compared));
+            for comparison in &self.compared {
+                for difference in &comparison.differences {
+                    print::error(&format!("{}: {difference}", comparison.name));
+                }
+            }
+        }
+        self.worst
+    }
+}
