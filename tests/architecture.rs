@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &[]),
     ("drivers", &["model", "testbed", "client"]),
     ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real"]),
+    ("zoo", &["model", "testbed"]),
+    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "zoo"]),
 ];
 
 /// Crates that must be able to run without sockets, clocks and YAML.

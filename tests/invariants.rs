@@ -1,8 +1,6 @@
 //! Every invariant is seen to fail: for each there is a client that is wrong in one way, and a cluster in which that
 //! shows. The same client without the defect passes the same plan, so that the defect is what is found.
 
-mod wrong;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +13,7 @@ use model::verdict::{Finding, Invariant, Rule, Severity};
 use model::{ClientId, Fault, Outcome, Plan, Seed, Time, Verdict};
 use testbed::driver::Driver;
 use testbed::{Run, RunOutcome};
-use wrong::{Defect, Wrong};
+use zoo::{Defect, Zoo};
 
 /// When the fault of a plan strikes.
 const FAULT: Duration = Duration::from_secs(10);
@@ -66,7 +64,7 @@ fn cases() -> Vec<Case> {
             also: NOT_ON_THE_MASTER,
             ..case(
                 I2,
-                D::Clings,
+                D::IgnoresReadonly,
                 master_partitioned_from_nodes,
                 due,
                 "INCR of writer#_ was accepted by redis-1, still a writable master, at _s, \
@@ -77,7 +75,7 @@ fn cases() -> Vec<Case> {
             also: NOT_ON_THE_MASTER,
             ..case(
                 I2,
-                D::Clings,
+                D::IgnoresReadonly,
                 demoted_silently,
                 due,
                 "GET of writer#_ was accepted by redis-1, a replica, at _s, \
@@ -94,18 +92,12 @@ fn cases() -> Vec<Case> {
         case(I4, D::AcknowledgesUnsent, killed, struck, "writer#_ was acknowledged, but no node executed it"),
         case(
             I5,
-            D::NeverTimesOut,
+            D::WaitsForEver,
             hung,
             |_| Time::from(FAULT) + DEADLINE,
             "writer#_, started at _s, took 15s; its deadline was 5s",
         ),
-        case(
-            I6,
-            D::ReconnectsHotly,
-            loading,
-            struck,
-            "writer opened 500 connections within 1s up to _s; 40 are allowed",
-        ),
+        case(I6, D::NoBackoff, loading, struck, "writer opened 500 connections within 1s up to _s; 40 are allowed"),
         case(
             I6,
             D::HoardsConnections,
@@ -218,11 +210,11 @@ fn run(plan: &Plan, driver: Arc<dyn Driver>) -> RunOutcome {
 }
 
 fn wrong(case: &Case) -> Verdict {
-    run(&(case.plan)(), Arc::new(Wrong(Some(case.defect)))).verdict
+    run(&(case.plan)(), Arc::new(Zoo(Some(case.defect)))).verdict
 }
 
 fn honest(plan: &Plan) -> RunOutcome {
-    run(plan, Arc::new(Wrong(None)))
+    run(plan, Arc::new(Zoo(None)))
 }
 
 /// The violations of an invariant, or of all.
@@ -347,7 +339,7 @@ fn nothing_else_is_held_against_the_wrong_clients() {
 fn the_canary_fails_for_its_reason() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("canary/never-recovers.yaml");
     let mut plan = scenario::load(&file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));
-    let drivers = || drivers::all().into_iter().chain([Arc::new(Wrong(None)) as Arc<dyn Driver>]);
+    let drivers = || drivers::all().into_iter().chain([Arc::new(Zoo(None)) as Arc<dyn Driver>]);
     for driver in drivers() {
         let name = driver.name();
         let verdict = run(&plan, driver).verdict;
@@ -358,7 +350,7 @@ fn the_canary_fails_for_its_reason() {
     let killed = plan.timeline.remove(0).fault;
     assert_eq!(killed, Fault::Kill(Target::SentinelsMajority));
     let default = drivers::by_name(drivers::DEFAULT).expect("the default driver");
-    for driver in [default, Arc::new(Wrong(None))] {
+    for driver in [default, Arc::new(Zoo(None))] {
         let name = driver.name();
         let verdict = run(&plan, driver).verdict;
         assert_eq!(verdict.outcome, Outcome::Pass, "{name}: {:#?}", verdict.findings);

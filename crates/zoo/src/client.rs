@@ -1,0 +1,300 @@
+//! [`Client`]: which master, which connection, one operation.
+
+use std::time::Duration;
+
+use model::history::Cause;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value, cmd};
+use testbed::driver::{Answer, CallError, Request, Settings};
+use tokio::time::{Instant, sleep};
+
+use crate::Defect;
+use crate::dial::{Addr, Role, dial, role, unsent};
+use crate::events::Events;
+use crate::replicas::Replicas;
+use crate::sentinels::Sentinels;
+
+/// How long a connection or a reply may take.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a node is believed to be what it said that it is.
+pub(crate) const BELIEF: Duration = Duration::from_secs(1);
+/// Connections to the master, used in turns.
+const POOL: usize = 4;
+/// The longest wait before a lost connection is dialled again.
+const SPREAD_MS: u64 = 100;
+
+/// A connection to the master.
+struct Lane {
+    connection: MultiplexedConnection,
+    /// When the node last said that it is a master.
+    verified: Instant,
+}
+
+/// The client: correct, but for its defect.
+pub(crate) struct Client {
+    pub(crate) settings: Settings,
+    pub(crate) defect: Option<Defect>,
+    pub(crate) sentinels: Sentinels,
+    pub(crate) replicas: Replicas,
+    master: Option<Addr>,
+    pool: [Option<Lane>; POOL],
+    turn: usize,
+    events: Option<Events>,
+    random: fastrand::Rng,
+    /// A connection was lost since the last one was opened.
+    lost: bool,
+    failures: u32,
+    /// Since when every operation failed.
+    failing: Option<Instant>,
+    hoard: Vec<MultiplexedConnection>,
+}
+
+impl Client {
+    pub(crate) fn new(settings: Settings, defect: Option<Defect>) -> Self {
+        let patience = (defect != Some(Defect::WaitsForEver)).then_some(PATIENCE);
+        let follows = matches!(defect, Some(Defect::EventsOnly | Defect::FollowsPayload));
+        Self {
+            sentinels: Sentinels::new(&settings, defect, patience),
+            replicas: Replicas::default(),
+            defect,
+            master: None,
+            pool: [const { None }; POOL],
+            turn: 0,
+            events: follows.then(|| Events::listen(&settings)),
+            random: fastrand::Rng::with_seed(settings.seed),
+            lost: false,
+            failures: 0,
+            failing: None,
+            hoard: Vec::new(),
+            settings,
+        }
+    }
+
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        (!self.has(Defect::WaitsForEver)).then_some(PATIENCE)
+    }
+
+    /// One operation.
+    pub(crate) async fn call(&mut self, request: &Request) -> Result<Answer, CallError> {
+        if self.has(Defect::GivesUp) && self.failures >= 20 {
+            return Err(unsent(Cause::Other, "given up"));
+        }
+        let started = Instant::now();
+        loop {
+            let result = match request {
+                Request::ReplicaGet(_) => self.read(request).await,
+                _ => self.attempt(request).await,
+            };
+            if let Err(error) = &result {
+                self.failures += 1;
+                self.failing.get_or_insert(started);
+                if self.tries_again(error) && started.elapsed() < self.settings.deadline {
+                    // Without any pause virtual time would stand still, and the run end as hung.
+                    sleep(Duration::from_millis(1)).await;
+                    continue;
+                }
+                if self.has(Defect::FixedDelay) {
+                    sleep(Duration::from_secs(5)).await;
+                }
+                if self.has(Defect::AcknowledgesUnsent) && !error.may_have_run {
+                    return Ok(Answer::Number(1));
+                }
+            } else {
+                self.failures = 0;
+                self.failing = None;
+            }
+            return result;
+        }
+    }
+
+    fn tries_again(&self, error: &CallError) -> bool {
+        match self.defect {
+            Some(Defect::ResendsBlindly) => error.may_have_run,
+            Some(Defect::NoBackoff) => !error.may_have_run,
+            _ => false,
+        }
+    }
+
+    async fn attempt(&mut self, request: &Request) -> Result<Answer, CallError> {
+        self.turn = (self.turn + 1) % POOL;
+        let mut connection = self.connected().await?;
+        if let Request::Pop(_, seconds) = request {
+            connection.set_response_timeout(Duration::from_secs(*seconds) + PATIENCE);
+        }
+        let result = command(request).query_async(&mut connection).await;
+        result.map(answer).map_err(|error: RedisError| {
+            let refused = error.code().is_some();
+            if !(refused && self.has(Defect::IgnoresReadonly)) {
+                self.lose();
+            }
+            CallError {
+                may_have_run: !refused && !self.has(Defect::DeniesExecution),
+                cause: match refused {
+                    true if self.has(Defect::BlamesCredentials) => Cause::Auth,
+                    true => Cause::Server,
+                    false => Cause::Connection,
+                },
+                text: error.to_string(),
+            }
+        })
+    }
+
+    /// A read from the master.
+    pub(crate) async fn read_from_master(&mut self, request: &Request) -> Result<Answer, CallError> {
+        self.attempt(request).await
+    }
+
+    /// The address of the master, if it is known.
+    pub(crate) fn master_addr(&self) -> Option<Addr> {
+        self.master.clone()
+    }
+
+    /// The connection whose turn it is, is no good.
+    fn lose(&mut self) {
+        self.pool[self.turn] = None;
+        self.lost = true;
+    }
+
+    /// A connection to the master.
+    pub(crate) async fn connected(&mut self) -> Result<MultiplexedConnection, CallError> {
+        if self.asks_now() {
+            let found = match self.announced() {
+                Some(addr) => addr,
+                None => self.sentinels.master().await?,
+            };
+            if self.master.as_ref() != Some(&found) {
+                let kept = if self.has(Defect::KeepsHalfPool) { POOL / 2 } else { 0 };
+                self.pool[kept..].fill_with(|| None);
+                self.master = Some(found);
+            }
+        }
+        if self.has(Defect::HoardsConnections) {
+            self.hoard.extend(self.pool[self.turn].take().map(|lane| lane.connection));
+        }
+        let checks = !matches!(self.defect, Some(Defect::NoRoleCheck | Defect::IgnoresReadonly));
+        if self.pool[self.turn].is_none() {
+            self.open().await?;
+        }
+        let Some(lane) = &mut self.pool[self.turn] else { unreachable!("it was opened") };
+        if checks && lane.verified.elapsed() >= BELIEF {
+            let told = role(&mut lane.connection).await;
+            lane.verified = Instant::now();
+            let stays = self.has(Defect::AsksWhenLost) || self.has(Defect::KeepsHalfPool);
+            match told {
+                Ok(Role::Master) => {}
+                Ok(_) if stays => {}
+                Ok(_) => {
+                    self.lose();
+                    return Err(unsent(Cause::NoMaster, "the node is no master"));
+                }
+                Err(error) => {
+                    self.lose();
+                    return Err(unsent(Cause::Connection, &error.to_string()));
+                }
+            }
+        }
+        let Some(lane) = &self.pool[self.turn] else { unreachable!("it was opened") };
+        Ok(lane.connection.clone())
+    }
+
+    /// True if the Sentinels are to be asked before this operation.
+    fn asks_now(&self) -> bool {
+        if self.master.is_none() {
+            return true;
+        }
+        match self.defect {
+            Some(Defect::NeverRediscovers) => false,
+            Some(Defect::AsksWhenLost | Defect::IgnoresReadonly) => self.pool[self.turn].is_none(),
+            Some(Defect::RetriesOldAddress) => {
+                self.failing.is_some_and(|since| since.elapsed() > Duration::from_secs(10))
+            }
+            Some(Defect::EventsOnly | Defect::FollowsPayload) => self.events.as_ref().is_some_and(Events::waiting),
+            _ => true,
+        }
+    }
+
+    /// The address that a Sentinel announced, for a client that believes it.
+    fn announced(&self) -> Option<Addr> {
+        let payload = self.events.as_ref()?.take()?;
+        if !self.has(Defect::FollowsPayload) {
+            return None;
+        }
+        let mut words = payload.split(' ').skip(3);
+        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+    }
+
+    /// Opens the connection whose turn it is.
+    async fn open(&mut self) -> Result<(), CallError> {
+        let Some(addr) = &self.master else { return Err(unsent(Cause::NoMaster, "no master")) };
+        let hasty = matches!(self.defect, Some(Defect::NoBackoff | Defect::FixedDelay));
+        if std::mem::take(&mut self.lost) && !hasty {
+            sleep(Duration::from_millis(self.random.u64(..SPREAD_MS))).await;
+        }
+        let dialled = dial(addr, self.settings.data_auth.as_ref(), self.patience()).await;
+        let mut connection = dialled.map_err(|error| {
+            self.lost = true;
+            if self.has(Defect::BlamesSentinels) {
+                return unsent(Cause::NoSentinel, "no Sentinel could be reached");
+            }
+            match error.code() {
+                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unsent(Cause::Auth, &error.to_string()),
+                _ if error.kind() == redis::ErrorKind::AuthenticationFailed => unsent(Cause::Auth, &error.to_string()),
+                _ => unsent(Cause::Connection, "the master cannot be reached"),
+            }
+        })?;
+        if !matches!(self.defect, Some(Defect::NoRoleCheck | Defect::IgnoresReadonly)) {
+            match role(&mut connection).await {
+                Ok(Role::Master) => {}
+                Ok(_) => {
+                    self.lost = true;
+                    return Err(unsent(Cause::NoMaster, "the node is no master"));
+                }
+                Err(error) if error.code().is_some() => {
+                    self.lost = true;
+                    let cause = if self.has(Defect::BlamesCredentials) { Cause::Auth } else { Cause::Server };
+                    return Err(unsent(cause, &error.to_string()));
+                }
+                Err(error) => {
+                    self.lost = true;
+                    return Err(unsent(Cause::Connection, &error.to_string()));
+                }
+            }
+        }
+        self.pool[self.turn] = Some(Lane { connection, verified: Instant::now() });
+        Ok(())
+    }
+}
+
+fn command(request: &Request) -> redis::Cmd {
+    match request {
+        Request::Incr(key) => cmd("INCR").arg(key).clone(),
+        Request::Set(key, value) => cmd("SET").arg(key).arg(value).clone(),
+        Request::Get(key) | Request::ReplicaGet(key) => cmd("GET").arg(key).clone(),
+        Request::Push(key, value) => cmd("LPUSH").arg(key).arg(value).clone(),
+        Request::Pop(key, seconds) => cmd("BLPOP").arg(key).arg(*seconds).clone(),
+        Request::Publish(channel, message) => cmd("PUBLISH").arg(channel).arg(message).clone(),
+    }
+}
+
+/// Runs `request` on `connection`.
+pub(crate) async fn run(connection: &mut MultiplexedConnection, request: &Request) -> Result<Answer, RedisError> {
+    command(request).query_async(connection).await.map(answer)
+}
+
+fn answer(reply: Value) -> Answer {
+    match reply {
+        Value::Nil => Answer::Nil,
+        Value::Int(number) => Answer::Number(number),
+        Value::BulkString(bytes) => Answer::Value(bytes),
+        // A popped item comes with the name of its list.
+        Value::Array(mut items) => match items.pop() {
+            Some(Value::BulkString(bytes)) => Answer::Value(bytes),
+            _ => Answer::Done,
+        },
+        _ => Answer::Done,
+    }
+}

@@ -1,0 +1,89 @@
+//! What can be wrong with a client.
+
+/// Defines the defects: each with the name of its driver and one line on what it does.
+macro_rules! defects {
+    ($($(#[$why:meta])* $defect:ident = $name:literal, $about:literal;)*) => {
+        /// What is wrong with a client.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Defect {
+            $(#[doc = $about] $(#[$why])* $defect,)*
+        }
+
+        impl Defect {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$defect,)*];
+
+            /// The name of its driver: `wrong-never-rediscovers`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$defect => concat!("wrong-", $name),)*
+                }
+            }
+
+            /// What it does, in one line.
+            pub const fn about(self) -> &'static str {
+                match self {
+                    $(Self::$defect => $about,)*
+                }
+            }
+        }
+    };
+}
+
+defects! {
+    // Finding the master.
+    NeverRediscovers = "never-rediscovers", "it never asks the Sentinels again once it has found a master";
+    AsksWhenLost = "asks-when-lost", "it asks the Sentinels only when it has no connection, so it stays where it is";
+    IgnoresReadonly = "ignores-readonly", "it stays on a connection as long as that lives, also when the node answers READONLY";
+    RetriesOldAddress = "retries-old-address", "it dials the address that it knows for ten seconds before it asks the Sentinels again";
+    KeepsHalfPool = "keeps-half-pool", "it replaces half of its connections when the master has changed";
+    GivesUp = "gives-up", "after twenty failures in a row it never tries again";
+    FixedDelay = "fixed-delay", "after a failure it does nothing for five seconds";
+    // Sentinels.
+    FirstSentinelOnly = "first-sentinel-only", "it asks the first Sentinel of its list and no other";
+    FirstAnswer = "first-answer", "it takes the first address that a Sentinel answers, if that node says it is a master";
+    NoRoleCheck = "no-role-check", "it takes the first address that a Sentinel answers, whatever that node is";
+    DropsSentinels = "drops-sentinels", "it strikes a Sentinel that failed off its list, for ever";
+    StopsAtNull = "stops-at-null", "it takes one Sentinel's `no such master` for an answer";
+    StopsAtError = "stops-at-error", "it takes one Sentinel's error for the end of its search, for ever";
+    ReadsFlags = "reads-flags", "it asks for SENTINEL MASTER and refuses a master that is flagged";
+    SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
+    // Events.
+    EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
+    FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";
+    // Calls.
+    WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
+    ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";
+    AcknowledgesUnsent = "acknowledges-unsent", "it says that an operation succeeded which it could not send";
+    DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
+    BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
+    BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
+    // Load.
+    NoBackoff = "no-back-off", "it reconnects and tries again a millisecond later, and again";
+    HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";
+    Leaks = "leaks", "it leaves a task behind that holds a connection";
+    // Credentials.
+    OnePassword = "one-password", "it sends the Sentinels the password of the data nodes";
+    // Replicas.
+    ReadsFlagged = "reads-flagged", "it reads from the first replica that a Sentinel lists, whatever its flags";
+    ReadsUnsynced = "reads-unsynced", "it takes the first replica that a Sentinel lists and never another";
+    NeedsReplica = "needs-replica", "it fails when there is no replica, and does not turn to the master";
+    FreezesReplicas = "freezes-replicas", "it never again uses a replica that failed once, and has no master to turn to";
+    // Subscriptions.
+    SubscribesOnce = "subscribes-once", "it does not subscribe again when its subscription was lost";
+    TrustsSilence = "trusts-silence", "it takes a silent subscription for a quiet one";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_and_say_that_they_are_wrong() {
+        let mut names: Vec<&str> = Defect::ALL.iter().map(|defect| defect.name()).collect();
+        assert!(names.iter().all(|name| name.starts_with("wrong-")));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Defect::ALL.len());
+    }
+}

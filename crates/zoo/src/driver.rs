@@ -1,0 +1,59 @@
+//! The clients behind the lab's trait.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use tokio::net::TcpStream;
+
+use crate::Defect;
+use crate::client::Client;
+
+/// The driver of the correct client, or of the one with this defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zoo(pub Option<Defect>);
+
+/// The correct client and every wrong one.
+pub fn all() -> Vec<Arc<dyn Driver>> {
+    let wrong = Defect::ALL.iter().copied().map(Some);
+    std::iter::once(None).chain(wrong).map(|defect| Arc::new(Zoo(defect)) as Arc<dyn Driver>).collect()
+}
+
+/// The driver called `name`.
+pub fn by_name(name: &str) -> Option<Arc<dyn Driver>> {
+    all().into_iter().find(|driver| driver.name() == name)
+}
+
+impl Driver for Zoo {
+    fn name(&self) -> &'static str {
+        self.0.map_or("correct", Defect::name)
+    }
+
+    fn about(&self) -> &'static str {
+        self.0.map_or("the client of the zoo without a defect", Defect::about)
+    }
+
+    fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        Box::pin(async move {
+            if self.0 == Some(Defect::Leaks) {
+                let (host, port) = &settings.sentinels[0];
+                let leaked = TcpStream::connect((host.as_str(), *port)).await;
+                tokio::spawn(async move {
+                    let _leaked = leaked;
+                    pending::<()>().await;
+                });
+            }
+            Ok(Box::new(Client::new(settings, self.0)) as Box<dyn Session>)
+        })
+    }
+}
+
+impl Session for Client {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(Client::call(self, request))
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(self.follow(channel, on_message))
+    }
+}

@@ -1,0 +1,55 @@
+//! A subscription to what Sentinels announce. The correct client has none: it asks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use testbed::driver::Settings;
+use tokio::task::JoinHandle;
+
+use crate::dial::client;
+
+/// Listens at the first Sentinel that lets it, until that connection is lost, and never again.
+pub(crate) struct Events {
+    heard: Arc<Mutex<Option<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Events {
+    pub(crate) fn listen(settings: &Settings) -> Self {
+        let heard = Arc::new(Mutex::new(None));
+        let task = tokio::spawn(listen(settings.clone(), Arc::clone(&heard)));
+        Self { heard, task }
+    }
+
+    /// True if something was heard that was not taken.
+    pub(crate) fn waiting(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The announcement that was heard last, once.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(settings: Settings, heard: Arc<Mutex<Option<String>>>) {
+    for addr in &settings.sentinels {
+        let Ok(client) = client(addr, settings.sentinel_auth.as_ref()) else { continue };
+        let Ok(mut pubsub) = client.get_async_pubsub().await else { continue };
+        if pubsub.subscribe("+switch-master").await.is_err() {
+            continue;
+        }
+        let mut messages = pubsub.into_on_message();
+        while let Some(message) = messages.next().await {
+            let payload = String::from_utf8_lossy(message.get_payload_bytes()).into_owned();
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+        }
+        return;
+    }
+}

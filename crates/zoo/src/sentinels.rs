@@ -1,0 +1,265 @@
+//! The Sentinels that a client knows, and what they answer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use model::history::Cause;
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, RedisResult, cmd};
+use testbed::driver::{CallError, Settings};
+use tokio::time::Instant;
+
+use crate::Defect;
+use crate::dial::{Addr, dial, unsent};
+
+/// How long a Sentinel that failed is left alone.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often the list of Sentinels is renewed.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+/// One Sentinel.
+struct Sentinel {
+    addr: Addr,
+    connection: Option<MultiplexedConnection>,
+    /// When it may be dialled again.
+    again: Instant,
+}
+
+impl Sentinel {
+    fn new(addr: Addr) -> Self {
+        Self { addr, connection: None, again: Instant::now() }
+    }
+}
+
+/// What a Sentinel says about the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Address(Addr),
+    /// It knows no such master.
+    Null,
+    /// It refused to answer.
+    Refused {
+        /// For want of good credentials.
+        credentials: bool,
+        text: String,
+    },
+    Silent,
+}
+
+/// The Sentinels that a client knows.
+pub(crate) struct Sentinels {
+    settings: Settings,
+    defect: Option<Defect>,
+    patience: Option<Duration>,
+    known: Vec<Sentinel>,
+    renewed: Instant,
+}
+
+impl Sentinels {
+    pub(crate) fn new(settings: &Settings, defect: Option<Defect>, patience: Option<Duration>) -> Self {
+        let known = settings.sentinels.iter().cloned().map(Sentinel::new).collect();
+        let patience = if defect == Some(Defect::SlowSentinels) { Some(Duration::from_millis(100)) } else { patience };
+        Self { settings: settings.clone(), defect, patience, known, renewed: Instant::now() }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// The address of the master.
+    pub(crate) async fn master(&mut self) -> Result<Addr, CallError> {
+        if self.has(Defect::FirstSentinelOnly) {
+            self.known.truncate(1);
+        } else if self.renewed.elapsed() >= RENEWAL {
+            self.renew().await;
+        }
+        let question = if self.has(Defect::ReadsFlags) { "MASTER" } else { "GET-MASTER-ADDR-BY-NAME" };
+        let answers = self.ask(question).await;
+        if self.has(Defect::DropsSentinels) {
+            let mut answers = answers.iter();
+            self.known.retain(|_| answers.next() != Some(&Answer::Silent));
+        }
+        choose(self.defect, &answers)
+    }
+
+    /// What each Sentinel answers, in the order of the list.
+    async fn ask(&mut self, question: &str) -> Vec<Answer> {
+        let (settings, patience) = (&self.settings, self.patience);
+        let auth = match self.defect {
+            Some(Defect::OnePassword) => settings.data_auth.as_ref(),
+            _ => settings.sentinel_auth.as_ref(),
+        };
+        let hasty = self.has(Defect::NoBackoff);
+        join_all(self.known.iter_mut().map(async |sentinel| {
+            let asked = async {
+                if sentinel.connection.is_none() {
+                    if Instant::now() < sentinel.again {
+                        return Ok(Answer::Silent);
+                    }
+                    sentinel.connection = Some(dial(&sentinel.addr, auth, patience).await?);
+                }
+                let Some(connection) = &mut sentinel.connection else { return Ok(Answer::Silent) };
+                let mut command = cmd("SENTINEL");
+                command.arg(question).arg(&settings.master);
+                if question == "MASTER" {
+                    let fields: HashMap<String, String> = command.query_async(connection).await?;
+                    return Ok(unflagged(&fields));
+                }
+                let found: Option<Addr> = command.query_async(connection).await?;
+                Ok(found.map_or(Answer::Null, Answer::Address))
+            };
+            asked.await.unwrap_or_else(|error: RedisError| match error.kind() {
+                ErrorKind::AuthenticationFailed => Answer::Refused { credentials: true, text: error.to_string() },
+                ErrorKind::Server(_) | ErrorKind::Extension => {
+                    let credentials = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+                    Answer::Refused { credentials, text: error.to_string() }
+                }
+                _ => {
+                    sentinel.connection = None;
+                    sentinel.again = Instant::now() + if hasty { Duration::ZERO } else { PAUSE };
+                    Answer::Silent
+                }
+            })
+        }))
+        .await
+    }
+
+    /// Adds the Sentinels that another one knows.
+    async fn renew(&mut self) {
+        self.renewed = Instant::now();
+        let mut found: Vec<Addr> = Vec::new();
+        for sentinel in &mut self.known {
+            let Some(connection) = &mut sentinel.connection else { continue };
+            let mut command = cmd("SENTINEL");
+            command.arg("SENTINELS").arg(&self.settings.master);
+            let peers: RedisResult<Vec<HashMap<String, String>>> = command.query_async(connection).await;
+            if let Ok(peers) = peers {
+                found = peers.iter().filter_map(address).collect();
+                break;
+            }
+        }
+        for addr in found {
+            if self.known.iter().all(|known| known.addr != addr) {
+                self.known.push(Sentinel::new(addr));
+            }
+        }
+    }
+
+    /// The replicas that the first Sentinel to answer lists, with their flags.
+    pub(crate) async fn replicas(&mut self) -> Result<Vec<(Addr, String)>, CallError> {
+        // So that there are connections.
+        self.ask("GET-MASTER-ADDR-BY-NAME").await;
+        for sentinel in &mut self.known {
+            let Some(connection) = &mut sentinel.connection else { continue };
+            let mut command = cmd("SENTINEL");
+            command.arg("REPLICAS").arg(&self.settings.master);
+            let replicas: RedisResult<Vec<HashMap<String, String>>> = command.query_async(connection).await;
+            if let Ok(replicas) = replicas {
+                let flagged =
+                    |fields: &HashMap<_, _>| Some((address(fields)?, fields.get("flags").cloned().unwrap_or_default()));
+                return Ok(replicas.iter().filter_map(flagged).collect());
+            }
+        }
+        Err(unsent(Cause::NoSentinel, "no Sentinel could be reached"))
+    }
+}
+
+/// The address in a Sentinel's description of an instance.
+fn address(fields: &HashMap<String, String>) -> Option<Addr> {
+    let port = fields.get("port")?.parse().ok().filter(|port| *port > 0)?;
+    Some((fields.get("ip").filter(|ip| !ip.is_empty())?.clone(), port))
+}
+
+/// The master described by `fields`, if no flag speaks against it.
+fn unflagged(fields: &HashMap<String, String>) -> Answer {
+    match (address(fields), fields.get("flags").map(String::as_str)) {
+        (Some(addr), Some("master")) => Answer::Address(addr),
+        _ => Answer::Silent,
+    }
+}
+
+/// The master, by the answers of the Sentinels in their order.
+fn choose(defect: Option<Defect>, answers: &[Answer]) -> Result<Addr, CallError> {
+    let told: Vec<&Answer> = answers.iter().filter(|answer| **answer != Answer::Silent).collect();
+    let Some(first) = told.first() else { return Err(unsent(Cause::NoSentinel, "no Sentinel could be reached")) };
+    let addresses =
+        || told.iter().filter_map(|answer| if let Answer::Address(addr) = answer { Some(addr) } else { None });
+    match defect {
+        Some(Defect::StopsAtNull) if told.contains(&&Answer::Null) => {
+            return Err(unsent(Cause::UnknownMaster, "the Sentinels do not know the master"));
+        }
+        Some(Defect::StopsAtError) => {
+            if let Some(Answer::Refused { text, .. }) = told.iter().find(|told| matches!(told, Answer::Refused { .. }))
+            {
+                return Err(unsent(Cause::Other, text));
+            }
+        }
+        Some(Defect::FirstAnswer | Defect::NoRoleCheck) if addresses().next().is_some() => {
+            return Ok(addresses().next().expect("there is one").clone());
+        }
+        _ => {}
+    }
+    // Those that refuse to answer know nothing of the matter; if all do, their reason is the answer.
+    let votes: Vec<&Answer> = told.iter().copied().filter(|told| !matches!(told, Answer::Refused { .. })).collect();
+    if votes.is_empty() {
+        let Answer::Refused { credentials, text } = first else { unreachable!("all of them refused") };
+        return Err(unsent(if *credentials { Cause::Auth } else { Cause::Server }, text));
+    }
+    let count = |answer: &Answer| votes.iter().filter(|vote| **vote == answer).count();
+    match votes.iter().find(|answer| 2 * count(answer) > votes.len()) {
+        Some(Answer::Address(addr)) => Ok(addr.clone()),
+        Some(_) => Err(unsent(Cause::UnknownMaster, "the Sentinels do not know the master")),
+        None => Err(unsent(Cause::NoMaster, "the Sentinels do not agree on the master")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(word: &str) -> Answer {
+        match word {
+            "null" => Answer::Null,
+            "error" => Answer::Refused { credentials: false, text: "ERR".to_owned() },
+            "auth" => Answer::Refused { credentials: true, text: "NOAUTH".to_owned() },
+            "silent" => Answer::Silent,
+            host => Answer::Address((host.to_owned(), 6379)),
+        }
+    }
+
+    #[test]
+    fn most_of_those_that_answer_decide() {
+        let table = [
+            ("a a b", Ok("a")),
+            ("a b b", Ok("b")),
+            ("silent silent b", Ok("b")),
+            ("error b b", Ok("b")),
+            ("null b b", Ok("b")),
+            ("null null b", Err(Cause::UnknownMaster)),
+            ("a b c", Err(Cause::NoMaster)),
+            ("silent silent silent", Err(Cause::NoSentinel)),
+            ("auth auth silent", Err(Cause::Auth)),
+        ];
+        for (answers, expected) in table {
+            let answers: Vec<Answer> = answers.split(' ').map(answer).collect();
+            let chosen = choose(None, &answers).map(|(host, _)| host).map_err(|error| error.cause);
+            assert_eq!(chosen, expected.map(str::to_owned), "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn the_wrong_ones_decide_otherwise() {
+        let table = [
+            (Defect::FirstAnswer, "a b b", Ok("a")),
+            (Defect::NoRoleCheck, "silent a b", Ok("a")),
+            (Defect::StopsAtNull, "null b b", Err(Cause::UnknownMaster)),
+            (Defect::StopsAtError, "b error b", Err(Cause::Other)),
+        ];
+        for (defect, answers, expected) in table {
+            let answers: Vec<Answer> = answers.split(' ').map(answer).collect();
+            let chosen = choose(Some(defect), &answers).map(|(host, _)| host).map_err(|error| error.cause);
+            assert_eq!(chosen, expected.map(str::to_owned), "{defect:?} {answers:?}");
+        }
+    }
+}
