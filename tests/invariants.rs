@@ -109,7 +109,7 @@ fn cases() -> Vec<Case> {
             I7,
             D::BlamesSentinels,
             killed,
-            struck,
+            redialled,
             "writer#_ failed at _s with \"no Sentinel could be reached\", which says that no Sentinel answers, \
              but sentinel-1 answered it at _s",
         ),
@@ -140,6 +140,11 @@ fn cases() -> Vec<Case> {
 /// When the fault struck.
 fn struck(_: &Verdict) -> Time {
     Time::from(FAULT)
+}
+
+/// When the four connections that were cut had each failed an operation, and were dialled again.
+fn redialled(_: &Verdict) -> Time {
+    Time::from(FAULT) + Duration::from_millis(400)
 }
 
 /// When the clients had to have recovered: T0+W.
