@@ -18,9 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testbed", &["model", "sim", "check", "scenario", "real"]),
     ("client", &[]),
     ("drivers", &["model", "testbed", "client"]),
-    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real"]),
+    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real", "zoo"]),
     ("zoo", &["model", "testbed"]),
-    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "zoo"]),
 ];
 
 /// Crates that must be able to run without sockets, clocks and YAML.

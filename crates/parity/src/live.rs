@@ -67,8 +67,14 @@ pub fn live(plan: &Plan, binaries: &Binaries) -> Result<History, RealError> {
     cluster.wait_discovered()?;
     let names = Arc::new(Names::of(&cluster)?);
     let watch = Watch::begin(&cluster, &names)?;
-    let header =
-        Header { format: FORMAT, title: plan.title.clone(), seed: 0, nodes: plan.cluster.nodes(), clients: Vec::new() };
+    let header = Header {
+        format: FORMAT,
+        title: plan.title.clone(),
+        seed: 0,
+        nodes: plan.cluster.nodes(),
+        addresses: plan.cluster.addresses.clone(),
+        clients: Vec::new(),
+    };
     let master = NodeId::data(1);
     let mut run = Run {
         plan,
