@@ -14,6 +14,7 @@ use crate::discovery;
 use crate::error::DiscoveryError;
 use crate::hints::{self, Hint};
 use crate::keeper::{Node, Target};
+use crate::pool::{self, PoolBuilder};
 use crate::settings::{Settings, SettingsError};
 use crate::subscriber::Subscriber;
 use crate::task::OwnedTask;
@@ -97,6 +98,16 @@ impl Client {
     /// A TCP connection of one's own to the master called `name`.
     pub fn dedicated_for(&self, name: &str) -> Dedicated {
         Dedicated::new(self.node(name, Target::Master))
+    }
+
+    /// A pool of [`Dedicated`] connections to the master that the settings name, for many tasks that block.
+    pub fn pool(&self) -> PoolBuilder {
+        self.pool_for(&self.inner.core.settings.master)
+    }
+
+    /// A pool of [`Dedicated`] connections to the master called `name`.
+    pub fn pool_for(&self, name: &str) -> PoolBuilder {
+        pool::builder(self.node(name, Target::Master))
     }
 
     /// Subscriptions on the master that the settings name.

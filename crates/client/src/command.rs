@@ -166,7 +166,7 @@ pub(crate) fn name(command: &Cmd) -> String {
     words(command).next().map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase())
 }
 
-/// The words of a command. This and [`nature`] are on the path of every call, and allocate nothing.
+/// The words of a command. This and [`nature`] are on the path of every call.
 fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
     command.args_iter().map(|arg| match arg {
         Arg::Simple(word) => word,

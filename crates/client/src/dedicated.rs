@@ -1,6 +1,6 @@
 //! [`Dedicated`]: a TCP connection of one's own, for commands that block or that change their connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
@@ -15,6 +15,7 @@ use crate::keeper::{Node, States, Target};
 use crate::link::Link;
 use crate::outcome::{Outcome, Replies};
 use crate::retry::Retry;
+use crate::task::OwnedTask;
 
 /// A TCP connection of one's own to the master of one name, for commands that block (`BLPOP`) or that change their
 /// connection (`WATCH`, `SELECT`).
@@ -22,21 +23,50 @@ use crate::retry::Retry;
 /// It is opened by the first command and again after it was lost. A blocking command is given its own time-out plus the
 /// response time-out to answer, and ends early if the master moves elsewhere. After a command that changes the
 /// connection, a loss of the connection is not repaired silently: the next command fails once, because what the
-/// connection knew is gone.
+/// connection knew is gone. When the master moves, the connection is closed at once, also while nobody uses it. A call
+/// that is dropped before it ends closes it too, because its command may be waiting at the node still.
 #[derive(Debug)]
 pub struct Dedicated {
     node: Arc<Node>,
     retry: Retry,
     states: States,
-    link: Option<Link>,
+    open: Option<Open>,
     /// A command has changed the connection.
     changed: bool,
+    /// A call has begun and not ended.
+    busy: bool,
+}
+
+/// A connection that is open as long as the master is where it leads.
+#[derive(Debug)]
+struct Open {
+    slot: Arc<Mutex<Option<Arc<Link>>>>,
+    _closer: OwnedTask,
+}
+
+impl Open {
+    fn new(node: &Arc<Node>, link: Link) -> Self {
+        let address = link.address().clone();
+        let slot = Arc::new(Mutex::new(Some(Arc::new(link))));
+        let (node, closing) = (Arc::clone(node), Arc::clone(&slot));
+        let closer = OwnedTask::spawn(async move {
+            node.moved_from(&address).await;
+            closing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        });
+        Self { slot, _closer: closer }
+    }
+
+    /// The connection, unless it is closed or lost.
+    fn link(&self) -> Option<Arc<Link>> {
+        let link = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        link.filter(|link| !link.is_lost())
+    }
 }
 
 impl Dedicated {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let retry = node.core.settings.retry.clone();
-        Self { states: node.states(), node, retry, link: None, changed: false }
+        Self { states: node.states(), node, retry, open: None, changed: false, busy: false }
     }
 
     /// This connection with other rules for retries.
@@ -46,7 +76,22 @@ impl Dedicated {
         self
     }
 
+    /// True if it is as a new one would be, but for being open perhaps.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.changed && !self.busy
+    }
+
     async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+        if self.busy {
+            self.open = None;
+        }
+        self.busy = true;
+        let result = self.attempts(request).await;
+        self.busy = false;
+        result
+    }
+
+    async fn attempts(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
         let mut progress = Progress::new(request);
         let blocking = request.natures().find_map(|nature| match nature {
             Nature::Blocking(time) => Some(time),
@@ -60,10 +105,10 @@ impl Dedicated {
         };
         let deadline = progress.deadline(&self.retry);
         loop {
-            if let Err(cause) = self.connect(&mut progress, deadline).await {
-                return Err(progress.failed(cause));
-            }
-            let Some(link) = &self.link else { return Err(progress.failed(Cause::Searching)) };
+            let link = match self.connect(&mut progress, deadline).await {
+                Ok(link) => link,
+                Err(cause) => return Err(progress.failed(cause)),
+            };
             progress.attempts += 1;
             progress.node = Some(link.address().clone());
             let left = deadline.saturating_duration_since(Instant::now());
@@ -71,7 +116,7 @@ impl Dedicated {
             let within = blocks.map_or(Duration::MAX, |blocks| response.min(left) + blocks);
             let outcome = tokio::select! {
                 biased;
-                outcome = call::attempt(link, request, within, true) => outcome,
+                outcome = call::attempt(&link, request, within, true) => outcome,
                 () = self.node.moved_from(link.address()) => {
                     Outcome::Ambiguous(Cause::Lost("the master has moved".to_owned()))
                 }
@@ -117,12 +162,12 @@ impl Dedicated {
 
     /// Gives up the connection and has the shared one checked, whose node may be to blame.
     fn lost(&mut self) {
-        self.link = None;
+        self.open = None;
         self.node.check();
     }
 
     /// Opens the connection if there is none to the present master.
-    async fn connect(&mut self, progress: &mut Progress<'_>, deadline: Instant) -> Result<(), Cause> {
+    async fn connect(&mut self, progress: &mut Progress<'_>, deadline: Instant) -> Result<Arc<Link>, Cause> {
         loop {
             let held = match self.node.held(&mut self.states, 0, deadline, None).await {
                 Ok(held) => held,
@@ -132,11 +177,11 @@ impl Dedicated {
                 }
             };
             let address = held.link.address().clone();
-            if let Some(link) = &self.link {
-                if *link.address() == address && !link.is_lost() {
-                    return Ok(());
+            if let Some(open) = &self.open {
+                if let Some(link) = open.link().filter(|link| *link.address() == address) {
+                    return Ok(link);
                 }
-                self.link = None;
+                self.open = None;
                 if std::mem::take(&mut self.changed) {
                     return Err(Cause::Lost("what the connection had been told is gone with it".to_owned()));
                 }
@@ -144,10 +189,8 @@ impl Dedicated {
             debug_assert_eq!(self.node.target, Target::Master);
             match timeout_at(deadline, discovery::master_at(&self.node.core, &address)).await {
                 Err(_) => return Err(Cause::Searching),
-                Ok(Ok(link)) => {
-                    self.link = Some(link);
-                    return Ok(());
-                }
+                // The next turn finds it there, and still at the right place.
+                Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link)),
                 Ok(Err(error)) => {
                     progress.attempts += 1;
                     self.node.check();

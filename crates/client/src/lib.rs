@@ -17,7 +17,7 @@
 //! | for | there is |
 //! |---|---|
 //! | commands, pipelines, transactions | [`Client::master`], [`Client::replica`]: a [`Connection`] to clone at will |
-//! | commands that block (`BLPOP`) or change their connection (`WATCH`) | [`Client::dedicated`] |
+//! | commands that block (`BLPOP`) or change their connection (`WATCH`) | [`Client::dedicated`], [`Client::pool`] |
 //! | publish/subscribe | [`Client::subscriber`] |
 //! | just the addresses | [`Client::discover_master`], [`Client::discover_replicas`] |
 //!
@@ -35,6 +35,9 @@
 //! not certain is sent again only if a repetition does no harm, or if the caller says so ([`Ambiguous`]). Whatever
 //! happens, a call ends by its deadline ([`Retry::budget`]), and its error says what happened, where, after how many
 //! attempts, and whether the command may have run ([`details`], [`Failure`]).
+//!
+//! # Features
+//! `tls`: encrypted connections, set up by [`Settings::from_str`](Settings) or in code. Off by default.
 //!
 //! # What it cannot do
 //! Redis replicates asynchronously, so a write that was acknowledged by the old master may be missing on the new one.
@@ -57,6 +60,7 @@ mod link;
 mod metrics;
 mod outcome;
 mod pace;
+mod pool;
 mod reply;
 mod retry;
 mod role;
@@ -77,6 +81,7 @@ pub use credentials::Credentials;
 pub use dedicated::Dedicated;
 pub use error::{Cause, DiscoveryError, Failure, OpenError, ServerError, details};
 pub use metrics::{Metrics, Peer};
+pub use pool::{Manager, Pool, PoolBuilder, Pooled};
 pub use retry::{Ambiguous, Backoff, Retry};
 pub use role::Role;
 pub use settings::{ReplicaFallback, Settings, SettingsError};

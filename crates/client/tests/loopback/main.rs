@@ -1,6 +1,8 @@
 //! The client against a small RESP server on loopback, in paused time.
 
+mod endurance;
 mod failover;
+mod pool;
 mod replicas;
 mod server;
 mod subscriptions;

@@ -62,6 +62,10 @@ struct Inner {
     /// Every command that came, words separated by spaces, and the number of its connection.
     seen: Vec<(u64, String)>,
     connections: u64,
+    /// Connections that are open.
+    open: u64,
+    /// Commands are not remembered.
+    forgetful: bool,
 }
 
 /// The server. Dropping it closes nothing; its tasks end with the runtime of the test.
@@ -88,7 +92,11 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let serving = accepting.clone();
-                tokio::spawn(serving.serve(stream));
+                tokio::spawn(async move {
+                    serving.inner().open += 1;
+                    serving.clone().serve(stream).await;
+                    serving.inner().open -= 1;
+                });
             }
         });
         server
@@ -141,6 +149,18 @@ impl Server {
         self.inner().connections
     }
 
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> u64 {
+        self.inner().open
+    }
+
+    /// Remembers no commands from now on.
+    pub(crate) fn forget(&self) {
+        let mut inner = self.inner();
+        inner.forgetful = true;
+        inner.seen = Vec::new();
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no panic under the lock")
     }
@@ -180,7 +200,9 @@ impl Server {
         let line = command.join(" ");
         let upper = line.to_ascii_uppercase();
         let mut inner = self.inner();
-        inner.seen.push((number, line));
+        if !inner.forgetful {
+            inner.seen.push((number, line));
+        }
         let fits = |(begins, _): &(&String, &Reaction)| upper.starts_with(begins.as_str());
         if let Some((_, reaction)) = inner.answers.iter().filter(fits).max_by_key(|(begins, _)| begins.len()) {
             return reaction.clone();
