@@ -19,6 +19,51 @@ fn of_a_sentinel() {
 }
 
 #[test]
+fn of_a_sentinel_with_a_password() {
+    same_replies("sentinel-auth.script", include_str!("data/parity/sentinel-auth.script"));
+}
+
+#[test]
+fn of_a_sentinel_about_itself() {
+    same_replies("sentinel-info.script", include_str!("data/parity/sentinel-info.script"));
+}
+
+#[test]
+fn of_a_sentinel_on_connections() {
+    same_replies("sentinel-connection.script", include_str!("data/parity/sentinel-connection.script"));
+}
+
+#[test]
+fn of_a_sentinel_about_clients() {
+    same_replies("sentinel-client.script", include_str!("data/parity/sentinel-client.script"));
+}
+
+#[test]
+fn of_a_sentinel_to_subscribers() {
+    same_replies("sentinel-pubsub.script", include_str!("data/parity/sentinel-pubsub.script"));
+}
+
+#[test]
+fn of_a_sentinel_about_commands() {
+    same_replies("sentinel-command.script", include_str!("data/parity/sentinel-command.script"));
+}
+
+#[test]
+fn of_a_sentinel_with_users() {
+    same_replies("sentinel-acl.script", include_str!("data/parity/sentinel-acl.script"));
+}
+
+#[test]
+fn of_a_sentinel_before_its_end() {
+    same_replies("sentinel-shutdown.script", include_str!("data/parity/sentinel-shutdown.script"));
+}
+
+#[test]
+fn of_a_sentinel_to_bytes() {
+    same_replies("sentinel-bytes.script", include_str!("data/parity/sentinel-bytes.script"));
+}
+
+#[test]
 fn of_a_data_node() {
     same_replies("node.script", include_str!("data/parity/node.script"));
 }

@@ -35,7 +35,7 @@ const MASKED: &[&str] = &[
     "total_net_output_bytes", "total_net_repl_input_bytes", "total_net_repl_output_bytes",
     "instantaneous_input_kbps", "instantaneous_output_kbps", "instantaneous_input_repl_kbps",
     "instantaneous_output_repl_kbps", "total_error_replies", "total_reads_processed", "total_writes_processed",
-    "latest_fork_usec", "total_forks", "evicted_keys", "total_eviction_exceeded_time", "expire_cycle_cpu_milliseconds",
+    "latest_fork_usec", "reply_buffer_shrinks", "reply_buffer_expands", "total_forks", "evicted_keys", "total_eviction_exceeded_time", "expire_cycle_cpu_milliseconds",
     // INFO replication: offsets.
     "master_replid", "master_replid2", "master_repl_offset", "second_repl_offset", "repl_backlog_histlen",
     "repl_backlog_first_byte_offset", "slave_repl_offset", "slave_read_repl_offset", "master_last_io_seconds_ago",

@@ -14,7 +14,7 @@
 //! @send CLIENT REPLY OFF                  a command that is not answered
 //! @raw "*1\r\n$-5\r\n"                    bytes, and what is answered until the connection is quiet or closed
 //! @until flags=master SENTINEL MASTERS    repeated until the reply has that text, which is not compared
-//! [sorted: why] COMMAND LIST              the elements in any order
+//! [sorted: why] COMMAND LIST              the elements, and the words of a string, in any order
 //! [shape: why] ROLE                       only the types, and the lengths of arrays
 //! [length: why] ACL GENPASS               the same, and the lengths of strings
 //! [differs: why] FOO                      a difference that is known; a failure if it is none
@@ -69,7 +69,7 @@ pub(crate) enum Action {
 pub(crate) enum Mode {
     /// Exactly.
     Exact,
-    /// The elements in any order.
+    /// The elements, and the words of a string, in any order.
     Sorted,
     /// Types, and the lengths of arrays.
     Shape,

@@ -45,9 +45,17 @@ impl Value {
         }
     }
 
-    /// The same with the elements of every array and set in order. Those of a map are pairs.
+    /// The same with the elements of every array and set in order, and the words of every line. Those of a map are pairs.
     pub(crate) fn sorted(&self) -> Self {
-        let Self::Many(kind, items) = self else { return self.clone() };
+        let (kind, items) = match self {
+            Self::Many(kind, items) => (kind, items),
+            Self::Bulk(kind, bytes) if !bytes.contains(&b'\n') => {
+                let mut words: Vec<&[u8]> = bytes.split(|byte| *byte == b' ').collect();
+                words.sort_unstable();
+                return Self::Bulk(*kind, words.join(&b' '));
+            }
+            other => return other.clone(),
+        };
         let items: Vec<Self> = items.iter().map(Self::sorted).collect();
         let width = if matches!(kind, '%' | '|') { 2 } else { 1 };
         let mut groups: Vec<&[Self]> = items.chunks(width).collect();

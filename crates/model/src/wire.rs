@@ -78,7 +78,8 @@ impl fmt::Debug for Command {
 }
 
 /// A reply, whatever the protocol version of the connection. The host encodes it: for RESP2 a map becomes a flat array,
-/// a push or a set an array, a null `$-1`, a null array `*-1`, a double a bulk string.
+/// a push or a set an array, a null `$-1`, a null array `*-1`, a double or a
+/// verbatim string a bulk string.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// `+text`
@@ -91,6 +92,8 @@ pub enum Reply {
     Bulk(Bytes),
     /// `$n`, text that may hold addresses
     Text(Text),
+    /// `=n`, text for people that may hold addresses, or a bulk string
+    Verbatim(Text),
     /// `,d` or a bulk string
     Double(f64),
     /// `_`, or `$-1`
@@ -153,7 +156,7 @@ impl Reply {
         match self {
             Self::Simple(text) => Some(Cow::Borrowed(text)),
             Self::Bulk(bytes) => Some(String::from_utf8_lossy(bytes)),
-            Self::Text(text) => Some(Cow::Owned(text.to_string())),
+            Self::Text(text) | Self::Verbatim(text) => Some(Cow::Owned(text.to_string())),
             _ => None,
         }
     }

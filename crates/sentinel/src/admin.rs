@@ -4,30 +4,29 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use model::plan::Credentials;
-use model::{Addr, Command, EventName, Output, Reply, Time};
+use model::{Addr, Command, EventName, Output, Reply, RunId, Time};
 
-use crate::commands::{Answer, parse, unknown_subcommand, word, wrong_arity};
+use crate::commands::help::SENTINEL_HELP;
+use crate::commands::{Answer, NOT_AN_INTEGER, parse, word};
 use crate::config::Settings;
 use crate::config::{Monitor, Periods};
 use crate::link::Lane;
 use crate::machine::Sentinel;
-use crate::tables::{MASTER_HELP, SUBCOMMANDS};
 
 const NO_SUCH_MASTER: &str = "ERR No such master with that name";
 const SCRIPTS_DENIED: &str = "ERR Reconfiguration of scripts path is denied for security reasons. Check the \
      deny-scripts-reconfig configuration directive in your Sentinel configuration";
 
 impl Sentinel {
-    pub(crate) fn sentinel_command(&mut self, command: &Command, now: Time, out: &mut Vec<Output>) -> Answer {
-        let sub = word(command, 1).to_ascii_lowercase();
-        let Some(entry) = SUBCOMMANDS.iter().find(|entry| entry.name == sub) else {
-            return Err(unknown_subcommand(&word(command, 1), "SENTINEL"));
-        };
-        if !entry.arity_fits(command.len()) {
-            return Err(wrong_arity(&format!("sentinel|{sub}")));
-        }
+    pub(crate) fn sentinel_command(
+        &mut self,
+        sub: &str,
+        command: &Command,
+        now: Time,
+        out: &mut Vec<Output>,
+    ) -> Answer {
         let ms = self.clock(now);
-        match sub.as_str() {
+        match sub {
             "masters" => {
                 let masters = (0..self.masters.len()).map(|m| self.master_table(m, ms));
                 Ok(Reply::Array(masters.collect()))
@@ -76,13 +75,45 @@ impl Sentinel {
             "pending-scripts" => Ok(Reply::Array(Vec::new())),
             "debug" => self.debug(command),
             "simulate-failure" => self.simulate_failure(command),
-            _ => Ok(Reply::Array(MASTER_HELP.iter().map(|line| Reply::Simple(Cow::Borrowed(line))).collect())),
+            _ => Ok(Reply::Array(SENTINEL_HELP.iter().map(|line| Reply::Simple(Cow::Borrowed(line))).collect())),
         }
+    }
+
+    /// Masters whose name matches a glob.
+    fn matching(&self, pattern: &[u8]) -> Vec<usize> {
+        (0..self.masters.len()).filter(|m| crate::machine::glob(pattern, self.masters[*m].name().as_bytes())).collect()
     }
 
     fn named(&self, command: &Command, index: usize) -> Result<usize, Cow<'static, str>> {
         let name = word(command, index);
         self.masters.iter().position(|master| master.name() == name).ok_or(Cow::Borrowed(NO_SUCH_MASTER))
+    }
+
+    /// `SENTINEL IS-MASTER-DOWN-BY-ADDR ip port current-epoch runid`
+    fn is_master_down(&mut self, command: &Command, now: Time, out: &mut Vec<Output>) -> Answer {
+        let host = word(command, 2);
+        let port: i64 = parse(&command.0[3]).ok_or(NOT_AN_INTEGER)?;
+        let epoch: i64 = parse(&command.0[4]).ok_or(NOT_AN_INTEGER)?;
+        let found = self.masters.iter().position(|master| {
+            i64::from(master.base.addr.port) == port && master.base.addr.host.eq_ignore_ascii_case(&host)
+        });
+        let Some(m) = found else {
+            return Ok(Reply::Array(vec![Reply::Int(0), Reply::word("*"), Reply::Int(0)]));
+        };
+        let down = self.tilt_since.is_none() && self.masters[m].base.s_down;
+        let candidate = word(command, 5);
+        let (mut leader, mut leader_epoch) = (None, 0);
+        if candidate != "*"
+            && let Some(candidate) = RunId::parse(&candidate)
+        {
+            let now = self.clock(now);
+            self.vote(m, epoch as u64, &candidate, now, out);
+            let ballot = &self.masters[m].ballot;
+            leader = ballot.leader.as_ref().map(|leader| Reply::bulk(leader.to_string()));
+            leader_epoch = ballot.epoch as i64;
+        }
+        let leader = leader.unwrap_or(Reply::word("*"));
+        Ok(Reply::Array(vec![Reply::Int(i64::from(down)), leader, Reply::Int(leader_epoch)]))
     }
 
     fn ckquorum(&self, m: usize) -> Answer {

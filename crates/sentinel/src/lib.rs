@@ -20,6 +20,7 @@
 //! | [`select`] | which replica is promoted |
 //! | `failover` | the state machine of a failover |
 //! | `commands`, `admin`, `tables` | what clients can ask |
+//! | `acl` | users and what they may do |
 
 pub mod config;
 pub mod down;
@@ -27,6 +28,7 @@ pub mod election;
 pub mod file;
 pub mod select;
 
+mod acl;
 mod admin;
 mod commands;
 mod failover;

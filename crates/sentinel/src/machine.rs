@@ -1,14 +1,15 @@
 //! [`Sentinel`]: the machine itself: its parts, its inputs and its outputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use model::machine::{Identity, Note};
-use model::plan::Credentials;
-use model::{Addr, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
+use model::{Addr, Command, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
 use rand::RngExt as _;
 
 use crate::Ms;
+use crate::acl::Users;
+use crate::commands::Denial;
 use crate::config::{Config, KnownMaster, Periods, Settings};
 use crate::instance::{Instance, Master, Peer, Replica, Who};
 use crate::link::{Link, Links};
@@ -38,6 +39,16 @@ pub struct Sentinel {
     answers: Vec<(u32, Addr)>,
     next_session: u64,
     pub(crate) rewrites: u64,
+    pub(crate) users: Users,
+    /// What the access list denied, newest first.
+    pub(crate) denials: Vec<Denial>,
+    /// `CLIENT PAUSE`: until then commands wait,
+    pub(crate) paused_until: Option<Time>,
+    /// here.
+    pub(crate) postponed: VecDeque<(Conn, Command)>,
+    /// Commands and errors, for `INFO stats`.
+    pub(crate) executed: u64,
+    pub(crate) errors: u64,
     /// The configuration file that it was started from.
     text: String,
 }
@@ -50,8 +61,26 @@ pub(crate) struct Session {
     pub name: Bytes,
     pub resp3: bool,
     pub authenticated: bool,
+    /// As whom it acts, logged in or not.
+    pub user: String,
+    pub replies: Replies,
+    pub since: Ms,
+    pub last_used: Ms,
+    /// As in the table of commands.
+    pub last_command: &'static str,
     pub channels: BTreeSet<Bytes>,
     pub patterns: BTreeSet<Bytes>,
+}
+
+/// `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replies {
+    On,
+    Off,
+    /// On after this command and the next.
+    SkipNext,
+    /// On after this command.
+    Skip,
 }
 
 impl Session {
@@ -83,6 +112,12 @@ impl Sentinel {
             sessions: BTreeMap::new(),
             periods: config.periods,
             tilt_since: None,
+            users: Users::new(&config.settings),
+            denials: Vec::new(),
+            paused_until: None,
+            postponed: VecDeque::new(),
+            executed: 0,
+            errors: 0,
             settings: config.settings,
             crash_after_election: false,
             crash_after_promotion: false,
@@ -144,10 +179,26 @@ impl Sentinel {
             my_id: Some(self.id.clone()),
             current_epoch: self.current_epoch,
             masters: masters.collect(),
-            settings: self.settings.clone(),
+            settings: self.current_settings(),
             periods: Periods::default(),
             text: self.text.clone(),
         }
+    }
+
+    /// The settings with the users as they are now.
+    fn current_settings(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        let as_started = Users::new(&self.settings) == self.users;
+        if !as_started {
+            let line = |user: &crate::acl::User| format!("{} {}", model::words::word(&user.name), user.rules());
+            settings.users = self.users.iter().map(line).collect();
+        }
+        settings
+    }
+
+    /// Connections that it has accepted so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.next_session
     }
 
     /// The text of its configuration file now.
@@ -183,13 +234,16 @@ impl Sentinel {
 
     /// When to call [`Sentinel::handle`] with [`Input::Tick`], if nothing comes before.
     pub fn deadline(&self) -> Time {
-        self.next_pass
+        self.paused_until.map_or(self.next_pass, |until| until.min(self.next_pass))
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Tick => {
+                if self.paused_until.is_some_and(|until| now >= until) {
+                    self.resume(now, out);
+                }
                 if now >= self.next_pass {
                     self.pass(now, out);
                     // `serverCron` runs at a frequency that each pass draws anew, from 10 to 19 Hz.
@@ -198,7 +252,7 @@ impl Sentinel {
                 }
             }
             Input::Connected(conn) => self.links.connected(conn, out),
-            Input::Accepted(conn, from) => self.accept(conn, from),
+            Input::Accepted(conn, from) => self.accept(conn, from, self.clock(now)),
             Input::Received(conn, frame) => match frame {
                 Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
                 Frame::Reply(reply) if conn.is_outbound() => self.reply(conn, &reply, now, out),
@@ -237,29 +291,19 @@ impl Sentinel {
         self.timer(ms, delta, out);
     }
 
-    /// What it asks of its clients.
-    pub(crate) fn credentials(&self) -> Option<Credentials> {
-        let of = |user: Option<&str>, password: &str| {
-            Some(Credentials { user: user.map(str::to_owned), password: password.to_owned() })
-        };
-        if !self.settings.requirepass.is_empty() {
-            return of(None, &self.settings.requirepass);
-        }
-        self.settings.users.iter().find_map(|user| {
-            let words = model::words::split(user.as_bytes())?;
-            let word = |index: usize| words.get(index).map(|word| String::from_utf8_lossy(word).into_owned());
-            of(Some(&word(0)?), word(2)?.strip_prefix('>')?)
-        })
-    }
-
-    fn accept(&mut self, conn: Conn, from: Addr) {
+    fn accept(&mut self, conn: Conn, from: Addr, now: Ms) {
         self.next_session += 1;
         let session = Session {
             id: self.next_session,
             from,
             name: Bytes::new(),
             resp3: false,
-            authenticated: self.credentials().is_none(),
+            authenticated: self.users.open(),
+            user: "default".to_owned(),
+            replies: Replies::On,
+            since: now,
+            last_used: now,
+            last_command: "NULL",
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
         };

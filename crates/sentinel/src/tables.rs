@@ -1,70 +1,10 @@
-//! The command tables, and the layout of an instance as `SENTINEL MASTERS` and its like show it.
+//! The layout of an instance, as `SENTINEL MASTERS` and its like show it.
 
 use model::{Reply, Text};
 
 use crate::Ms;
 use crate::instance::{FailoverState, Instance, Reconf, Who};
 use crate::machine::Sentinel;
-
-/// A command: its name and how many words it takes, its name among them; negative for at least so many.
-pub(crate) struct Entry {
-    pub name: &'static str,
-    pub arity: i64,
-}
-
-impl Entry {
-    pub(crate) fn arity_fits(&self, words: usize) -> bool {
-        if self.arity >= 0 { words as i64 == self.arity } else { words as i64 >= -self.arity }
-    }
-}
-
-const fn entry(name: &'static str, arity: i64) -> Entry {
-    Entry { name, arity }
-}
-
-/// Every command that a Sentinel has.
-pub(crate) const TABLE: [Entry; 15] = [
-    entry("shutdown", -1),
-    entry("command", -1),
-    entry("psubscribe", -2),
-    entry("subscribe", -2),
-    entry("unsubscribe", -1),
-    entry("punsubscribe", -1),
-    entry("auth", -2),
-    entry("sentinel", -2),
-    entry("publish", 3),
-    entry("ping", -1),
-    entry("role", 1),
-    entry("hello", -1),
-    entry("info", -1),
-    entry("acl", -2),
-    entry("client", -2),
-];
-
-/// Every subcommand of `SENTINEL`, with the arity of the whole command.
-pub(crate) const SUBCOMMANDS: [Entry; 21] = [
-    entry("masters", 2),
-    entry("master", 3),
-    entry("replicas", 3),
-    entry("slaves", 3),
-    entry("sentinels", 3),
-    entry("get-master-addr-by-name", 3),
-    entry("is-master-down-by-addr", 6),
-    entry("myid", 2),
-    entry("ckquorum", 3),
-    entry("failover", 3),
-    entry("reset", 3),
-    entry("monitor", 6),
-    entry("remove", 3),
-    entry("set", -5),
-    entry("config", -3),
-    entry("flushconfig", 2),
-    entry("info-cache", -3),
-    entry("pending-scripts", 2),
-    entry("debug", -2),
-    entry("simulate-failure", -3),
-    entry("help", 2),
-];
 
 impl Sentinel {
     pub(crate) fn master_table(&self, m: usize, now: Ms) -> Reply {
@@ -211,56 +151,3 @@ impl Table {
         Reply::Map(self.0)
     }
 }
-
-/// `SENTINEL HELP`.
-pub(crate) const MASTER_HELP: [&str; 49] = [
-    "SENTINEL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CKQUORUM <master-name>",
-    "    Check if the current Sentinel configuration is able to reach the quorum",
-    "    needed to failover a master and the majority needed to authorize the",
-    "    failover.",
-    "CONFIG SET <param> <value>",
-    "    Set a global Sentinel configuration parameter.",
-    "CONFIG GET <param>",
-    "    Get global Sentinel configuration parameter.",
-    "DEBUG [<param> <value> ...]",
-    "    Show a list of configurable time parameters and their values (milliseconds).",
-    "    Or update current configurable parameters values (one or more).",
-    "GET-MASTER-ADDR-BY-NAME <master-name>",
-    "    Return the ip and port number of the master with that name.",
-    "FAILOVER <master-name>",
-    "    Manually failover a master node without asking for agreement from other",
-    "    Sentinels",
-    "FLUSHCONFIG",
-    "    Force Sentinel to rewrite its configuration on disk, including the current",
-    "    Sentinel state.",
-    "INFO-CACHE <master-name>",
-    "    Return last cached INFO output from masters and all its replicas.",
-    "IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <runid>",
-    "    Check if the master specified by ip:port is down from current Sentinel's",
-    "    point of view.",
-    "MASTER <master-name>",
-    "    Show the state and info of the specified master.",
-    "MASTERS",
-    "    Show a list of monitored masters and their state.",
-    "MONITOR <name> <ip> <port> <quorum>",
-    "    Start monitoring a new master with the specified name, ip, port and quorum.",
-    "MYID",
-    "    Return the ID of the Sentinel instance.",
-    "PENDING-SCRIPTS",
-    "    Get pending scripts information.",
-    "REMOVE <master-name>",
-    "    Remove master from Sentinel's monitor list.",
-    "REPLICAS <master-name>",
-    "    Show a list of replicas for this master and their state.",
-    "RESET <pattern>",
-    "    Reset masters for specific master name matching this pattern.",
-    "SENTINELS <master-name>",
-    "    Show a list of Sentinel instances for this master and their state.",
-    "SET <master-name> <option> <value> [<option> <value> ...]",
-    "    Set configuration parameters for certain masters.",
-    "SIMULATE-FAILURE [CRASH-AFTER-ELECTION] [CRASH-AFTER-PROMOTION] [HELP]",
-    "    Simulate a Sentinel crash.",
-    "HELP",
-    "    Prints this help.",
-];

@@ -102,11 +102,11 @@ impl Sentinel {
         let auth = match who {
             Who::Peer(..) => {
                 let settings = &self.settings;
-                if settings.sentinel_pass.is_empty() {
-                    self.credentials().map(|auth| (auth.user, auth.password))
-                } else {
-                    let user = Some(settings.sentinel_user.clone()).filter(|user| !user.is_empty());
-                    Some((user, settings.sentinel_pass.clone()))
+                let user = Some(settings.sentinel_user.clone()).filter(|user| !user.is_empty());
+                match (settings.sentinel_pass.is_empty(), settings.requirepass.is_empty()) {
+                    (false, _) => Some((user, settings.sentinel_pass.clone())),
+                    (true, false) => Some((None, settings.requirepass.clone())),
+                    (true, true) => None,
                 }
             }
             Who::Master(m) | Who::Replica(m, _) => {

@@ -241,7 +241,7 @@ pub(super) fn show(reply: &Reply) -> String {
         Reply::Error(text) => format!("-{text}"),
         Reply::Int(n) => format!(":{n}"),
         Reply::Bulk(bytes) => format!("\"{}\"", String::from_utf8_lossy(bytes)),
-        Reply::Text(text) => format!("\"{text}\""),
+        Reply::Text(text) | Reply::Verbatim(text) => format!("\"{text}\""),
         Reply::Double(value) => format!(",{value}"),
         Reply::Null => "nil".to_owned(),
         Reply::NullArray => "nil*".to_owned(),

@@ -30,7 +30,14 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
             Reply::Error(text) => self.frame(&BorrowedFrame::SimpleError { data: text, attributes: None }),
             Reply::Int(number) => self.frame(&BorrowedFrame::Number { data: *number, attributes: None }),
             Reply::Bulk(bytes) => self.bulk(bytes),
-            Reply::Text(text) => {
+            Reply::Verbatim(text) if self.resp3 => {
+                let text = text.render(&mut self.address);
+                self.header('=', text.len() + 4);
+                self.out.put_slice(b"txt:");
+                self.out.put_slice(text.as_bytes());
+                self.out.put_slice(b"\r\n");
+            }
+            Reply::Text(text) | Reply::Verbatim(text) => {
                 let text = text.render(&mut self.address);
                 self.bulk(text.as_bytes());
             }
@@ -121,6 +128,7 @@ mod tests {
             (Reply::word(""), r"$0\r\n\r\n", r"$0\r\n\r\n"),
             (Reply::bulk(&b"a\r\n\xff"[..]), r"$4\r\na\r\n\xff\r\n", r"$4\r\na\r\n\xff\r\n"),
             (Reply::Text(Text::new().spaced(&addr)), r"$15\r\n127.64.0.1 7000\r\n", r"$15\r\n127.64.0.1 7000\r\n"),
+            (Reply::Verbatim(Text::from("a")), r"$1\r\na\r\n", r"=5\r\ntxt:a\r\n"),
             (Reply::Double(1.5), r"$3\r\n1.5\r\n", r",1.5\r\n"),
             (Reply::Double(3.1), r"$18\r\n3.1000000000000001\r\n", r",3.1000000000000001\r\n"),
             (Reply::Double(3.0), r"$1\r\n3\r\n", r",3\r\n"),

@@ -10,7 +10,7 @@ use model::{Command, words};
 /// Longest line: a header, or an inline request (`PROTO_INLINE_MAX_SIZE`).
 const LINE_MAX: usize = 64 * 1024;
 /// Most words of a request.
-const WORDS_MAX: i64 = 1024 * 1024;
+const WORDS_MAX: i64 = i32::MAX as i64;
 /// Longest word (`proto-max-bulk-len`).
 const WORD_MAX: i64 = 512 * 1024 * 1024;
 /// Most words of a request before authentication.
@@ -180,7 +180,7 @@ mod tests {
         let long_bulk = [b"*1\r\n$".as_slice(), &b"1".repeat(70_000)].concat();
         let long_line = b"a".repeat(70_000);
         let table: [(&[u8], bool, &str); 15] = [
-            (b"*1048577\r\n", false, "invalid multibulk length"),
+            (b"*2147483648\r\n", false, "invalid multibulk length"),
             (b"*x\r\n", false, "invalid multibulk length"),
             (b"*\r\n", false, "invalid multibulk length"),
             (b"*1\r\n$536870913\r\n", false, "invalid bulk length"),
