@@ -18,8 +18,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testbed", &["model", "sim", "check", "scenario", "real"]),
     ("client", &[]),
     ("drivers", &["model", "testbed", "client"]),
-    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real", "zoo"]),
+    ("cli", &["model", "scenario", "check", "report", "testbed", "drivers", "parity", "real", "zoo", "chaos"]),
     ("zoo", &["model", "testbed"]),
+    ("chaos", &["model", "sim", "scenario", "testbed"]),
 ];
 
 /// Crates that must be able to run without sockets, clocks and YAML.

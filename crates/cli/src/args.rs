@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::chaos::args::{ChaosArgs, MergeArgs};
+
 /// Take Redis Sentinel clients through failovers in virtual time.
 ///
 /// A scenario file says what happens to a cluster and its clients. The cluster is a fake one with the real algorithm,
@@ -31,6 +33,13 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Run scenarios in the lab and on real Redis processes, and name every difference
     Parity(ParityArgs),
+    /// Find out what random failovers do to a client, and shrink that to a few lines
+    Chaos(ChaosArgs),
+    /// Join the results of the shards of a campaign
+    Merge(MergeArgs),
+    /// Do runs as told on standard input
+    #[command(hide = true)]
+    ChaosWorker,
     /// List the clients that can be put under test
     Drivers,
     /// Print the JSON Schema of scenario files, for editors

@@ -4,6 +4,7 @@
 //! how the process ends.
 
 mod args;
+mod chaos;
 mod check;
 mod determinism;
 mod exit;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Parity(args) => parity_command::parity(&args),
+        Command::Chaos(args) => chaos::chaos(&args),
+        Command::Merge(args) => chaos::merge(&args),
+        Command::ChaosWorker => chaos::work(),
         Command::Drivers => {
             print::drivers();
             exit::Exit::Pass

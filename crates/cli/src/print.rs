@@ -91,6 +91,11 @@ impl Progress {
         self.0.set_message(format!("({count} did not pass)"));
     }
 
+    /// What else there is to say beside the bar.
+    pub(crate) fn note(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+
     /// Prints above the bar.
     pub(crate) fn out(&self, text: &str) {
         self.0.suspend(|| out(text));

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
 }
 
 /// The names of the drivers asked for; `None` after complaining about one that there is not.
-fn chosen_drivers(asked: &[String]) -> Option<Vec<String>> {
+pub(crate) fn chosen_drivers(asked: &[String]) -> Option<Vec<String>> {
     let all: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
     let mut chosen = Vec::new();
     for name in asked {

@@ -1,0 +1,238 @@
+//! [`audit`]: what the cluster itself must never do, whatever is done to it. Judged from the history alone, as an
+//! operator could from the events that the Sentinels publish.
+//!
+//! | rule | |
+//! |---|---|
+//! | one leader | no two Sentinels are elected to lead in one epoch; failovers by hand need no election |
+//! | quorum | no `+odown` without as many Sentinels that find the master down, or did so when last asked |
+//! | epochs | epochs only grow, and so do the configurations that a Sentinel adopts |
+//! | agreement | after everything healed, all Sentinels name one master, which is one, and all others follow it |
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::history::{NodeState, What};
+use model::plan::{Plan, Trigger};
+use model::{Epoch, EventName, Fault, History, NodeId, Target, Time};
+
+/// How old the opinion of another Sentinel may be: five times the ask period of a second, and a pass.
+const OPINION: Duration = Duration::from_millis(5_200);
+
+/// Something that the cluster must not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The rule, in one or two words.
+    pub rule: &'static str,
+    /// When.
+    pub at: Time,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Everything that the cluster of `plan` did wrong in the run that left `history`, in the order of time.
+pub fn audit(plan: &Plan, history: &History) -> Vec<Wrong> {
+    let mut auditor = Auditor { plan, ..Auditor::new(plan) };
+    for record in &history.records {
+        auditor.saw(record.at, &record.what);
+    }
+    auditor.agreement(history);
+    auditor.wrong
+}
+
+struct Auditor<'a> {
+    plan: &'a Plan,
+    wrong: Vec<Wrong>,
+    /// The current epoch of each Sentinel, as it last told.
+    epochs: BTreeMap<NodeId, Epoch>,
+    /// The epoch of the attempt of each Sentinel at each master.
+    attempts: BTreeMap<(NodeId, String), Epoch>,
+    /// The Sentinel that the operator asked for a failover, and when.
+    by_hand: Option<(NodeId, Time)>,
+    /// The attempts that were begun by hand.
+    forced: Vec<(NodeId, String, Epoch)>,
+    leaders: BTreeMap<(String, Epoch), NodeId>,
+    /// Who was promoted, for each master, by epoch.
+    promoted: BTreeMap<(String, Epoch), String>,
+    /// The epoch of the configuration that each Sentinel holds at least.
+    configs: BTreeMap<(NodeId, String), Epoch>,
+    /// When a Sentinel found a master's address down, and until when if it no longer does.
+    down: BTreeMap<(NodeId, String), Option<Time>>,
+    last_fault: Time,
+}
+
+impl<'a> Auditor<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            wrong: Vec::new(),
+            epochs: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            by_hand: None,
+            forced: Vec::new(),
+            leaders: BTreeMap::new(),
+            promoted: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            down: BTreeMap::new(),
+            last_fault: Time::ZERO,
+        }
+    }
+
+    fn saw(&mut self, at: Time, what: &What) {
+        match what {
+            What::Fault { step, nodes, .. } => {
+                self.last_fault = at;
+                let fault = step.and_then(|step| self.plan.timeline.get(step)).map(|step| &step.fault);
+                if let (Some(Fault::Failover { .. }), Some(sentinel)) = (fault, nodes.first()) {
+                    self.by_hand = Some((*sentinel, at));
+                }
+            }
+            What::Healed { .. } => self.last_fault = at,
+            What::State { node, state: NodeState::Down } => {
+                for ((sentinel, _), until) in &mut self.down {
+                    if sentinel == node {
+                        until.get_or_insert(at);
+                    }
+                }
+            }
+            What::Event { node, event, payload } => {
+                let words: Vec<&str> = payload.split(' ').collect();
+                self.event(at, *node, *event, &words);
+            }
+            _ => {}
+        }
+    }
+
+    fn event(&mut self, at: Time, node: NodeId, event: EventName, words: &[&str]) {
+        match (event, words) {
+            (EventName::NewEpoch, [epoch]) => {
+                let Ok(epoch) = epoch.parse::<Epoch>() else { return };
+                let before = self.epochs.insert(node, epoch).unwrap_or(0);
+                if epoch <= before {
+                    self.found("epochs", at, format!("{node} went from epoch {before} to {epoch}"));
+                }
+            }
+            (EventName::TryFailover, ["master", master, ..]) => {
+                let epoch = self.epochs.get(&node).copied().unwrap_or(0);
+                // The operator's command and what it causes happen at one time.
+                if self.by_hand == Some((node, at)) {
+                    self.forced.push((node, (*master).to_owned(), epoch));
+                }
+                self.attempts.insert((node, (*master).to_owned()), epoch);
+            }
+            (EventName::ElectedLeader, ["master", master, ..]) => self.elected(at, node, master),
+            (EventName::PromotedSlave, ["slave", _, ip, port, "@", master, ..]) => {
+                let epoch = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
+                self.promoted.insert(((*master).to_owned(), epoch), format!("{ip} {port}"));
+            }
+            (EventName::SwitchMaster, [master, old_ip, old_port, ip, port]) => {
+                if let Some(until) = self.down.get_mut(&(node, format!("{master} {old_ip} {old_port}"))) {
+                    until.get_or_insert(at);
+                }
+                self.switched(at, node, master, &format!("{ip} {port}"));
+            }
+            (EventName::SubjectivelyDown, ["master", master, ip, port]) => {
+                self.down.insert((node, format!("{master} {ip} {port}")), None);
+            }
+            (EventName::SubjectivelyUp, ["master", master, ip, port]) => {
+                if let Some(until) = self.down.get_mut(&(node, format!("{master} {ip} {port}"))) {
+                    until.get_or_insert(at);
+                }
+            }
+            (EventName::ObjectivelyDown, ["master", master, ip, port, ..]) => {
+                self.objectively_down(at, node, master, &format!("{master} {ip} {port}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn elected(&mut self, at: Time, node: NodeId, master: &str) {
+        let Some(epoch) = self.attempts.get(&(node, master.to_owned())).copied() else {
+            self.found("one leader", at, format!("{node} was elected for {master} without an attempt"));
+            return;
+        };
+        if self.forced.iter().any(|(by, of, in_epoch)| *by == node && of == master && *in_epoch == epoch) {
+            return;
+        }
+        let first = *self.leaders.entry((master.to_owned(), epoch)).or_insert(node);
+        if first != node {
+            let text = format!("{first} and {node} were both elected to lead {master} in epoch {epoch}");
+            self.found("one leader", at, text);
+        }
+    }
+
+    fn switched(&mut self, at: Time, node: NodeId, master: &str, addr: &str) {
+        let held = self.configs.get(&(node, master.to_owned())).copied().unwrap_or(0);
+        let promotions = self.promoted.iter().filter(|((of, _), promoted)| of == master && *promoted == addr);
+        match promotions.map(|((_, epoch), _)| *epoch).find(|epoch| *epoch > held) {
+            Some(epoch) => {
+                self.configs.insert((node, master.to_owned()), epoch);
+            }
+            None => {
+                let text = format!(
+                    "{node} switched {master} to {addr}, which no leader promoted in an epoch after {held}, the one it had"
+                );
+                self.found("epochs", at, text);
+            }
+        }
+    }
+
+    fn objectively_down(&mut self, at: Time, node: NodeId, master: &str, address: &str) {
+        let Some(group) = self.plan.cluster.group(master) else { return };
+        let quorum = usize::from(self.plan.cluster.groups[group].quorum);
+        let recent = |until: &Option<Time>| until.is_none_or(|until| until + OPINION >= at);
+        let agree = self.down.iter().filter(|((_, of), until)| of == address && recent(until)).count();
+        if agree < quorum {
+            let text = format!("{node} says +odown of {master} with {agree} that find it down, of {quorum} needed");
+            self.found("quorum", at, text);
+        }
+    }
+
+    /// What everybody must have come to at the end, if there was time enough since the last fault.
+    fn agreement(&mut self, history: &History) {
+        let end = Time::from(self.plan.run_for);
+        let healed = self.plan.timeline.iter().find_map(|step| match (&step.when, &step.fault) {
+            (Trigger::At(at), Fault::Heal(Target::All)) => Some(Time::from(*at)),
+            _ => None,
+        });
+        let Some(healed) = healed.filter(|healed| self.last_fault <= *healed) else { return };
+        let cluster = &self.plan.cluster;
+        for (index, group) in cluster.groups.iter().enumerate() {
+            if end.since(healed) < group.down_after + group.failover_timeout * 2 + Duration::from_secs(12) {
+                continue;
+            }
+            let mut answers: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+            let mut follows = BTreeMap::new();
+            for record in &history.records {
+                match &record.what {
+                    What::FinalAnswer { node, master, addr, .. } if *master == group.name => {
+                        answers.entry(*addr).or_default().push(*node);
+                    }
+                    What::Final(data) if cluster.place(data.node).is_some_and(|(of, _)| of == index) => {
+                        follows.insert(data.node, (data.of, data.up));
+                    }
+                    _ => {}
+                }
+            }
+            let named: Vec<NodeId> = answers.keys().copied().collect();
+            let [master] = named[..] else {
+                let told: Vec<String> = answers.iter().map(|(addr, by)| format!("{} name {addr}", by.len())).collect();
+                let text = format!("at the end the Sentinels disagree about {}: {}", group.name, told.join(", "));
+                self.wrong.push(Wrong { rule: "agreement", at: end, text });
+                continue;
+            };
+            for (node, (of, up)) in follows {
+                let right = if node == master { None } else { Some(master) };
+                if of != right || !up {
+                    let role = of.map_or_else(|| "is a master".to_owned(), |of| format!("follows {of}"));
+                    let down = if up { "" } else { ", and cannot be reached" };
+                    let text = format!("at the end {node} {role}{down}, with {master} the master of {}", group.name);
+                    self.wrong.push(Wrong { rule: "agreement", at: end, text });
+                }
+            }
+        }
+    }
+
+    fn found(&mut self, rule: &'static str, at: Time, text: String) {
+        self.wrong.push(Wrong { rule, at, text });
+    }
+}

@@ -1,0 +1,188 @@
+//! [`Case`]: one run of a campaign, and [`CaseResult`], what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::verdict::{Rule, Severity};
+use model::{Plan, Seed};
+use serde::{Deserialize, Serialize};
+use testbed::driver::Driver;
+use testbed::{Run, RunError, RunOutcome};
+
+use crate::audit::audit;
+use crate::coverage::Coverage;
+
+/// One run to do.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The seed of the run, from which its plan was drawn too.
+    pub seed: u64,
+    /// The driver of the clients that name none.
+    pub driver: String,
+    /// What is run.
+    pub plan: Plan,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Nothing is wrong, and there is evidence for it.
+    Pass,
+    /// No fault hit anything, or a client did too little to show anything.
+    Inconclusive,
+    /// An invariant was violated, by the client or by the cluster.
+    Fail,
+    /// The run broke: a panic, a hang, memory without bound.
+    Broken,
+}
+
+/// What came of a run. The same for the same seed, wherever and after whatever it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// The seed.
+    pub seed: u64,
+    /// The driver.
+    pub driver: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// Of the history; none if there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// What was wrong, the first thing of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub failures: Vec<Failure>,
+    /// Evidence that is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<String>,
+    /// What it covered.
+    pub coverage: Coverage,
+    /// Time that passed on the virtual clock, in milliseconds.
+    pub virtual_ms: u64,
+}
+
+/// Something that was wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its kind: equal for what is likely to have one cause.
+    pub signature: String,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Carries out a case in this process. Needs `watchdog` of real time at most while the virtual clock stands still.
+pub fn carry_out(case: &Case, drivers: &[Arc<dyn Driver>], watchdog: Duration) -> CaseResult {
+    // The first driver is that of the clients that name none.
+    let (chosen, others): (Vec<_>, Vec<_>) = drivers.iter().cloned().partition(|driver| driver.name() == case.driver);
+    let mut run = Run::new(case.plan.clone(), Seed(case.seed), chosen.into_iter().chain(others).collect());
+    run.watchdog = watchdog;
+    match run.run() {
+        Ok(outcome) => judged(case, &outcome),
+        Err(error) => CaseResult::broken(case, &error),
+    }
+}
+
+fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
+    let RunOutcome { history, verdict, .. } = outcome;
+    let mut failures = Vec::new();
+    let mut missing = Vec::new();
+    for finding in &verdict.findings {
+        let client =
+            finding.client.as_ref().and_then(|id| case.plan.clients.iter().find(|client| client.id == id.as_str()));
+        match finding.severity {
+            Severity::Violation => {
+                let workload = client.map_or("", |client| client.workload.name());
+                let signature = format!("{} / {workload}: {}", finding.rule, gist(finding.rule, &finding.text));
+                if failures.iter().all(|known: &Failure| known.signature != signature) {
+                    failures.push(Failure { signature, text: finding.text.clone() });
+                }
+            }
+            // A step that missed its moment is counted by the coverage; the run shows something all the same.
+            Severity::NoEvidence if client.is_some() => missing.push(finding.text.clone()),
+            Severity::NoEvidence | Severity::Waived => {}
+        }
+    }
+    for wrong in audit(&case.plan, history) {
+        let signature = format!("cluster: {}", wrong.rule);
+        if failures.iter().all(|known| known.signature != signature) {
+            failures.push(Failure { signature, text: wrong.text });
+        }
+    }
+    let coverage = Coverage::of(&case.plan, history);
+    if coverage.total()[1] == 0 {
+        missing.push("no fault hit anything".to_owned());
+    }
+    let ending = if !failures.is_empty() {
+        Ending::Fail
+    } else if !missing.is_empty() {
+        Ending::Inconclusive
+    } else {
+        Ending::Pass
+    };
+    CaseResult {
+        seed: case.seed,
+        driver: case.driver.clone(),
+        ending,
+        digest: Some(history.digest()),
+        failures,
+        missing,
+        coverage,
+        virtual_ms: outcome.virtual_time.as_millis() as u64,
+    }
+}
+
+impl CaseResult {
+    /// The result of a run that left no history.
+    pub fn broken(case: &Case, error: &RunError) -> Self {
+        let signature = match error {
+            RunError::Panicked { message } => format!("panic: {}", plain(message)),
+            RunError::Hung { .. } => "hang".to_owned(),
+            other => format!("broken: {}", plain(&other.to_string())),
+        };
+        Self::lost(case, signature, error.to_string())
+    }
+
+    /// The result of a run whose process is gone, for the reason that `signature` names.
+    pub fn lost(case: &Case, signature: String, text: String) -> Self {
+        Self {
+            seed: case.seed,
+            driver: case.driver.clone(),
+            ending: Ending::Broken,
+            digest: None,
+            failures: vec![Failure { signature, text }],
+            missing: Vec::new(),
+            coverage: Coverage::default(),
+            virtual_ms: 0,
+        }
+    }
+}
+
+/// What of a finding's text is the same for the same cause: the end of the sentence, without numbers and names.
+fn gist(rule: Rule, text: &str) -> String {
+    let Rule::Invariant(invariant) = rule else { return String::new() };
+    use model::verdict::Invariant;
+    match invariant {
+        // ".. and failed: broken pipe": how it failed, in a few words.
+        Invariant::I1 => {
+            let tail = text.rsplit_once(", and ").map_or(text, |(_, tail)| tail);
+            plain(tail).split(' ').take(5).collect::<Vec<_>>().join(" ")
+        }
+        // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
+        Invariant::I2 => if text.contains("a replica,") { "by a replica" } else { "by another master" }.to_owned(),
+        Invariant::I6 => if text.contains("within 1s") { "connects" } else { "open connections" }.to_owned(),
+        Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => {
+            let tail = text.rsplit_once(['"', ':']).map_or(text, |(_, tail)| tail);
+            plain(tail).split(' ').take(6).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// Text with every word that holds a digit replaced, at one line's length.
+pub(crate) fn plain(text: &str) -> String {
+    let words =
+        text.split_whitespace().map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "_" } else { word });
+    let mut plain = words.collect::<Vec<_>>().join(" ");
+    let end = plain.char_indices().nth(100).map_or(plain.len(), |(index, _)| index);
+    plain.truncate(end);
+    plain.trim_matches([',', ' ']).to_owned()
+}

@@ -1,0 +1,34 @@
+//! Random failovers: thousands of schedules of faults, drawn from seeds, judged, and shrunk to the few lines that matter.
+//!
+//! ```text
+//! seed ──> schedule ──> plan ──> run ──> result ──> finding ──> shrunk ──> scenario file
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`kind`], [`nemesis`], [`profile`] | which faults there are, in which groups, mixed by which weights |
+//! | `fault`, `topology` | strategies for single faults, for clusters and clients |
+//! | [`schedule`] | a whole schedule, and the plan that it comes to |
+//! | [`phase`], [`coverage`] | what a campaign went through |
+//! | [`audit`] | what the cluster itself must never do |
+//! | [`case`] | one run and what came of it |
+//! | [`campaign`], [`jobs`] | many of them |
+//! | [`mod@shrink`], [`regression`] | a finding made small, and kept as a scenario file |
+//! | [`shard`], [`results`] | a campaign over several machines, and its parts joined |
+
+pub mod audit;
+pub mod campaign;
+pub mod case;
+pub mod coverage;
+mod fault;
+pub mod jobs;
+pub mod kind;
+pub mod nemesis;
+pub mod phase;
+pub mod profile;
+pub mod regression;
+pub mod results;
+pub mod schedule;
+pub mod shard;
+pub mod shrink;
+mod topology;

@@ -1,0 +1,85 @@
+//! A finding as a scenario file: a few lines that show it for ever, with how it was found in the comments.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use model::Plan;
+
+use crate::profile::Mix;
+use crate::shrink::Shrunk;
+
+/// How a finding came about.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The mix that the schedule was drawn from.
+    pub mix: &'a Mix,
+    /// The driver.
+    pub driver: &'a str,
+    /// The seed, of the schedule and of the run.
+    pub seed: u64,
+    /// The kind of failure.
+    pub signature: &'a str,
+}
+
+/// What the comments of a file say about how it is to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// `# seed: 17`
+    pub seed: Option<u64>,
+    /// `# driver: redis-sentinel`
+    pub driver: Option<String>,
+}
+
+/// The text of the file.
+pub fn text(origin: &Origin<'_>, shrunk: &Shrunk) -> String {
+    let Origin { mix, driver, seed, signature } = origin;
+    let [before, after] = shrunk.faults;
+    let mut text = String::new();
+    let mut comment = |line: &str| {
+        let line = line.replace(['\n', '\r'], " ");
+        let _ = writeln!(text, "# {line}");
+    };
+    comment(&format!("Found by sentinel-lab {} with chaos of profile {mix}; shrunk from", env!("CARGO_PKG_VERSION")));
+    comment(&format!("{} to {after} in {} runs.", counted(before, "fault"), shrunk.runs));
+    comment(&format!("violates: {signature}"));
+    comment(&format!("  {}", shrunk.failure.text));
+    comment(&format!("seed: {seed}"));
+    comment(&format!("driver: {driver}"));
+    text + &scenario::render(&shrunk.plan)
+}
+
+/// Writes the file into `folder`, which is made if it is not there; gives its path.
+///
+/// # Errors
+/// The folder cannot be made, or the file not written.
+pub fn save(folder: &Path, origin: &Origin<'_>, shrunk: &Shrunk) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let rule = origin.signature.split([':', '/']).next().unwrap_or_default();
+    let rule: String =
+        rule.trim().to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let path = folder.join(format!("{}-{rule}-{}.yaml", origin.driver, origin.seed));
+    std::fs::write(&path, text(origin, shrunk))?;
+    Ok(path)
+}
+
+/// What the comments at the head of a scenario file say about how it is to be run.
+pub fn replay(source: &str) -> Replay {
+    let mut replay = Replay::default();
+    for line in source.lines().map_while(|line| line.strip_prefix('#')) {
+        match line.trim().split_once(": ") {
+            Some(("seed", seed)) => replay.seed = seed.trim().parse().ok(),
+            Some(("driver", driver)) => replay.driver = Some(driver.trim().to_owned()),
+            _ => {}
+        }
+    }
+    replay
+}
+
+/// How many faults a plan has, without those that undo others.
+pub fn faults(plan: &Plan) -> usize {
+    crate::schedule::Schedule::faults(plan)
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

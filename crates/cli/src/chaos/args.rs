@@ -1,0 +1,155 @@
+//! The arguments of `chaos` and `merge`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chaos::nemesis::Nemesis;
+use chaos::profile::Profile;
+use chaos::shard::Shard;
+use clap::Args as ClapArgs;
+
+use crate::args::{Color, Format};
+
+#[derive(Debug, ClapArgs)]
+#[command(after_long_help = profiles())]
+pub(crate) struct ChaosArgs {
+    /// Driver of the clients, or several, one after the other (`sentinel-lab drivers` lists them)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [drivers::DEFAULT.to_owned()])]
+    pub driver: Vec<String>,
+
+    /// What kind of chaos: gentle, partitions, flapping, lying-sentinels, mean; several, or `all`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [Profile::DEFAULT.to_string()])]
+    pub profile: Vec<String>,
+
+    /// Only these groups of faults, instead of the profile's weights
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = nemesis)]
+    pub nemesis: Vec<Nemesis>,
+
+    /// How many faults surround each failover: up to so many times the profile's number
+    #[arg(long, value_name = "1..5", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub intensity: u8,
+
+    /// Seeds, the last one not included; each is a schedule and a run
+    #[arg(long, value_name = "A..B", default_value = "1..1001", value_parser = seeds)]
+    pub seeds: Range<u64>,
+
+    /// Runs at a time, each in a process of its own [default: the number of cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub jobs: Option<u64>,
+
+    /// Begin no further run after this long, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_limit: Option<Duration>,
+
+    /// Stop at the first run that fails
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Only a part of the seeds, m/n; by default what the variables of array jobs say (JOB_COMPLETION_INDEX and
+    /// JOB_COMPLETIONS, SLURM_ARRAY_TASK_ID, AWS_BATCH_JOB_ARRAY_INDEX, TEST_SHARD_INDEX and TEST_TOTAL_SHARDS)
+    #[arg(long, value_name = "M/N")]
+    pub partition: Option<Shard>,
+
+    /// Write every run as a line of JSON; `merge` joins such files of several shards
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+
+    /// Write each finding, shrunk, as a scenario file into this folder
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+
+    /// Leave findings as large as they were found
+    #[arg(long)]
+    pub no_shrink: bool,
+
+    /// How long the shrinking of one finding may take
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = duration)]
+    pub shrink_time: Duration,
+
+    /// A run that takes more memory than this is a finding
+    #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(64..))]
+    pub memory_limit: u64,
+
+    /// A run that takes more real time than this is a finding
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub run_limit: Duration,
+
+    /// Instead of random schedules: this scenario with every fault at every phase and at every message
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "nemesis", "intensity", "seeds"])]
+    pub systematic: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Colours
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MergeArgs {
+    /// Files that `chaos --results` wrote, one of each shard
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let parsed = text.split_once("..").and_then(|(from, to)| {
+        let (from, to) = (from.trim().parse().ok()?, to.trim());
+        Some(match to.strip_prefix('=') {
+            Some(last) => from..last.parse::<u64>().ok()?.checked_add(1)?,
+            None => from..to.parse().ok()?,
+        })
+    });
+    match parsed {
+        Some(seeds) if seeds.start < seeds.end => Ok(seeds),
+        Some(_) => Err("there is no seed in it".to_owned()),
+        None => Err("write `1..1001` for the thousand seeds from 1".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write a number with a unit: `90s`, `10m`".to_owned())
+}
+
+fn nemesis(text: &str) -> Result<Nemesis, String> {
+    text.parse().map_err(|()| {
+        let names: Vec<&str> = Nemesis::ALL.iter().map(|nemesis| nemesis.name()).collect();
+        format!("there is no such nemesis; there are {}", names.join(", "))
+    })
+}
+
+/// What `--help` says about nemeses and profiles.
+fn profiles() -> String {
+    let mut text = String::from("Nemeses:\n");
+    for nemesis in Nemesis::ALL {
+        text += &format!("  {nemesis:9} {}\n", nemesis.about());
+    }
+    text += "\nProfiles, with the weights of their nemeses:\n";
+    for profile in Profile::ALL {
+        let weights = Nemesis::ALL.iter().filter(|nemesis| profile.weight(**nemesis) > 0);
+        let weights: Vec<String> = weights.map(|nemesis| format!("{nemesis} {}", profile.weight(*nemesis))).collect();
+        text += &format!("  {profile:15} {}\n", weights.join(", "));
+    }
+    text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_range() {
+        assert_eq!(seeds("1..5"), Ok(1..5));
+        assert_eq!(seeds("1..=5"), Ok(1..6));
+        for text in ["5", "5..5", "9..1", "a..b", "0..=18446744073709551615"] {
+            assert!(seeds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What came of a campaign, in words and as JSON.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chaos::campaign::{Campaign, Summary};
+use chaos::case::Ending;
+use chaos::coverage::Coverage;
+use chaos::phase::PHASES;
+use chaos::profile::Mix;
+use chaos::shrink::Shrunk;
+use report::Style;
+use serde_json::json;
+
+/// A finding that was shrunk.
+pub(super) struct Saved {
+    pub(super) shrunk: Shrunk,
+    pub(super) seed: u64,
+    pub(super) took: Duration,
+    /// The text of the scenario file.
+    pub(super) text: String,
+    /// Where it was written, if it was to be.
+    pub(super) file: Option<std::io::Result<PathBuf>>,
+}
+
+/// What the progress bar says.
+pub(super) fn progress(coverage: &Coverage, mix: &Mix, findings: u64) -> String {
+    let wanted = mix.kinds();
+    let fired =
+        wanted.iter().filter(|kind| coverage.faults.get(kind.name()).is_some_and(|counts| counts[1] > 0)).count();
+    let came = coverage.phases.values().filter(|counts| counts[0] > 0).count();
+    format!("{fired}/{} faults, {came}/{} phases, {findings} failed", wanted.len(), PHASES.len())
+}
+
+pub(super) fn text(
+    campaign: &Campaign,
+    summary: &Summary,
+    saved: &[Option<Saved>],
+    elapsed: Duration,
+    style: Style,
+) -> String {
+    let mut text = String::new();
+    let title = format!("chaos of profile {}, driver {}", campaign.mix, campaign.driver);
+    let _ = writeln!(text, "{title}");
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let virtual_seconds = summary.virtual_ms as f64 / 1_000.0;
+    let _ = writeln!(
+        text,
+        "  {} runs in {:.1} s ({:.0} a second, shrinking included; {:.0} s of cluster time): {}",
+        summary.runs(),
+        seconds,
+        summary.runs() as f64 / seconds,
+        virtual_seconds,
+        endings(summary),
+    );
+    text += &coverage(&summary.coverage, &campaign.mix, style);
+    text += &missing(summary);
+    for (index, finding) in summary.findings.iter().enumerate() {
+        let seeds: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "\n  {} in {} runs (seeds {})", finding.signature, finding.runs, seeds.join(", "));
+        let _ = writeln!(text, "    {}", finding.text);
+        let Some(saved) = saved.get(index).and_then(Option::as_ref) else { continue };
+        let [before, after] = saved.shrunk.faults;
+        let _ = writeln!(
+            text,
+            "    shrunk from {before} faults to {after} in {} runs, {:.1} s",
+            saved.shrunk.runs,
+            saved.took.as_secs_f64()
+        );
+        match &saved.file {
+            Some(Ok(path)) => {
+                let driver = &campaign.driver;
+                let _ = writeln!(
+                    text,
+                    "    replay: sentinel-lab run {} --seed {} --driver {driver}",
+                    path.display(),
+                    saved.seed
+                );
+            }
+            Some(Err(error)) => {
+                let _ = writeln!(text, "    error: it cannot be saved: {error}");
+            }
+            None => {}
+        }
+        for line in saved.text.lines() {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+pub(super) fn endings(summary: &Summary) -> String {
+    let words = [
+        (Ending::Pass, "passed"),
+        (Ending::Inconclusive, "inconclusive"),
+        (Ending::Fail, "failed"),
+        (Ending::Broken, "broke"),
+    ];
+    let counts = words.iter().map(|(ending, word)| (summary.ended(*ending), word));
+    let counts: Vec<String> =
+        counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    counts.join(", ")
+}
+
+/// How often each fault fired and each phase came.
+pub(super) fn coverage(coverage: &Coverage, mix: &Mix, _style: Style) -> String {
+    let mut text = String::new();
+    let [planned, fired] = coverage.total();
+    let _ = writeln!(text, "  {fired} of {planned} faults fired and hit:");
+    text += &columns(coverage.faults.iter().map(|(name, counts)| format!("{name} {}/{}", counts[1], counts[0])));
+    let _ =
+        writeln!(text, "  phases, each with the number of runs that came to it and of the faults that fired in it:");
+    let phases = PHASES.iter().map(|phase| {
+        let [runs, faults] = coverage.phases.get(phase.as_str()).copied().unwrap_or_default();
+        format!("{phase} {runs}/{faults}")
+    });
+    text += &columns(phases);
+    for gap in coverage.gaps(mix) {
+        let _ = writeln!(text, "  inconclusive: {gap}");
+    }
+    text
+}
+
+pub(super) fn missing(summary: &Summary) -> String {
+    let mut text = String::new();
+    for (what, runs) in &summary.missing {
+        let _ = writeln!(text, "  inconclusive in {runs} runs: {what}");
+    }
+    text
+}
+
+/// Entries in lines of at most 110 characters.
+fn columns(entries: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    let mut line = String::new();
+    for entry in entries {
+        if !line.is_empty() && line.len() + entry.len() > 104 {
+            let _ = writeln!(text, "    {line}");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        line.push_str(&entry);
+    }
+    if !line.is_empty() {
+        let _ = writeln!(text, "    {line}");
+    }
+    text
+}
+
+pub(super) fn json(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved>], elapsed: Duration) -> String {
+    let findings: Vec<_> = summary
+        .findings
+        .iter()
+        .enumerate()
+        .map(|(index, finding)| {
+            let saved = saved.get(index).and_then(Option::as_ref);
+            json!({
+                "finding": finding,
+                "faults": saved.map(|saved| saved.shrunk.faults[1]),
+                "shrink_runs": saved.map(|saved| saved.shrunk.runs),
+                "shrink_ms": saved.map(|saved| saved.took.as_millis() as u64),
+                "scenario": saved.map(|saved| &saved.text),
+            })
+        })
+        .collect();
+    json!({
+        "profile": campaign.mix.profile.name(),
+        "driver": campaign.driver,
+        "runs": summary.runs(),
+        "endings": summary.endings,
+        "virtual_ms": summary.virtual_ms,
+        "wall_ms": elapsed.as_millis() as u64,
+        "coverage": summary.coverage,
+        "gaps": summary.coverage.gaps(&campaign.mix),
+        "missing": summary.missing,
+        "findings": findings,
+    })
+    .to_string()
+}

@@ -1,0 +1,44 @@
+//! A process that does runs, one after the other, as it is told on standard input. A client that crashes, hangs or eats
+//! memory takes down no more than this.
+
+use std::io::{BufRead as _, Write as _};
+use std::time::Duration;
+
+use chaos::case::{Case, carry_out};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// Real time that the virtual clock may stand still, before a run is given up as hung.
+const WATCHDOG: Duration = Duration::from_secs(20);
+
+/// What a worker is told: a line of JSON. It answers with the result, a line of JSON too.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub seed: u64,
+    pub driver: String,
+    /// The plan as a scenario file.
+    pub scenario: String,
+}
+
+/// Does runs until standard input ends.
+pub(crate) fn work() -> Exit {
+    let drivers = drivers::all();
+    let stdin = std::io::stdin().lock();
+    for line in stdin.lines() {
+        let Ok(line) = line else { break };
+        let Ok(order) = serde_json::from_str::<Order>(&line) else { return Exit::Unusable };
+        let plan = scenario::parse(&order.scenario, "schedule", &scenario::Options::default());
+        let answer = match plan {
+            Ok(plan) => Ok(carry_out(&Case { seed: order.seed, driver: order.driver, plan }, &drivers, WATCHDOG)),
+            // A schedule that the language does not take is a mistake of the strategies.
+            Err(errors) => Err(errors.to_string()),
+        };
+        let Ok(answer) = serde_json::to_string(&answer) else { return Exit::Unusable };
+        let mut stdout = std::io::stdout().lock();
+        if writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).is_err() {
+            break;
+        }
+    }
+    Exit::Pass
+}
