@@ -42,7 +42,8 @@ pub fn shrink(
     let test = |schedule: Schedule| {
         let case = Case { seed, driver: driver.to_owned(), plan: schedule.plan(&title) };
         let text = scenario::render(&case.plan);
-        let fails = known.borrow().get(&text).copied().unwrap_or_else(|| {
+        let seen = known.borrow().get(&text).copied();
+        let fails = seen.unwrap_or_else(|| {
             let failure = execute(&case).failures.into_iter().find(|failure| failure.signature == signature);
             let fails = failure.is_some();
             if let Some(failure) = failure {
