@@ -31,7 +31,7 @@ pub struct Wrong {
 
 /// Everything that the cluster of `plan` did wrong in the run that left `history`, in the order of time.
 pub fn audit(plan: &Plan, history: &History) -> Vec<Wrong> {
-    let mut auditor = Auditor { plan, ..Auditor::new(plan) };
+    let mut auditor = Auditor::new(plan);
     for record in &history.records {
         auditor.saw(record.at, &record.what);
     }
@@ -55,7 +55,8 @@ struct Auditor<'a> {
     promoted: BTreeMap<(String, Epoch), String>,
     /// The epoch of the configuration that each Sentinel holds at least.
     configs: BTreeMap<(NodeId, String), Epoch>,
-    /// When a Sentinel found a master's address down, and until when if it no longer does.
+    /// When a Sentinel found a master down, and until when if it no longer does. By name and not by address: after a
+    /// switch a Sentinel keeps what the others said of the master before, until that is too old.
     down: BTreeMap<(NodeId, String), Option<Time>>,
     last_fault: Time,
 }
@@ -124,23 +125,23 @@ impl<'a> Auditor<'a> {
                 let epoch = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
                 self.promoted.insert(((*master).to_owned(), epoch), format!("{ip} {port}"));
             }
-            (EventName::SwitchMaster, [master, old_ip, old_port, ip, port]) => {
-                if let Some(until) = self.down.get_mut(&(node, format!("{master} {old_ip} {old_port}"))) {
+            (EventName::SwitchMaster, [master, _, _, ip, port]) => {
+                if let Some(until) = self.down.get_mut(&(node, (*master).to_owned())) {
                     until.get_or_insert(at);
                 }
                 self.switched(at, node, master, &format!("{ip} {port}"));
             }
-            (EventName::SubjectivelyDown, ["master", master, ip, port]) => {
-                self.down.insert((node, format!("{master} {ip} {port}")), None);
+            (EventName::SubjectivelyDown, ["master", master, ..]) => {
+                self.down.insert((node, (*master).to_owned()), None);
             }
-            (EventName::SubjectivelyUp, ["master", master, ip, port]) => {
-                if let Some(until) = self.down.get_mut(&(node, format!("{master} {ip} {port}"))) {
+            (EventName::SubjectivelyUp, ["master", master, ..]) => {
+                if let Some(until) = self.down.get_mut(&(node, (*master).to_owned())) {
                     until.get_or_insert(at);
                 }
             }
-            (EventName::ObjectivelyDown, ["master", master, ip, port, ..]) => {
-                self.objectively_down(at, node, master, &format!("{master} {ip} {port}"));
-            }
+            (EventName::ObjectivelyDown, ["master", master, ..]) => self.objectively_down(at, node, master),
+            // In tilt mode a Sentinel does nothing, for half a minute.
+            (EventName::Tilt | EventName::TiltEnd, _) => self.last_fault = at,
             _ => {}
         }
     }
@@ -163,24 +164,20 @@ impl<'a> Auditor<'a> {
     fn switched(&mut self, at: Time, node: NodeId, master: &str, addr: &str) {
         let held = self.configs.get(&(node, master.to_owned())).copied().unwrap_or(0);
         let promotions = self.promoted.iter().filter(|((of, _), promoted)| of == master && *promoted == addr);
-        match promotions.map(|((_, epoch), _)| *epoch).find(|epoch| *epoch > held) {
-            Some(epoch) => {
-                self.configs.insert((node, master.to_owned()), epoch);
-            }
-            None => {
-                let text = format!(
-                    "{node} switched {master} to {addr}, which no leader promoted in an epoch after {held}, the one it had"
-                );
-                self.found("epochs", at, text);
-            }
+        if let Some(epoch) = promotions.map(|((_, epoch), _)| *epoch).find(|epoch| *epoch > held) {
+            self.configs.insert((node, master.to_owned()), epoch);
+        } else {
+            let text =
+                format!("{node} switched {master} to {addr}, which no leader promoted in an epoch after its {held}");
+            self.found("epochs", at, text);
         }
     }
 
-    fn objectively_down(&mut self, at: Time, node: NodeId, master: &str, address: &str) {
+    fn objectively_down(&mut self, at: Time, node: NodeId, master: &str) {
         let Some(group) = self.plan.cluster.group(master) else { return };
         let quorum = usize::from(self.plan.cluster.groups[group].quorum);
         let recent = |until: &Option<Time>| until.is_none_or(|until| until + OPINION >= at);
-        let agree = self.down.iter().filter(|((_, of), until)| of == address && recent(until)).count();
+        let agree = self.down.iter().filter(|((_, of), until)| of == master && recent(until)).count();
         if agree < quorum {
             let text = format!("{node} says +odown of {master} with {agree} that find it down, of {quorum} needed");
             self.found("quorum", at, text);
@@ -194,7 +191,7 @@ impl<'a> Auditor<'a> {
             (Trigger::At(at), Fault::Heal(Target::All)) => Some(Time::from(*at)),
             _ => None,
         });
-        let Some(healed) = healed.filter(|healed| self.last_fault <= *healed) else { return };
+        let Some(healed) = healed.map(|healed| healed.max(self.last_fault)) else { return };
         let cluster = &self.plan.cluster;
         for (index, group) in cluster.groups.iter().enumerate() {
             if end.since(healed) < group.down_after + group.failover_timeout * 2 + Duration::from_secs(12) {

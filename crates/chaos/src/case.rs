@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::verdict::{Rule, Severity};
+use model::verdict::{Invariant, Rule, Severity};
 use model::{Plan, Seed};
 use serde::{Deserialize, Serialize};
 use testbed::driver::Driver;
@@ -160,7 +160,6 @@ impl CaseResult {
 /// What of a finding's text is the same for the same cause: the end of the sentence, without numbers and names.
 fn gist(rule: Rule, text: &str) -> String {
     let Rule::Invariant(invariant) = rule else { return String::new() };
-    use model::verdict::Invariant;
     match invariant {
         // ".. and failed: broken pipe": how it failed, in a few words.
         Invariant::I1 => {

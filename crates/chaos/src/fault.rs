@@ -97,6 +97,7 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
         Kind::Shutdown => node().prop_map(Fault::Shutdown).boxed(),
         Kind::Freeze => node().prop_map(Fault::Freeze).boxed(),
         Kind::Thaw => Just(Fault::Thaw(Target::All)).boxed(),
+        Kind::DebugSleep => data().prop_map(Fault::DebugSleep).boxed(),
         Kind::Hang => node().prop_map(Fault::Hang).boxed(),
         Kind::Unreachable => node().prop_map(Fault::Unreachable).boxed(),
         Kind::Latency => {
@@ -119,6 +120,9 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
         Kind::Failover => Just(Fault::Failover { via: None, master: None }).boxed(),
         Kind::Loading => data().prop_map(Fault::Loading).boxed(),
         Kind::Demote => Just(Fault::Demote(Target::Master(None))).boxed(),
+        // Behind Sentinel's back a replica becomes a second master.
+        Kind::ReplicaOf => Just(Fault::ReplicaOf { target: Target::ReplicaBest(None), of: None }).boxed(),
+        Kind::ClientKill => data().prop_map(Fault::ClientKill).boxed(),
         Kind::KeepClients => data().prop_map(Fault::KeepClients).boxed(),
         Kind::ClockJump => (sentinel(), select(vec![3_000, -3_000, 60_000, -60_000, 2_500]))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms })

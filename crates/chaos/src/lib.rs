@@ -15,6 +15,7 @@
 //! | [`campaign`], [`jobs`] | many of them |
 //! | [`mod@shrink`], [`regression`] | a finding made small, and kept as a scenario file |
 //! | [`shard`], [`results`] | a campaign over several machines, and its parts joined |
+//! | [`testing`] | chaos in a project's own `cargo test` |
 
 pub mod audit;
 pub mod campaign;
@@ -31,4 +32,5 @@ pub mod results;
 pub mod schedule;
 pub mod shard;
 pub mod shrink;
+pub mod testing;
 mod topology;

@@ -55,11 +55,11 @@ impl Nemesis {
     pub const fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Kill | Kind::Shutdown | Kind::Loading => Self::Reaper,
-            Kind::Freeze | Kind::Hang => Self::Freezer,
-            Kind::Failover | Kind::Demote => Self::Usurper,
+            Kind::Freeze | Kind::DebugSleep | Kind::Hang => Self::Freezer,
+            Kind::Failover | Kind::Demote | Kind::ReplicaOf => Self::Usurper,
             Kind::Unreachable | Kind::Partition | Kind::OneWayPartition => Self::Splitter,
             Kind::Latency => Self::Sloth,
-            Kind::Cut | Kind::CutReply | Kind::KeepClients => Self::Cutter,
+            Kind::Cut | Kind::CutReply | Kind::ClientKill | Kind::KeepClients => Self::Cutter,
             Kind::ClockJump => Self::Tinkerer,
             Kind::StaleAnswer
             | Kind::NullAnswer

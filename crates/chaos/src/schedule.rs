@@ -35,6 +35,8 @@ const FAILOVER: Duration = Duration::from_secs(5);
 /// What a cluster needs after a heal beside `down_after` and two `failover_timeout`s: a returned master is made a
 /// replica about ten seconds after it was seen.
 const CONVERGENCE: Duration = Duration::from_secs(15);
+/// A Sentinel whose clock jumped, or that stood still, does nothing for this long.
+const TILT: Duration = Duration::from_secs(31);
 
 /// What is drawn from a seed.
 #[derive(Clone, Debug)]
@@ -180,7 +182,13 @@ impl Schedule {
         }
         let heal = at + self.slack;
         timeline.push(Step { when: Trigger::At(heal), fault: Fault::Heal(Target::All), lasting: None });
-        let run_for = heal + topology.down_after + topology.failover_timeout * 2 + CONVERGENCE;
+        let tilts = |step: &Step| match &step.fault {
+            Fault::ClockJump { .. } => true,
+            Fault::Freeze(target) => of_kind(target, NodeKind::Sentinel),
+            _ => false,
+        };
+        let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
+        let run_for = heal + tilt + topology.down_after + topology.failover_timeout * 2 + CONVERGENCE;
 
         let mut cluster = topology.cluster();
         let mut clients: Vec<_> =
@@ -261,7 +269,7 @@ impl Episode {
             match place {
                 Place::Before(by) => {
                     blow.gone_within(by);
-                    before.push((at - by, blow));
+                    before.push((at.saturating_sub(by), blow));
                 }
                 Place::After(by) => {
                     if self.takes_the_master_down() && by < topology.down_after + FAILOVER {
@@ -375,11 +383,14 @@ impl Blow {
             | Fault::Shutdown(target)
             | Fault::Freeze(target)
             | Fault::Thaw(target)
+            | Fault::DebugSleep(target)
             | Fault::Hang(target)
             | Fault::Unreachable(target)
             | Fault::Cut(target)
             | Fault::Loading(target)
             | Fault::Demote(target)
+            | Fault::ReplicaOf { target, .. }
+            | Fault::ClientKill(target)
             | Fault::KeepClients(target)
             | Fault::CutReply { target, .. } => target,
             Fault::Latency { .. }
@@ -400,6 +411,7 @@ impl Blow {
         if let Fault::Kill(Target::Master(_))
         | Fault::Shutdown(Target::Master(_))
         | Fault::Freeze(Target::Master(_))
+        | Fault::DebugSleep(Target::Master(_))
         | Fault::Unreachable(Target::Master(_)) = self.fault
         {
             self.lasting = self.lasting.map(|lasting| lasting.min(most));

@@ -6,6 +6,7 @@ use model::plan::{Client, Cluster, Credentials, Group, Workload};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::Union;
 
 use crate::fault::ms;
 
@@ -165,8 +166,6 @@ pub(crate) fn worker() -> impl Strategy<Value = Worker> {
         .prop_map(|(workload, every, deadline, retry_ambiguous)| Worker { workload, every, deadline, retry_ambiguous })
 }
 
-use proptest::strategy::Union;
-
 const fn weight(workload: Workload) -> u32 {
     match workload {
         Workload::Counter => 5,
@@ -174,6 +173,14 @@ const fn weight(workload: Workload) -> u32 {
         Workload::Queue => 2,
         Workload::ReplicaReads => 2,
         Workload::PubSub => 2,
+    }
+}
+
+/// The shortest deadline that makes sense: a pop blocks for a second, and its reply has to travel.
+const fn shortest(workload: Workload) -> Duration {
+    match workload {
+        Workload::Queue => Duration::from_secs(3),
+        Workload::Counter | Workload::Register | Workload::ReplicaReads | Workload::PubSub => Duration::ZERO,
     }
 }
 
@@ -189,7 +196,7 @@ impl Worker {
             workload: self.workload,
             every: self.every,
             start: default.start,
-            deadline: self.deadline,
+            deadline: self.deadline.max(shortest(self.workload)),
             budget: default.budget,
             retry_ambiguous: self.retry_ambiguous,
             max_connects_per_second: default.max_connects_per_second,

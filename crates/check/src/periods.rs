@@ -33,7 +33,7 @@ pub(crate) fn find(periods: &[Period], at: Time) -> Option<&Period> {
 /// The periods of one client.
 pub(crate) struct Periods {
     /// The master stands: the majority of the Sentinels answers it, it runs, is a master, the client is on its side of the
-    /// network, and not every Sentinel is made to answer the client something else. A client that uses another node in such a period (but for the budget) uses a stale one.
+    /// network, and some Sentinel that it can reach tells it the truth. A client that uses another node in such a period (but for the budget) uses a stale one.
     pub(crate) standing: Vec<Period>,
     /// Moreover all is well for the client: nothing stands between it and the master, and of the Sentinels that it can
     /// reach more tell the truth than not, and none of them has gone ahead to another master. Commands in such a period
@@ -138,10 +138,16 @@ fn discoverable(
     truthful > misled
 }
 
-/// True if every Sentinel is made to answer otherwise than it knows, or too late.
+/// True if no Sentinel tells the client the truth: each is out of its reach, or made to answer otherwise than it knows,
+/// or too late.
 fn misled(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, at: Time) -> bool {
     let sentinels = facts.plan.cluster.sentinel_nodes();
-    !sentinels.is_empty() && sentinels.into_iter().all(|sentinel| faults.witness(client, sentinel, at) != Witness::True)
+    let told = |sentinel| {
+        facts.up(sentinel, at)
+            && faults.path(client, sentinel, at) != Path::Cut
+            && faults.witness(client, sentinel, at) == Witness::True
+    };
+    !sentinels.is_empty() && !sentinels.into_iter().any(told)
 }
 
 /// True if a Sentinel has come to name another master since the majority came to name this one: a change is under way,

@@ -1,5 +1,6 @@
 //! The arguments of `chaos` and `merge`.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,10 +76,6 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub run_limit: Duration,
 
-    /// Instead of random schedules: this scenario with every fault at every phase and at every message
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "nemesis", "intensity", "seeds"])]
-    pub systematic: Option<PathBuf>,
-
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -129,13 +126,13 @@ fn nemesis(text: &str) -> Result<Nemesis, String> {
 fn profiles() -> String {
     let mut text = String::from("Nemeses:\n");
     for nemesis in Nemesis::ALL {
-        text += &format!("  {nemesis:9} {}\n", nemesis.about());
+        let _ = writeln!(text, "  {nemesis:9} {}", nemesis.about());
     }
     text += "\nProfiles, with the weights of their nemeses:\n";
     for profile in Profile::ALL {
         let weights = Nemesis::ALL.iter().filter(|nemesis| profile.weight(**nemesis) > 0);
         let weights: Vec<String> = weights.map(|nemesis| format!("{nemesis} {}", profile.weight(*nemesis))).collect();
-        text += &format!("  {profile:15} {}\n", weights.join(", "));
+        let _ = writeln!(text, "  {profile:15} {}", weights.join(", "));
     }
     text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive."
 }

@@ -1,5 +1,6 @@
 //! `sentinel-lab merge`: the results of several shards as one report.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 
@@ -78,8 +79,9 @@ fn text(mix: &Mix, summary: &chaos::campaign::Summary) -> String {
     text += &show::missing(summary);
     for finding in &summary.findings {
         let seeds: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
-        text += &format!(
-            "\n  {} in {} runs of {} (seeds {})\n    {}\n",
+        let _ = writeln!(
+            text,
+            "\n  {} in {} runs of {} (seeds {})\n    {}",
             finding.signature,
             finding.runs,
             finding.driver,

@@ -1,0 +1,151 @@
+//! Campaigns of real clients: one that clings is caught and its failure made small, results are joined, runs repeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentinel_lab_chaos::case::{Case, CaseResult, Ending, carry_out};
+use sentinel_lab_chaos::profile::{Mix, Profile};
+use sentinel_lab_chaos::regression::{Origin, replay, text};
+use sentinel_lab_chaos::results::{FORMAT, Header, Line, MergeError, merge, write};
+use sentinel_lab_chaos::schedule::plan;
+use sentinel_lab_chaos::shard::Shard;
+use sentinel_lab_chaos::shrink::shrink;
+use sentinel_lab_chaos::{chaos_test, testing};
+
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+fn execute(case: &Case) -> CaseResult {
+    carry_out(case, &drivers::all(), WATCHDOG)
+}
+
+fn case(driver: &str, mix: &Mix, seed: u64) -> Case {
+    Case { seed, driver: driver.to_owned(), plan: plan(mix, seed) }
+}
+
+chaos_test!(the_default_client_survives_a_little, drivers::SentinelClient, Profile::Gentle, 1..6);
+
+#[test]
+#[should_panic(expected = "redis-multiplexed: I1 converge")]
+fn a_client_that_clings_does_not_survive() {
+    testing::survives(drivers::RedisMultiplexed, Profile::Gentle, 1..100);
+}
+
+/// What is found with many faults comes down to few, as a file that reads back and fails alike.
+#[test]
+fn findings_shrink_to_a_scenario_file_that_shows_them() {
+    let (mix, driver) = (Mix::of(Profile::Mean), "redis-multiplexed");
+    let found = (1..50).map(|seed| execute(&case(driver, &mix, seed))).find_map(|result| {
+        let failure = result.failures.into_iter().find(|failure| failure.signature.starts_with("I1"))?;
+        Some((result.seed, failure.signature))
+    });
+    let (seed, signature) = found.expect("a seed that shows it");
+    let shrunk = shrink(&mix, driver, seed, &signature, Duration::from_secs(40), execute).expect("it fails again");
+    assert!(shrunk.faults[1] <= 3 && shrunk.faults[1] <= shrunk.faults[0], "{:?}", shrunk.faults);
+    assert_eq!(shrunk.failure.signature, signature);
+
+    let file = text(&Origin { mix: &mix, driver, seed, signature: &signature }, &shrunk);
+    let how = replay(&file);
+    assert_eq!((how.seed, how.driver.as_deref()), (Some(seed), Some(driver)));
+    let plan = scenario::parse(&file, "found.yaml", &scenario::Options::default()).expect("a scenario");
+    let again = execute(&Case { seed, driver: driver.to_owned(), plan });
+    assert!(again.failures.iter().any(|failure| failure.signature == signature), "{:?}", again.failures);
+}
+
+#[test]
+fn a_run_is_the_same_alone_and_among_others() {
+    let mix = Mix::of(Profile::Mean);
+    let seeds = || 1..9_u64;
+    let alone: Vec<CaseResult> = seeds().map(|seed| execute(&case(drivers::DEFAULT, &mix, seed))).collect();
+    let beside: Vec<CaseResult> = std::thread::scope(|scope| {
+        let mix = &mix;
+        let threads: Vec<_> =
+            seeds().map(|seed| scope.spawn(move || execute(&case(drivers::DEFAULT, mix, seed)))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a result")).collect()
+    });
+    for (one, other) in alone.iter().zip(&beside) {
+        assert_eq!(one.digest, other.digest, "seed {}", one.seed);
+    }
+}
+
+fn header(index: u64, of: u64) -> Header {
+    Header {
+        format: FORMAT,
+        version: "1".into(),
+        binary: "b".into(),
+        drivers: vec!["d".into()],
+        profiles: vec!["mean".into()],
+        nemeses: Vec::new(),
+        intensity: 1,
+        from: 1,
+        to: 5,
+        partition: Shard { index, of },
+    }
+}
+
+fn file(header: &Header, results: &[CaseResult], ended: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put = |line: &Line| write(&mut bytes, line).expect("memory takes everything");
+    put(&Line::Campaign(header.clone()));
+    for result in results {
+        put(&Line::Run { profile: "mean".into(), result: result.clone() });
+    }
+    if ended {
+        put(&Line::End { runs: results.len() as u64, stopped: None });
+    }
+    bytes
+}
+
+#[test]
+fn shards_are_joined_and_missing_ones_named() {
+    let mix = Mix::of(Profile::Gentle);
+    let result = execute(&case(drivers::DEFAULT, &mix, 1));
+    let files = [
+        file(&header(1, 3), std::slice::from_ref(&result), true),
+        file(&header(3, 3), std::slice::from_ref(&result), false),
+    ];
+    let joined = merge(files.iter().map(|bytes| ("f".to_owned(), bytes.as_slice()))).expect("one campaign");
+    assert_eq!(joined.summaries["mean"].runs(), 2);
+    assert_eq!(joined.summaries["mean"].ended(result.ending), 2);
+    assert!(result.ending <= Ending::Inconclusive, "{:?}", result.failures);
+    assert_eq!(joined.missing, [Shard { index: 2, of: 3 }]);
+    assert_eq!(joined.incomplete, ["f: shard 3/3 breaks off after 1 runs"]);
+}
+
+#[test]
+fn shards_of_different_campaigns_are_refused() {
+    let other = Header { binary: "c".into(), ..header(2, 2) };
+    let join = |files: &[Vec<u8>]| merge(files.iter().map(|bytes| ("f".to_owned(), bytes.as_slice()))).unwrap_err();
+    let error = join(&[file(&header(1, 2), &[], true), file(&other, &[], true)]);
+    assert!(error.to_string().contains("the binary is b there and c here"), "{error}");
+    let error = join(&[file(&header(1, 2), &[], true), file(&header(1, 2), &[], true)]);
+    assert!(matches!(error, MergeError::Twice { .. }), "{error}");
+    let error = join(&[b"{\"kind\":\"nonsense\"}\n".to_vec()]);
+    assert!(error.to_string().starts_with("f:1: "), "{error}");
+    assert!(join(&[Vec::new()]).to_string().contains("the file is empty"));
+}
+
+/// A client that panics is a finding with its seed.
+#[test]
+fn a_panic_is_a_finding() {
+    struct Panics;
+    impl testbed::driver::Driver for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+        fn about(&self) -> &'static str {
+            "panics"
+        }
+        fn open(
+            &self,
+            _: testbed::driver::Settings,
+        ) -> testbed::driver::BoxFuture<'_, Result<Box<dyn testbed::driver::Session>, testbed::driver::CallError>>
+        {
+            panic!("on purpose")
+        }
+    }
+    let mix = Mix::of(Profile::Gentle);
+    let case = case("panics", &mix, 3);
+    let result = carry_out(&case, &[Arc::new(Panics)], WATCHDOG);
+    assert_eq!((result.seed, result.ending), (3, Ending::Broken));
+    assert!(result.failures[0].signature.contains("on purpose"), "{:?}", result.failures);
+}

@@ -1,0 +1,81 @@
+//! Schedules: valid in the language, a function of their seed, not vacuous, and each fault of the language in one of them.
+
+use std::collections::BTreeSet;
+
+use model::{Fault, Plan, Seed, Target};
+use sentinel_lab_chaos::kind::Kind;
+use sentinel_lab_chaos::profile::{Mix, Profile};
+use sentinel_lab_chaos::schedule::{Schedule, draw, plan};
+
+use proptest::strategy::ValueTree as _;
+
+fn plans(seeds: u64) -> impl Iterator<Item = (Mix, u64, Plan)> {
+    Profile::ALL.iter().flat_map(move |profile| {
+        let mix = Mix::of(*profile);
+        (1..=seeds).map(move |seed| (mix.clone(), seed, plan(&mix, seed)))
+    })
+}
+
+#[test]
+fn every_schedule_is_a_scenario_file_and_reads_back() {
+    for (mix, seed, plan) in plans(200) {
+        let text = scenario::render(&plan);
+        let read = scenario::parse(&text, "schedule.yaml", &scenario::Options::default());
+        assert_eq!(read.as_ref(), Ok(&plan), "{mix}, seed {seed}:\n{text}");
+    }
+}
+
+#[test]
+fn a_schedule_is_a_function_of_its_seed() {
+    for (mix, seed, first) in plans(20) {
+        assert_eq!(first, plan(&mix, seed));
+        assert_ne!(first.timeline, plan(&mix, seed + 1_000).timeline, "{mix}, seed {seed}");
+    }
+}
+
+#[test]
+fn every_schedule_changes_the_master_and_heals_in_the_end() {
+    for (mix, seed, plan) in plans(100) {
+        assert!(Schedule::faults(&plan) > 0, "{mix}, seed {seed}");
+        let heals = |step: &&model::plan::Step| step.fault == Fault::Heal(Target::All);
+        assert_eq!(plan.timeline.iter().filter(heals).count(), 1, "{mix}, seed {seed}");
+    }
+}
+
+#[test]
+fn each_profile_has_the_faults_that_it_promises_and_no_others() {
+    for profile in Profile::ALL {
+        let mix = Mix::of(*profile);
+        let plans = (1..=1_500).map(|seed| plan(&mix, seed));
+        let drawn: BTreeSet<Kind> =
+            plans.flat_map(|plan| plan.timeline.into_iter().map(|step| Kind::of(&step.fault))).collect();
+        let promised: BTreeSet<Kind> = mix.kinds().into_iter().collect();
+        let missing: Vec<_> = promised.difference(&drawn).collect();
+        assert!(missing.is_empty(), "{profile}: {missing:?}");
+    }
+}
+
+/// The events that the faults of one profile bring about are the same wherever they run.
+#[test]
+fn the_world_alone_plays_a_schedule_twice_alike() {
+    for (mix, seed, mut plan) in plans(3) {
+        plan.clients.clear();
+        let play = || {
+            let mut world = sim::World::new(&plan, Seed(seed));
+            world.advance(plan.run_for.into());
+            world.finish(plan.run_for.into()).digest()
+        };
+        assert_eq!(play(), play(), "{mix}, seed {seed}");
+    }
+}
+
+/// Shrinking ends, and ends small: with a test that everything fails, at one failover and nothing else.
+#[test]
+fn shrinking_goes_to_one_failover() {
+    let mix = Mix::of(Profile::Mean);
+    let mut tree = draw(&mix, 7);
+    while tree.simplify() {}
+    let plan = tree.current().plan("small");
+    assert_eq!(Schedule::faults(&plan), 1, "{}", scenario::render(&plan));
+    assert_eq!((plan.clients.len(), plan.cluster.groups.len(), plan.cluster.sentinels), (1, 1, 3));
+}
