@@ -4,11 +4,11 @@
 //! use sentinel_lab_chaos::testing::survives;
 //! use sentinel_lab_chaos::profile::Profile;
 //! # struct MyClient;
-//! # impl sentinel_lab_testbed::driver::Driver for MyClient {
+//! # impl testbed::driver::Driver for MyClient {
 //! #     fn name(&self) -> &'static str { "my-client" }
 //! #     fn about(&self) -> &'static str { "my client" }
-//! #     fn open(&self, _: sentinel_lab_testbed::driver::Settings) -> sentinel_lab_testbed::driver::BoxFuture<'_,
-//! #         Result<Box<dyn sentinel_lab_testbed::driver::Session>, sentinel_lab_testbed::driver::CallError>> { todo!() }
+//! #     fn open(&self, _: testbed::driver::Settings) -> testbed::driver::BoxFuture<'_,
+//! #         Result<Box<dyn testbed::driver::Session>, testbed::driver::CallError>> { todo!() }
 //! # }
 //!
 //! #[test]
