@@ -43,4 +43,4 @@ schema:
 
 # The lab against real Redis processes (needs redis-server and redis-sentinel; some five minutes).
 parity *ARGS:
-    cargo run --release -- parity scenarios/parity --down-after 1s,3s --format markdown {{ARGS}}
+    cargo run --release -- parity crates/parity/scenarios --down-after 1s,3s --format markdown {{ARGS}}

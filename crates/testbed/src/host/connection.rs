@@ -108,9 +108,9 @@ impl Connection {
         let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 
-    /// The next frame that has arrived, with the addresses of the world. What breaks the protocol is answered, if that
-    /// makes sense, and gives `Err`.
-    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, ()> {
+    /// The next frame that has arrived, with the addresses of the world. What breaks the protocol gives `Err`,
+    /// with the last thing to be said to that, if there is one.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, Option<Reply>> {
         match &mut self.intake {
             Intake::Requests(requests, login) => match requests.next(*login == Login::Needed) {
                 Ok(Some(mut command)) => {
@@ -121,12 +121,9 @@ impl Connection {
                     Ok(Some(Frame::Command(command)))
                 }
                 Ok(None) => Ok(None),
-                Err(error) => {
-                    self.encode(&Reply::error(error.to_string()));
-                    Err(())
-                }
+                Err(error) => Err(Some(Reply::error(error.to_string()))),
             },
-            Intake::Incoming(incoming) => incoming.next().map_err(|_| ()),
+            Intake::Incoming(incoming) => incoming.next().map_err(|_| None),
         }
     }
 

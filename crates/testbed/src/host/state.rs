@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use model::history::Record;
 use model::plan::Cluster;
-use model::{Addr, ClientId, History, NodeId, Plan, Seed, Time};
+use model::{Addr, ClientId, Frame, History, NodeId, Plan, Seed, Time};
 use sim::{Door, Effect, World};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -255,8 +255,15 @@ impl State {
                         }
                     }
                     Ok(None) => break,
-                    Err(()) => {
-                        connection.closing = true;
+                    Err(last_words) => {
+                        // After the replies to what came before in the same batch.
+                        self.carry_out(shared);
+                        if let Some(connection) = self.connections.get_mut(&number) {
+                            if let Some(reply) = last_words {
+                                connection.send(&Frame::Reply(reply));
+                            }
+                            connection.closing = true;
+                        }
                         self.mark(number);
                         self.with_world(|world, now| world.closed(now, number));
                     }
