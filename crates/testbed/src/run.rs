@@ -159,6 +159,7 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
     let mut workers = JoinSet::new();
+    let mut aborts = Vec::new();
     let mut calls = Vec::new();
     for (client, driver) in plan.clients.iter().zip(drivers) {
         let id = ClientId::new(&client.id);
@@ -172,13 +173,19 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
         };
         calls.push(Arc::clone(&worker.calls));
         let client = client.clone();
-        workers.spawn(async move { work(worker, &client).await });
+        aborts.push(workers.spawn(async move { work(worker, &client).await }));
     }
     sleep_until(start + plan.run_for).await;
     for calls in &calls {
         calls.abandon();
     }
-    workers.shutdown().await;
+    // One after the other: what hundreds of connections say when they are closed at once is too much for the kernel to
+    // deliver within the call that says it, and then comes in an order of its own.
+    for abort in aborts {
+        abort.abort();
+        workers.join_next().await;
+        host.catch_up().await;
+    }
     drop((calls, workers));
     sleep(SETTLE).await;
     let tasks = Handle::current().metrics().num_alive_tasks().saturating_sub(host.tasks()) as u64;
