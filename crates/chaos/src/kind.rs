@@ -1,6 +1,6 @@
 //! [`Kind`]: every fault of the language by name, an override by its answer. A fault that is added to the language does
 //! not compile here until it has a kind, and the kind not until [`nemesis`](crate::nemesis) and
-//! [`fault`](crate::fault) know what to do with it.
+//! `fault` know what to do with it.
 
 use std::fmt;
 use std::str::FromStr;

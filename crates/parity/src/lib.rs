@@ -10,11 +10,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`playable`] | which plans real processes can play |
-//! | [`lab`] | a run in virtual time |
-//! | [`live`] | a run on real processes: the timeline, and `watch`, which observes |
+//! | [`mod@playable`] | which plans real processes can play |
+//! | [`mod@lab`] | a run in virtual time |
+//! | [`mod@live`] | a run on real processes: the timeline, and `watch`, which observes |
 //! | [`episode`] | a history read: one episode a failover, with its phases and the order of events |
-//! | [`compare`] | many runs of both sides: distributions, and every difference named |
+//! | [`mod@compare`] | many runs of both sides: distributions, and every difference named |
 //! | [`statistics`] | medians, and how unlikely a difference is by chance |
 //! | [`render`] | a comparison as text, JSON and Markdown |
 

@@ -58,7 +58,7 @@ impl Names {
     }
 }
 
-/// Runs a plan, which must be [`playable`](crate::playable), without its clients. Takes as long as the plan says and the
+/// Runs a plan, which must be [`playable`](crate::playable()), without its clients. Takes as long as the plan says and the
 /// start of the cluster, some 3 s. Time zero is the start of the Sentinels.
 pub fn live(plan: &Plan, binaries: &Binaries) -> Result<History, RealError> {
     let mut cluster = RealCluster::start_nodes(binaries, &plan.cluster, |_, options| options)?;

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | what it is started with: all that its configuration file holds |
-//! | [`file`] | that file, in Redis's own format |
+//! | [`mod@file`] | that file, in Redis's own format |
 //! | `machine` | [`Sentinel`]: inputs, outputs, sessions of clients |
 //! | `instance` | masters, replicas and other Sentinels, as this one knows them |
 //! | `link` | the connections to them |
