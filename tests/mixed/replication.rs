@@ -1,4 +1,4 @@
-//! Real replicas of a fake master.
+//! Real replicas of a fake master, and fake replicas of a real one.
 
 use std::net::SocketAddr;
 
@@ -31,6 +31,8 @@ fn data(addr: SocketAddr) -> Vec<Vec<String>> {
         &["LRANGE", "list", "0", "-1"],
         &["SMEMBERS", "set"],
         &["HGETALL", "hash"],
+        &["ZRANGE", "ranks", "0", "-1", "WITHSCORES"],
+        &["PEXPIRETIME", "short-lived"],
     ]
     .map(|command| words(addr, command))
     .to_vec()
@@ -45,6 +47,8 @@ fn fill(master: SocketAddr) {
         &["RPUSH", "list", "a", "b", "c"],
         &["SADD", "set", "1", "2", "x"],
         &["HSET", "hash", "field", "value", "other", "2"],
+        &["ZADD", "ranks", "1.5", "a", "-2", "b"],
+        &["SET", "short-lived", "x", "EX", "1000"],
     ] {
         let reply = ask(master, command);
         assert!(reply.error_code().is_none(), "{command:?}: {reply:?}");
@@ -118,5 +122,14 @@ fn a_real_replica_attaches_to_a_fake_master() {
         let (real, _block) = real_server(binaries);
         let fakes = fakes(seed);
         check_replica(fakes.addr(REDIS[0]), real.addr());
+    });
+}
+
+#[test]
+fn a_fake_replica_attaches_to_a_real_master() {
+    each("a fake replica attaches to a real master", |binaries, seed| {
+        let (real, _block) = real_server(binaries);
+        let fakes = fakes(seed);
+        check_replica(real.addr(), fakes.addr(REDIS[0]));
     });
 }
