@@ -109,8 +109,8 @@ impl Output<'_> {
             return;
         }
         let lab: Vec<History> = (0..self.args.lab_runs).map(|seed| parity::lab(&case.plan, Seed(seed))).collect();
-        let comparison = parity::compare(&case.name, &real, &lab);
-        if !comparison.differences.is_empty() {
+        let comparison = parity::compare(&case.name, &real, &lab, parity::compare::BY_CHANCE);
+        if comparison.differences().next().is_some() {
             self.worst = self.worst.max(Exit::Violation);
         }
         match self.args.format {
@@ -125,7 +125,7 @@ impl Output<'_> {
         if self.args.format == ParityFormat::Markdown && !self.compared.is_empty() {
             print::out(&render::markdown(&self.compared));
             for comparison in &self.compared {
-                for difference in &comparison.differences {
+                for difference in comparison.differences() {
                     print::error(&format!("{}: {difference}", comparison.name));
                 }
             }

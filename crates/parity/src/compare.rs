@@ -1,8 +1,8 @@
 //! Many runs of both sides: distributions, and every difference named.
 //!
-//! A phase agrees if the lab's median is within 10 % or 120 ms of the real median, whichever is larger. Whether events
-//! occur, and in which order any two of them, varies from run to run in reality too; so their shares are compared, and a
-//! difference is one if chance would bring it about less often than once in twenty comparisons of a whole episode.
+//! A phase agrees if the lab's median is within 10 % or 120 ms of the real median, whichever is larger. Whether phases and
+//! events occur, and in which order any two events, varies from run to run in reality too; so their shares are compared, and
+//! a difference is one if chance would bring it about more rarely than is asked for, over all comparisons of an episode.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::statistics::{Share, Spread, by_chance};
 pub const PART: f64 = 0.10;
 /// The milliseconds by which it may differ in any case.
 pub const MS: f64 = 120.0;
-/// How often chance may name a difference, over all comparisons of an episode.
-const BY_CHANCE: f64 = 0.05;
+/// How often chance may name a difference that is none, over all comparisons of an episode.
+pub const BY_CHANCE: f64 = 0.05;
 
 /// A scenario, real and lab.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,8 +30,17 @@ pub struct Comparison {
     pub lab_runs: usize,
     /// The failovers of the scenario, in order.
     pub episodes: Vec<Compared>,
-    /// Every difference, in words. Empty is parity.
-    pub differences: Vec<String>,
+    /// Every phase whose medians are too far apart, in words.
+    pub times_differ: Vec<String>,
+    /// Everything else that differs, in words: what happens, and in which order.
+    pub events_differ: Vec<String>,
+}
+
+impl Comparison {
+    /// Every difference, in words. None is parity.
+    pub fn differences(&self) -> impl Iterator<Item = &String> {
+        self.times_differ.iter().chain(&self.events_differ)
+    }
 }
 
 /// One failover of a scenario.
@@ -80,85 +89,99 @@ pub struct EventRow {
     pub lab_at: Option<Spread>,
 }
 
-/// Compares the runs of both sides.
-pub fn compare(name: &str, real: &[History], lab: &[History]) -> Comparison {
+/// Compares the runs of both sides. `chance` is how often a difference of events may be named that is none, such as
+/// [`BY_CHANCE`]: with few real runs a smaller one finds only what happens always and never.
+pub fn compare(name: &str, real: &[History], lab: &[History], chance: f64) -> Comparison {
     let [real_episodes, lab_episodes] = [real, lab].map(|runs| runs.iter().map(episodes).collect::<Vec<_>>());
-    let mut differences = Vec::new();
     let longest = |runs: &[Vec<Episode>]| runs.iter().map(Vec::len).max().unwrap_or(0);
-    let mut compared = Vec::new();
+    let mut comparison = Comparison {
+        name: name.to_owned(),
+        real_runs: real.len(),
+        lab_runs: lab.len(),
+        episodes: Vec::new(),
+        times_differ: Vec::new(),
+        events_differ: Vec::new(),
+    };
     for number in 0..longest(&real_episodes).max(longest(&lab_episodes)) {
         let [real, lab] = [&real_episodes, &lab_episodes]
             .map(|runs| runs.iter().filter_map(|run| run.get(number)).collect::<Vec<_>>());
-        let mut named = Vec::new();
-        let shares = [(&real, real_episodes.len()), (&lab, lab_episodes.len())]
+        let began = [(&real, real_episodes.len()), (&lab, lab_episodes.len())]
             .map(|(episodes, of)| Share { yes: episodes.len(), of });
-        if by_chance(shares[0], shares[1]) < BY_CHANCE {
-            named.push(format!("began in {}, {}", of(shares[0], "real"), of(shares[1], "lab")));
-        }
-        compared.push(one(&real, &lab, &mut named));
         let place = if number == 0 { String::new() } else { format!("failover {}: ", number + 1) };
-        differences.extend(named.into_iter().map(|difference| format!("{place}{difference}")));
+        one(&real, &lab, began, chance, &place, &mut comparison);
     }
-    if compared.is_empty() {
-        differences.push("no fault hit anybody: there is nothing to compare".to_owned());
+    if comparison.episodes.is_empty() {
+        comparison.events_differ.push("no fault hit anybody: there is nothing to compare".to_owned());
     }
-    Comparison { name: name.to_owned(), real_runs: real.len(), lab_runs: lab.len(), episodes: compared, differences }
+    comparison
 }
 
 fn of(share: Share, side: &str) -> String {
     format!("{} of {} {side}", share.yes, share.of)
 }
 
-fn one(real: &[&Episode], lab: &[&Episode], differences: &mut Vec<String>) -> Compared {
+/// One failover; its differences are told with `place` before them.
+fn one(real: &[&Episode], lab: &[&Episode], began: [Share; 2], chance: f64, place: &str, to: &mut Comparison) {
     let fault = real.iter().chain(lab).next().map_or_else(String::new, |episode| episode.fault.clone());
-    let phases = Phase::ALL.iter().filter_map(|phase| phase_row(*phase, real, lab, differences)).collect();
+    let mut tests = vec![Test::new(began[0], began[1], |real, lab| format!("began in {real}, {lab}"))];
+    let mut phases: Vec<PhaseRow> =
+        Phase::ALL.iter().filter_map(|phase| phase_row(*phase, real, lab, &mut tests)).collect();
     let mut events = Vec::new();
-    let mut tests = Vec::new();
     for post in [Post::Leader, Post::Follower, Post::Sentinel] {
         let [real, lab] = [real, lab].map(|episodes| sequences(episodes, post));
         events.extend(event_rows(post, &real, &lab, &mut tests));
         order_tests(post, &real, &lab, &mut tests);
     }
-    let bound = BY_CHANCE / tests.len().max(1) as f64;
-    differences.extend(tests.into_iter().filter(|test| test.chance < bound).map(|test| test.words));
-    Compared { fault, phases, events, real_orders_seen_in_the_lab: orders(real, lab) }
+    for row in phases.iter().filter(|row| !row.agrees) {
+        let (name, allowed) = (row.phase.name(), row.allowed);
+        let [real, lab] = [row.real, row.lab].map(|side| side.map_or(0.0, |spread| spread.median));
+        let words = format!("phase `{name}` takes {real:.0} ms, in the lab {lab:.0} ms; {allowed:.0} ms are allowed");
+        to.times_differ.push(format!("{place}{words}"));
+    }
+    let bound = chance / tests.len() as f64;
+    for test in tests.into_iter().filter(|test| test.chance < bound) {
+        if let Some(row) = phases.iter_mut().find(|row| Some(row.phase) == test.phase) {
+            row.agrees = false;
+        }
+        to.events_differ.push(format!("{place}{}", test.words));
+    }
+    to.episodes.push(Compared { fault, phases, events, real_orders_seen_in_the_lab: orders(real, lab) });
 }
 
-fn phase_row(phase: Phase, real: &[&Episode], lab: &[&Episode], differences: &mut Vec<String>) -> Option<PhaseRow> {
+fn phase_row(phase: Phase, real: &[&Episode], lab: &[&Episode], tests: &mut Vec<Test>) -> Option<PhaseRow> {
     let [real_values, lab_values] = [real, lab]
         .map(|episodes| episodes.iter().filter_map(|episode| episode.phases.get(&phase).copied()).collect::<Vec<_>>());
+    if real_values.is_empty() && lab_values.is_empty() {
+        return None;
+    }
     let [happened, in_lab] =
         [(&real_values, real.len()), (&lab_values, lab.len())].map(|(values, of)| Share { yes: values.len(), of });
+    let words = |real: String, lab: String| format!("phase `{}` happened in {real}, {lab}", phase.name());
+    tests.push(Test { phase: Some(phase), ..Test::new(happened, in_lab, words) });
     let (real, lab) = (Spread::of(real_values), Spread::of(lab_values));
-    let allowed = real.map_or(MS, |real| (real.median * PART).max(MS));
-    let agrees = match (real, lab) {
-        (Some(real), Some(lab)) => (real.median - lab.median).abs() <= allowed,
-        (None, None) => return None,
-        _ => false,
-    };
-    let as_often = by_chance(happened, in_lab) >= BY_CHANCE;
-    if !as_often {
-        let name = phase.name();
-        differences.push(format!("phase `{name}` happened in {}, {}", of(happened, "real"), of(in_lab, "lab")));
-    } else if let (Some(real), Some(lab)) = (real, lab)
-        && !agrees
-    {
-        differences.push(format!(
-            "phase `{}` takes {:.0} ms, in the lab {:.0} ms; {allowed:.0} ms are allowed",
-            phase.name(),
-            real.median,
-            lab.median
-        ));
-    }
-    // One side has seen it so rarely that the other may have missed it by chance.
-    let agrees = as_often && (agrees || real.is_none() || lab.is_none());
+    let allowed = real.map_or(MS, |real| allowed(real.median));
+    // If one side has never seen it, its share tells whether the other may have seen it by chance.
+    let agrees = real.zip(lab).is_none_or(|(real, lab)| (real.median - lab.median).abs() <= allowed);
     Some(PhaseRow { phase, real, lab, allowed, agrees })
+}
+
+/// By how many milliseconds the lab's median may differ from this real one.
+pub fn allowed(real_median: f64) -> f64 {
+    (real_median * PART).max(MS)
 }
 
 /// A comparison of two shares, with how likely it is by chance and how it would be told.
 struct Test {
     chance: f64,
     words: String,
+    /// The phase whose occurrence is compared, if it is one.
+    phase: Option<Phase>,
+}
+
+impl Test {
+    fn new(real: Share, lab: Share, words: impl Fn(String, String) -> String) -> Self {
+        Self { chance: by_chance(real, lab), words: words(of(real, "real"), of(lab, "lab")), phase: None }
+    }
 }
 
 type Sequence = BTreeMap<String, (usize, f64)>;
@@ -185,10 +208,7 @@ fn event_rows(post: Post, real: &[Sequence], lab: &[Sequence], tests: &mut Vec<T
         let (real_times, lab_times) = (times(real), times(lab));
         let real_share = Share { yes: real_times.len(), of: real.len() };
         let lab_share = Share { yes: lab_times.len(), of: lab.len() };
-        tests.push(Test {
-            chance: by_chance(real_share, lab_share),
-            words: format!("{}: {event} at {}, {}", post.name(), of(real_share, "real"), of(lab_share, "lab")),
-        });
+        tests.push(Test::new(real_share, lab_share, |real, lab| format!("{}: {event} at {real}, {lab}", post.name())));
         let (real_at, lab_at) = (Spread::of(real_times), Spread::of(lab_times));
         rows.push(EventRow { post, event, real: real_share, lab: lab_share, real_at, lab_at });
     }
@@ -213,11 +233,9 @@ fn order_tests(post: Post, real: &[Sequence], lab: &[Sequence], tests: &mut Vec<
             };
             let (real, lab) = (share(real), share(lab));
             if real.of > 0 && lab.of > 0 && (0 < real.yes + lab.yes) && (real.yes + lab.yes < real.of + lab.of) {
-                let (real_words, lab_words) = (of(real, "real"), of(lab, "lab"));
-                tests.push(Test {
-                    chance: by_chance(real, lab),
-                    words: format!("{}: {first} before {second} at {real_words}, {lab_words}", post.name()),
-                });
+                let name = post.name();
+                let words = |real, lab| format!("{name}: {first} before {second} at {real}, {lab}");
+                tests.push(Test::new(real, lab, words));
             }
         }
     }

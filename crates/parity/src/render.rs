@@ -9,8 +9,8 @@ use crate::statistics::Spread;
 /// For people: each phase with least, median and greatest time on both sides, and every difference. With `events`, also
 /// every event at leader and followers side by side.
 pub fn text(comparison: &Comparison, events: bool) -> String {
-    let Comparison { name, real_runs, lab_runs, differences, .. } = comparison;
-    let outcome = match differences.len() {
+    let Comparison { name, real_runs, lab_runs, .. } = comparison;
+    let outcome = match comparison.differences().count() {
         0 => "parity".to_owned(),
         1 => "1 difference".to_owned(),
         many => format!("{many} differences"),
@@ -30,7 +30,7 @@ pub fn text(comparison: &Comparison, events: bool) -> String {
         let seen = episode.real_orders_seen_in_the_lab;
         let _ = writeln!(out, "    whole orders of events seen in the lab too: {} of {} real ones", seen.yes, seen.of);
     }
-    for difference in differences {
+    for difference in comparison.differences() {
         let _ = writeln!(out, "  ! {difference}");
     }
     out.truncate(out.trim_end().len());

@@ -26,6 +26,23 @@ impl Spread {
     }
 }
 
+/// The range in which the median of `count` values lies if they are drawn from the same source as `values`, but for two
+/// times this `chance`. `count` is odd. `None` of no values.
+pub fn median_range(mut values: Vec<f64>, count: usize, chance: f64) -> Option<(f64, f64)> {
+    values.sort_by(f64::total_cmp);
+    let (least, most) = (*values.first()?, *values.last()?);
+    // The median of `count` lies at or below a value if more than half of them do.
+    let below = |rank: usize| {
+        let part = rank as f64 / values.len() as f64;
+        let of_count =
+            |k: usize| ln_choose(count, k).exp() * part.powi(k as i32) * (1.0 - part).powi((count - k) as i32);
+        (count / 2 + 1..=count).map(of_count).sum::<f64>()
+    };
+    let low = (1..=values.len()).find(|rank| below(*rank) > chance).map_or(least, |rank| values[rank - 1]);
+    let high = (1..=values.len()).find(|rank| below(*rank) >= 1.0 - chance).map_or(most, |rank| values[rank - 1]);
+    Some((low, high))
+}
+
 /// So many of so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Share {
@@ -68,6 +85,16 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    /// Of one value the range is that of the values; the more, the nearer to the middle.
+    #[test]
+    fn the_range_of_medians() {
+        let values = || (0..1_000).map(f64::from).collect::<Vec<_>>();
+        assert_eq!(median_range(values(), 1, 0.01), Some((10.0, 989.0)));
+        // Of three the median is below the part p with 3p²-2p³; 0.01 at p = 0.059.
+        assert_eq!(median_range(values(), 3, 0.01), Some((58.0, 941.0)));
+        assert_eq!(median_range(Vec::new(), 3, 0.01), None);
     }
 
     /// Worked by hand: of 8 cups of tea, 4 and 4, all guessed right happens once in 70, both ways.
