@@ -232,7 +232,9 @@ fn real_and_fake_choose_the_same_replica() {
     let mut nodes = Vec::new();
     let stages: Vec<Stage> =
         (1..=count).zip(&fakes).map(|(seed, fake)| Stage::set(&binaries, seed, *fake, &mut nodes)).collect();
-    nodes.into_iter().for_each(|node| send.send(node).expect("the thread of the nodes runs"));
+    for node in nodes {
+        send.send(node).expect("the thread of the nodes runs");
+    }
 
     let decisions: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = stages.iter().map(|stage| scope.spawn(|| stage.play())).collect();
@@ -246,7 +248,9 @@ fn real_and_fake_choose_the_same_replica() {
     for (stage, decision) in stages.iter().zip(decisions) {
         match decision {
             Ok([real, fake]) if real == fake => {
-                stage.case.told_by(real).into_iter().for_each(|kind| *kinds.entry(kind).or_default() += 1);
+                for kind in stage.case.told_by(real) {
+                    *kinds.entry(kind).or_default() += 1;
+                }
             }
             other => complaints.push(format!("case {}: [real, fake] {other:?}\n{:#?}", stage.seed, stage.case)),
         }
