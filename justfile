@@ -41,6 +41,6 @@ throughput *ARGS:
 schema:
     cargo run --release -- schema --output scenarios/schema.json
 
-# The lab against real Redis processes (needs redis-server and redis-sentinel; some five minutes).
+# The lab against real Redis processes (needs redis-server and redis-sentinel; some eight minutes; prints the table of the README).
 parity *ARGS:
     cargo run --release -- parity crates/parity/scenarios --down-after 1s,3s --format markdown {{ARGS}}

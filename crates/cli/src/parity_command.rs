@@ -54,10 +54,14 @@ pub(crate) fn parity(args: &ParityArgs) -> Exit {
 fn all_playable(scenarios: &[Scenario]) -> bool {
     let mut all = true;
     for scenario in scenarios {
-        for problem in parity::playable(&scenario.plan).err().unwrap_or_default() {
-            print::error(&format!("{}: {problem}", scenario.file));
-            all = false;
+        let Err(problems) = parity::playable(&scenario.plan) else { continue };
+        let places = scenario::step_places(&std::fs::read_to_string(&scenario.file).unwrap_or_default());
+        for problem in problems {
+            let place = problem.step.and_then(|step| places.get(step));
+            let place = place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
+            print::error(&format!("{}{place}: {problem}", scenario.file));
         }
+        all = false;
     }
     all
 }

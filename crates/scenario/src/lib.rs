@@ -61,7 +61,7 @@ mod schema;
 mod suggest;
 
 pub use files::files;
-pub use parse::{Options, load, parse, parse_fault};
+pub use parse::{Options, load, parse, parse_fault, step_places};
 pub use problems::{LoadError, Place, Problem, ScenarioErrors};
 pub use render::render;
 pub use schema::schema;

@@ -64,6 +64,12 @@ pub fn parse_fault(
     }
 }
 
+/// Where each step of the timeline of a scenario stands, for messages about it. Empty if it is no scenario.
+pub fn step_places(source: &str) -> Vec<Place> {
+    let root = serde_yaml::from_str_with_options::<Node<Record<raw::Scenario>>>(source, yaml_options());
+    root.map_or_else(|_| Vec::new(), convert::step_places)
+}
+
 /// Reads a scenario from a file.
 ///
 /// # Errors

@@ -36,6 +36,13 @@ pub(crate) fn plan(root: Node<Record<raw::Scenario>>, options: &Options<'_>) -> 
     }
 }
 
+/// Where each step of the timeline stands.
+pub(crate) fn step_places(root: Node<Record<raw::Scenario>>) -> Vec<Place> {
+    let mut collector = Collector::default();
+    let steps = collector.record(root).and_then(|(raw, _)| collector.value(raw.timeline));
+    steps.unwrap_or_default().into_iter().map(|step| step.place).collect()
+}
+
 /// The fault of a step that stands alone, and how long it lasts.
 pub(crate) fn lone_fault(
     root: Node<Record<raw::Step>>,
