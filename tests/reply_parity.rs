@@ -67,3 +67,28 @@ fn of_a_sentinel_to_bytes() {
 fn of_a_data_node() {
     same_replies("node.script", include_str!("data/parity/node.script"));
 }
+
+#[test]
+fn of_a_data_node_with_a_password() {
+    same_replies("node-auth.script", include_str!("data/parity/node-auth.script"));
+}
+
+#[test]
+fn of_sentinels_that_watch_two_masters() {
+    same_replies("sentinel-masters.script", include_str!("data/parity/sentinel-masters.script"));
+}
+
+#[test]
+fn of_sentinels_that_announce_other_addresses() {
+    same_replies("sentinel-announce.script", include_str!("data/parity/sentinel-announce.script"));
+}
+
+#[test]
+fn of_a_sentinel_that_stood_still() {
+    same_replies("sentinel-tilt.script", include_str!("data/parity/sentinel-tilt.script"));
+}
+
+#[test]
+fn of_a_sentinel_whose_master_starts_again() {
+    same_replies("sentinel-reboot.script", include_str!("data/parity/sentinel-reboot.script"));
+}

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use model::NodeId;
+use model::{Fault, NodeId, Target};
+use real::RealCluster;
+use testbed::Testbed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::normalise::normalise;
-use super::script::{Action, Mode, Script, Step};
+use super::script::{Action, Deed, Mode, Script, Step};
 use super::value::Value;
 use super::{Addresses, PATIENCE};
 
@@ -32,14 +34,58 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Between two attempts at what is waited for.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// One of the clusters.
+pub(crate) enum Side<'a> {
+    Real(&'a mut RealCluster),
+    Fake(&'a Testbed),
+}
+
+impl Side<'_> {
+    async fn perform(&mut self, deed: Deed, node: NodeId) {
+        let target = Target::Node(node);
+        match self {
+            Self::Real(cluster) => {
+                let process = cluster.node_mut(node).expect("a node of the cluster");
+                let done = match deed {
+                    Deed::Kill => process.kill(),
+                    Deed::Restart => process.restart(),
+                    Deed::Freeze => process.freeze(),
+                    Deed::Thaw => process.thaw(),
+                };
+                done.unwrap_or_else(|error| panic!("{error}"));
+            }
+            Self::Fake(bed) => {
+                let fault = match deed {
+                    Deed::Kill => Fault::Kill(target),
+                    Deed::Restart => Fault::Restart(target),
+                    Deed::Freeze => Fault::Freeze(target),
+                    Deed::Thaw => Fault::Thaw(target),
+                };
+                bed.inject(fault).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+    }
+}
+
 /// Plays a script. In RESP3 every connection begins with `HELLO 3`, which is not compared.
 ///
 /// # Panics
 /// What is waited for does not come.
-pub(crate) async fn play(script: &Script, addresses: &Addresses, resp: u8) -> Vec<Exchange> {
+pub(crate) async fn play(script: &Script, mut side: Side<'_>, addresses: &Addresses, resp: u8) -> Vec<Exchange> {
     let mut connections: BTreeMap<(NodeId, &str), Connection> = BTreeMap::new();
     let mut exchanges = Vec::new();
     for step in &script.steps {
+        match step.action {
+            Action::Do(deed, node) => {
+                side.perform(deed, node).await;
+                continue;
+            }
+            Action::Sleep(time) => {
+                sleep(time).await;
+                continue;
+            }
+            _ => {}
+        }
         let key = (step.node, step.connection.as_str());
         if connections.get(&key).is_none_or(|connection| connection.closed) {
             match Connection::open(script, addresses, step, resp).await {
@@ -63,6 +109,7 @@ pub(crate) async fn play(script: &Script, addresses: &Addresses, resp: u8) -> Ve
                 connection.send(&fill(words)).await;
                 continue;
             }
+            Action::Do(..) | Action::Sleep(_) => continue,
             Action::Read => ("@read".to_owned(), connection.replies(1).await),
             Action::Raw(bytes) => {
                 connection.write(bytes).await;

@@ -24,7 +24,7 @@ use real::{Binaries, RealCluster};
 use testbed::Testbed;
 use tokio::runtime::Builder;
 
-use self::conversation::{Exchange, play};
+use self::conversation::{Exchange, Side, play};
 use self::script::{Mode, Script};
 
 /// Where each node of a cluster listens.
@@ -43,13 +43,13 @@ pub(crate) fn compare(binaries: &Binaries, name: &str, text: &str) -> Vec<String
     plan.sentinel_auth = script.sentinel_auth();
     plan.groups[0].auth = script.auth();
     let mut differences = Vec::new();
-    let real = RealCluster::start(binaries, &plan).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut real = RealCluster::start(binaries, &plan).unwrap_or_else(|error| panic!("{name}: {error}"));
     let addresses: Addresses = real.nodes().map(|(node, process)| (node, process.addr())).collect();
     for resp in [2, 3] {
         // What the pass before has cut is there again.
         real.wait_discovered().unwrap_or_else(|error| panic!("{name}: {error}"));
         let clock = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let expected = clock.block_on(play(&script, &addresses, resp));
+        let expected = clock.block_on(play(&script, Side::Real(&mut real), &addresses, resp));
         let got = on_the_fake(&script, &plan, resp);
         assert_eq!(expected.len(), got.len(), "{name}: both play the same script");
         differences.extend(expected.iter().zip(&got).filter_map(|(real, fake)| difference(name, resp, real, fake)));
@@ -65,7 +65,7 @@ fn on_the_fake(script: &Script, plan: &Cluster, resp: u8) -> Vec<Exchange> {
         // Until everybody knows everybody and has read one INFO.
         tokio::time::sleep(Duration::from_secs(13)).await;
         let addresses = plan.nodes().into_iter().filter_map(|node| Some((node, bed.node_addr(node)?))).collect();
-        play(script, &addresses, resp).await
+        play(script, Side::Fake(&bed), &addresses, resp).await
     })
 }
 

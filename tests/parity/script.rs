@@ -13,6 +13,8 @@
 //! /b> @read                               one more reply or push
 //! @send CLIENT REPLY OFF                  a command that is not answered
 //! @raw "*1\r\n$-5\r\n"                    bytes, and what is answered until the connection is quiet or closed
+//! @kill redis-1                           and `@restart`, `@freeze`, `@thaw`: done to its process
+//! @sleep 2500ms                           time passes
 //! @until flags=master SENTINEL MASTERS    repeated until the reply has that text, which is not compared
 //! [sorted: why] COMMAND LIST              the elements, and the words of a string, in any order
 //! [shape: why] ROLE                       only the types, and the lengths of arrays
@@ -21,6 +23,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use model::plan::Credentials;
 use model::{NodeId, words};
@@ -62,6 +65,31 @@ pub(crate) enum Action {
     Raw(Vec<u8>),
     /// A command, until its reply has this text.
     Until(String, Vec<String>),
+    /// Something is done to the process of a node.
+    Do(Deed, NodeId),
+    /// Time passes.
+    Sleep(Duration),
+}
+
+/// What is done to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Kill,
+    Restart,
+    Freeze,
+    Thaw,
+}
+
+impl Deed {
+    fn parse(directive: &str) -> Option<Self> {
+        match directive {
+            "@kill" => Some(Self::Kill),
+            "@restart" => Some(Self::Restart),
+            "@freeze" => Some(Self::Freeze),
+            "@thaw" => Some(Self::Thaw),
+            _ => None,
+        }
+    }
 }
 
 /// How replies are compared.
@@ -169,6 +197,14 @@ pub(crate) fn parse(text: &str) -> Result<Script, ScriptError> {
             "@until" if words.len() > 2 => {
                 let command = words.split_off(2);
                 Action::Until(words[1].clone(), command)
+            }
+            "@sleep" => {
+                let ms = words.get(1).and_then(|time| time.strip_suffix("ms")?.parse().ok());
+                Action::Sleep(Duration::from_millis(ms.ok_or_else(|| error("write how long: `500ms`"))?))
+            }
+            directive if let Some(deed) = Deed::parse(directive) => {
+                let name = words.get(1).ok_or_else(|| error("which node?"))?;
+                Action::Do(deed, name.parse().map_err(|()| error("there is no such node"))?)
             }
             directive if directive.starts_with('@') => return Err(error("there is no such directive")),
             _ => Action::Command(words),

@@ -41,9 +41,14 @@ impl View {
         self.nodes.get(&node).copied()
     }
 
-    /// How the client sees an address of the world. One that is no node's stays what it is.
+    /// How the client sees an address of the world. Another port of a node's machine is one of that machine; what is of no
+    /// node stays what it is.
     pub(crate) fn real(&self, addr: &Addr) -> Addr {
-        self.real.get(addr).unwrap_or(addr).clone()
+        if let Some(real) = self.real.get(addr) {
+            return real.clone();
+        }
+        let machine = self.real.iter().find(|(world, _)| world.host == addr.host);
+        machine.map_or_else(|| addr.clone(), |(_, real)| Addr { host: real.host.clone(), port: addr.port })
     }
 
     /// The address in the world of what the client dials as `host`, `port`; `None` if that is no node.

@@ -130,9 +130,9 @@ pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     }
     let Some(client) = node.clients.get_mut(&call.conn) else { return Ok(Answer::Silent) };
     if !client.authenticated {
-        let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> \
-                    AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol \
-                    version at the same time";
+        let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
+                    <pass> option can be used to authenticate the client and select the RESP protocol version at the \
+                    same time";
         return Err(text.into());
     }
     if name.is_some() {
