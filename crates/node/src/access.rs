@@ -76,10 +76,8 @@ impl<'a> Access<'a> {
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
         let (now, expiry) = (self.now, self.expiry);
         let db = self.raw();
-        if db.get(key).is_none() {
-            return false;
-        }
-        let over = db.expires_at(key).is_some_and(|at| at < now);
+        let Some(expires_at) = db.expiry(key) else { return false };
+        let over = expires_at.is_some_and(|at| at < now);
         if !over || expiry == Expiry::Ignore {
             return true;
         }
@@ -208,10 +206,14 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Stores a value; `expires_at` in Unix milliseconds.
+    /// Stores a value, if there is anything in it; `expires_at` in Unix milliseconds.
     pub(crate) fn store(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
-        self.raw().insert(key, value, expires_at);
-        self.changed(key, 1);
+        if value.is_empty() {
+            self.raw().remove(key);
+        } else {
+            self.raw().insert(key, value, expires_at);
+        }
+        self.touched(key, 1);
     }
 
     /// Removes a key; true if it was there.
@@ -226,6 +228,10 @@ impl<'a> Access<'a> {
     /// Notes that the value under `key` was changed in place, `times` times, and removes it if nothing is left in it.
     pub(crate) fn changed(&mut self, key: &Bytes, times: u64) {
         self.drop_if_empty(key);
+        self.touched(key, times);
+    }
+
+    fn touched(&mut self, key: &Bytes, times: u64) {
         self.effects.dirty += times;
         self.effects.touched.push((self.db, key.clone()));
     }

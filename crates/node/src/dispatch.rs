@@ -81,7 +81,8 @@ impl Node {
             Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::LOADING)),
             _ => spec.has(flag::LOADING),
         };
-        if let Some(error) = self.refusal(now, conn, (spec, &command), flags, stale_ok, loading_ok) {
+        let client = &self.clients[&conn];
+        if let Some(error) = self.refusal(now, client, (spec, &command), flags, stale_ok, loading_ok) {
             return self.reject(conn, Some(spec), command, error, out);
         }
         if self.is_paused(now, flags) && !self.clients[&conn].kind().is_replica() {
@@ -104,18 +105,17 @@ impl Node {
     fn refusal(
         &self,
         now: Time,
-        conn: Conn,
+        client: &Client,
         (spec, command): (&Spec, &Command),
         flags: u32,
         stale: bool,
         loading: bool,
     ) -> Option<Failure> {
-        let client = &self.clients[&conn];
         let write = flags & flag::WRITE != 0;
         if !client.authenticated && !spec.has(flag::NO_AUTH) {
             return Some("NOAUTH Authentication required.".into());
         }
-        if let Some(denied) = self.denied(conn, spec, command) {
+        if let Some(denied) = self.denied(client, spec, command) {
             return Some(refusal(denied, spec.name));
         }
         if client.transaction.is_some() && spec.has(flag::NO_MULTI) {
@@ -141,8 +141,7 @@ impl Node {
     }
 
     /// Why the user of a connection may not run a command, if so.
-    pub(crate) fn denied(&self, conn: Conn, spec: &Spec, command: &Command) -> Option<Denied> {
-        let client = self.clients.get(&conn)?;
+    pub(crate) fn denied(&self, client: &Client, spec: &Spec, command: &Command) -> Option<Denied> {
         if client.unrestricted {
             return None;
         }
@@ -180,7 +179,7 @@ impl Node {
             client.last_write = self.repl.offset;
         }
         self.answer(conn, outcome, command, position, out);
-        if !spec.name.starts_with("client") {
+        if self.tracking > 0 && !spec.name.starts_with("client") {
             self.end_caching(conn);
         }
         if !self.invalid.is_empty() {
@@ -222,20 +221,20 @@ impl Node {
     /// Runs the handler. The flag says whether the data set was changed.
     pub(crate) fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
         let client = self.clients.get(&call.conn);
+        let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
         if spec.has(flag::READONLY) && client.is_some_and(|client| client.tracking.is_some()) {
             self.remember_reads(call.conn, keys::of(spec, call.command).map(|(key, _)| key));
         }
         match spec.run {
             Run::Data(handler) => {
-                let client = self.clients.get(&call.conn);
-                let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
                 let (result, changed) = self.run_data(call.now, (db, resp3), handler, call.command);
                 (result.map(Answer::Reply), changed)
             }
             Run::Server(handler) => {
-                let before = self.changes.len();
+                let before = self.dirty;
                 let outcome = handler(self, call);
-                (outcome, self.changes[before.min(self.changes.len())..].iter().any(|(_, c)| !c.is("PUBLISH")))
+                // Those of a transaction were told one by one.
+                (outcome, self.dirty > before && !spec.is("exec"))
             }
         }
     }
@@ -284,6 +283,10 @@ impl Node {
         }
         if effects.dirty == 0 {
             return false;
+        }
+        self.dirty += effects.dirty;
+        if !self.is_fed() {
+            return true;
         }
         match effects.instead {
             Some(commands) => self.changes.extend(commands.into_iter().map(|command| (db, command))),

@@ -36,6 +36,8 @@ pub struct Node {
     pub(crate) ready: VecDeque<(usize, Bytes)>,
     /// Connections whose pending commands may go on.
     pub(crate) unblocked: VecDeque<Conn>,
+    /// Changes of the data set so far, as Redis counts them.
+    pub(crate) dirty: u64,
     /// What the command under way changed and the replicas must hear, each with its database.
     pub(crate) changes: Vec<(usize, Command)>,
     pub(crate) users: Users,
@@ -103,6 +105,7 @@ impl Node {
             last_block: 0,
             ready: VecDeque::new(),
             unblocked: VecDeque::new(),
+            dirty: 0,
             changes: Vec::new(),
             users,
             dice,

@@ -233,9 +233,28 @@ fn find(buffer: &mut [u8; LONGEST], name: &[u8], sub: Option<&[u8]>) -> Option<&
         return None;
     }
     target.make_ascii_lowercase();
-    let index = COMMANDS.binary_search_by(|spec| spec.name.as_bytes().cmp(target)).ok()?;
-    Some(&COMMANDS[index])
+    let letter = usize::from(target.first()?.checked_sub(b'a')?);
+    let (start, end) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
+    let candidates = &COMMANDS[start..end];
+    let index = candidates.binary_search_by(|spec| spec.name.as_bytes().cmp(target)).ok()?;
+    Some(&candidates[index])
 }
+
+/// Where in the table the names begin that start with each letter; the last is its end. Every command is looked up, and this
+/// saves most of the comparisons.
+static LETTERS: [usize; 27] = {
+    let mut starts = [COMMANDS.len(); 27];
+    let mut index = COMMANDS.len();
+    while index > 0 {
+        index -= 1;
+        let mut letter = (COMMANDS[index].name.as_bytes()[0] - b'a') as usize + 1;
+        while letter > 0 {
+            letter -= 1;
+            starts[letter] = index;
+        }
+    }
+    starts
+};
 
 pub(crate) fn has_subcommands(name: &str) -> bool {
     matches!(

@@ -77,7 +77,9 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
         }
         Ask::MayRun(words) => {
             let command = Command(words);
-            let allowed = table::lookup(&command).is_ok_and(|spec| node.denied(conn, spec, &command).is_none());
+            let allowed =
+                |spec| node.clients.get(&conn).is_some_and(|client| node.denied(client, spec, &command).is_none());
+            let allowed = table::lookup(&command).is_ok_and(allowed);
             yes_no(allowed)
         }
     });
@@ -101,7 +103,7 @@ impl Node {
         if spec.has(flag::NO_SCRIPT) {
             return Err("ERR This Redis command is not allowed from script".into());
         }
-        match self.denied(call.conn, spec, command) {
+        match self.clients.get(&call.conn).and_then(|client| self.denied(client, spec, command)) {
             None => {}
             Some(Denied::Command) => {
                 return Err("ERR The user executing the script can't run this command or subcommand".into());

@@ -105,6 +105,11 @@ impl Db {
         self.entries.get_mut(key).map(|entry| &mut entry.value)
     }
 
+    /// When `key`, if it is there, expires, if it does.
+    pub(crate) fn expiry(&self, key: &[u8]) -> Option<Option<u64>> {
+        self.entries.get(key).map(|entry| entry.expires_at)
+    }
+
     /// When `key` expires, in Unix milliseconds.
     pub(crate) fn expires_at(&self, key: &[u8]) -> Option<u64> {
         self.entries.get(key)?.expires_at

@@ -16,7 +16,7 @@ impl Node {
             return;
         }
         let changes = mem::take(&mut self.changes);
-        if !self.is_master() || (self.repl.backlog.is_none() && self.repl.replicas.is_empty()) {
+        if !self.is_fed() {
             return;
         }
         let together = changes.len() > 1;
@@ -33,6 +33,11 @@ impl Node {
         if together {
             self.feed(Command::of(&["EXEC"]), out);
         }
+    }
+
+    /// True if there is a stream to which changes go: a master's, once it has had a replica.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.is_master() && (self.repl.backlog.is_some() || !self.repl.replicas.is_empty())
     }
 
     /// Appends one command to the stream.

@@ -118,8 +118,7 @@ impl Requests {
         if self.buffer.len() < end + 2 {
             return Ok(None);
         }
-        let number = std::str::from_utf8(&self.buffer[1..end]).ok().filter(|text| !text.starts_with('+'));
-        let number = number.and_then(|text| text.parse().ok()).ok_or_else(|| ProtocolError::from(invalid))?;
+        let number = number(&self.buffer[1..end]).ok_or_else(|| ProtocolError::from(invalid))?;
         self.buffer.advance(end + 2);
         Ok(Some(number))
     }
@@ -134,6 +133,24 @@ impl Requests {
         let words = words::split(line.strip_suffix(b"\r").unwrap_or(line));
         words.map(Some).ok_or_else(|| "unbalanced quotes in request".into())
     }
+}
+
+/// A number as Redis takes it in a header: no plus sign, no zeros before others.
+fn number(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || (digits[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    let mut number = 0_i64;
+    for digit in digits {
+        let digit = i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        number = number.checked_mul(10)?;
+        number = if negative { number.checked_sub(digit)? } else { number.checked_add(digit)? };
+    }
+    Some(number)
 }
 
 #[cfg(test)]
@@ -179,9 +196,12 @@ mod tests {
         let long = [b"*".as_slice(), &b"1".repeat(70_000)].concat();
         let long_bulk = [b"*1\r\n$".as_slice(), &b"1".repeat(70_000)].concat();
         let long_line = b"a".repeat(70_000);
-        let table: [(&[u8], bool, &str); 15] = [
+        let table: [(&[u8], bool, &str); 18] = [
             (b"*2147483648\r\n", false, "invalid multibulk length"),
             (b"*x\r\n", false, "invalid multibulk length"),
+            (b"*01\r\n", false, "invalid multibulk length"),
+            (b"*-0\r\n", false, "invalid multibulk length"),
+            (b"*9223372036854775808\r\n", false, "invalid multibulk length"),
             (b"*\r\n", false, "invalid multibulk length"),
             (b"*1\r\n$536870913\r\n", false, "invalid bulk length"),
             (b"*1\r\n$-1\r\n", false, "invalid bulk length"),

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use model::history::Record;
@@ -46,6 +46,8 @@ pub(super) struct State {
     outside: Option<ClientId>,
     /// Connections with something to write or to close, in the order in which that arose.
     dirty: VecDeque<u64>,
+    /// Writes for everybody outside, once all that had arrived was read, as Redis does before it sleeps.
+    flusher: Option<(AbortHandle, Option<Waker>)>,
     /// For the world's effects, to be used again.
     effects: Vec<Effect>,
     /// Records of the history that were announced.
@@ -107,6 +109,7 @@ impl State {
             dialling: BTreeMap::new(),
             outside: None,
             dirty: VecDeque::new(),
+            flusher: None,
             effects: Vec::new(),
             announced: 0,
             failure: None,
@@ -166,6 +169,7 @@ impl State {
         let outside = ClientId::new("outside");
         self.with_world(|world, _| world.open_outside(&outside));
         self.outside = Some(outside.clone());
+        self.flusher = Some((shared.spawn(Self::poll_flush), None));
         let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
         self.open_gates(&outside, gates, None, shared)
     }
@@ -296,8 +300,14 @@ impl State {
     /// Does what the world asks for, writes, and sets the timer.
     pub(super) fn settle(&mut self, shared: &Arc<Shared>) {
         self.carry_out(shared);
-        while let Some(number) = self.dirty.pop_front() {
-            self.write(number, shared);
+        match &mut self.flusher {
+            None => self.flush(shared),
+            Some((_, waker)) if !self.dirty.is_empty() => {
+                if let Some(waker) = waker.take() {
+                    waker.wake();
+                }
+            }
+            Some(_) => {}
         }
         let Some(world) = &self.world else { return };
         let (now, upcoming, records) = (world.now(), world.upcoming(), world.history().records.len());
@@ -314,6 +324,22 @@ impl State {
         if std::mem::replace(&mut self.announced, records) != records {
             shared.news.notify_waiters();
         }
+    }
+
+    /// Writes what the world has said.
+    fn flush(&mut self, shared: &Arc<Shared>) {
+        while let Some(number) = self.dirty.pop_front() {
+            self.write(number, shared);
+        }
+    }
+
+    /// Writes whenever there is something to write and nothing else to do.
+    fn poll_flush(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
+        self.flush(shared);
+        if let Some((_, waker)) = &mut self.flusher {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Does what the world asks for; what is to be written waits for [`State::settle`].
@@ -440,6 +466,15 @@ impl State {
     /// Closes every socket and ends every task.
     pub(super) fn stop(&mut self) {
         self.world = None;
+        if let Some((flusher, _)) = self.flusher.take() {
+            flusher.abort();
+        }
+        // What was said before the end is still written, as far as the sockets take it at once.
+        for number in std::mem::take(&mut self.dirty) {
+            if let Some(connection) = self.connections.get_mut(&number) {
+                let _ = connection.write();
+            }
+        }
         self.connections.clear();
         for dialling in std::mem::take(&mut self.dialling).into_values() {
             dialling.abort();
