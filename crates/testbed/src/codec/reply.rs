@@ -5,6 +5,7 @@
 //! array, and building its frames would copy every reply. Bulk strings, of which the tables of a Sentinel have dozens,
 //! have such a header too, which saves most of their cost.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::{BufMut as _, BytesMut};
@@ -26,8 +27,10 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
     /// Appends `reply`.
     pub(crate) fn reply(&mut self, reply: &Reply) {
         match reply {
-            Reply::Simple(text) => self.frame(&BorrowedFrame::SimpleString { data: text.as_bytes(), attributes: None }),
-            Reply::Error(text) => self.frame(&BorrowedFrame::SimpleError { data: text, attributes: None }),
+            Reply::Simple(text) => {
+                self.frame(&BorrowedFrame::SimpleString { data: one_line(text).as_bytes(), attributes: None });
+            }
+            Reply::Error(text) => self.frame(&BorrowedFrame::SimpleError { data: &one_line(text), attributes: None }),
             Reply::Int(number) => self.frame(&BorrowedFrame::Number { data: *number, attributes: None }),
             Reply::Bulk(bytes) => self.bulk(bytes),
             Reply::Verbatim(text) if self.resp3 => {
@@ -102,6 +105,13 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
     }
 }
 
+/// What a client sent may come back in an error; a line break in it would end the reply. As Redis does, those around the text
+/// are dropped, those in it become spaces.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let breaks = ['\r', '\n'];
+    if text.contains(breaks) { text.trim_matches(breaks).replace(breaks, " ").into() } else { text.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use model::Text;
@@ -124,6 +134,7 @@ mod tests {
         let table = [
             (Reply::OK, r"+OK\r\n", r"+OK\r\n"),
             (Reply::error("ERR no"), r"-ERR no\r\n", r"-ERR no\r\n"),
+            (Reply::error("ERR no 'a\r\nb'\n"), r"-ERR no \'a  b\'\r\n", r"-ERR no \'a  b\'\r\n"),
             (Reply::Int(12), r":12\r\n", r":12\r\n"),
             (Reply::word(""), r"$0\r\n\r\n", r"$0\r\n\r\n"),
             (Reply::bulk(&b"a\r\n\xff"[..]), r"$4\r\na\r\n\xff\r\n", r"$4\r\na\r\n\xff\r\n"),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`state`] | everything that a run holds, behind one lock: what comes in goes to the world, what it asks for is done |
 //! | [`connection`] | one connection, accepted or dialled |
+//! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
@@ -13,7 +14,10 @@
 
 mod connection;
 mod dial;
+#[cfg(test)]
+mod fuzz;
 mod state;
+mod wire;
 
 use std::future::poll_fn;
 use std::io;

@@ -248,9 +248,9 @@ impl State {
             while let Some(connection) = self.connections.get_mut(&number)
                 && !connection.closing
             {
-                match connection.next_frame() {
+                match connection.wire.next_frame() {
                     Ok(Some(frame)) => {
-                        let waits = connection.awaits_answer();
+                        let waits = connection.wire.awaits_answer();
                         if let Some(world) = &mut self.world {
                             world.receive(now, number, frame);
                         }
@@ -264,7 +264,7 @@ impl State {
                         self.carry_out(shared);
                         if let Some(connection) = self.connections.get_mut(&number) {
                             if let Some(reply) = last_words {
-                                connection.send(&Frame::Reply(reply));
+                                connection.wire.send(now, &Frame::Reply(reply));
                             }
                             connection.closing = true;
                         }
@@ -344,6 +344,7 @@ impl State {
 
     /// Does what the world asks for; what is to be written waits for [`State::settle`].
     fn carry_out(&mut self, shared: &Arc<Shared>) {
+        let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         self.with_world(|world, now| {
             // What takes no time is due at once.
@@ -356,14 +357,20 @@ impl State {
             match effect {
                 Effect::Protocol { conn, version } => {
                     if let Some(connection) = self.connections.get_mut(&conn) {
-                        connection.set_protocol(version);
+                        connection.wire.set_protocol(version);
                     }
                 }
                 Effect::Send { conn, frame } => {
                     if let Some(connection) = self.connections.get_mut(&conn)
                         && !connection.closing
                     {
-                        if !connection.send(&frame) {
+                        let waited = connection.wire.overdue_at();
+                        let within = connection.wire.send(now, &frame);
+                        // Whoever writes must know of a time that begins, or of the end.
+                        if !within || connection.wire.overdue_at() != waited {
+                            connection.stop_writer();
+                        }
+                        if !within {
                             connection.closing = true;
                             self.with_world(|world, now| world.closed(now, conn));
                         }
@@ -435,20 +442,25 @@ impl State {
             return;
         }
         if connection.write().is_err() {
-            connection.writer = Some(shared.spawn(move |state, _, cx| state.poll_write(number, cx)));
+            connection.writer = Some(shared.spawn(move |state, shared, cx| state.poll_write(number, shared, cx)));
         } else if connection.closing {
             self.forget(number);
         }
     }
 
     /// Writes what a connection has, when its socket takes it.
-    fn poll_write(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_write(&mut self, number: u64, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(connection) = self.connections.get_mut(&number) else { return Poll::Ready(()) };
-        ready!(connection.poll_write(cx));
+        let within = ready!(connection.poll_write(self.start, cx));
         connection.writer = None;
-        if connection.closing {
+        let closing = connection.closing;
+        if !within && !closing {
+            self.with_world(|world, now| world.closed(now, number));
+        }
+        if !within || closing {
             self.forget(number);
         }
+        self.settle(shared);
         Poll::Ready(())
     }
 
