@@ -76,8 +76,7 @@ impl<'a> Access<'a> {
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
         let (now, expiry) = (self.now, self.expiry);
         let db = self.raw();
-        let Some(expires_at) = db.expiry(key) else { return false };
-        let over = expires_at.is_some_and(|at| at < now);
+        let Some(over) = db.is_over(key, now) else { return false };
         if !over || expiry == Expiry::Ignore {
             return true;
         }

@@ -37,6 +37,8 @@ pub struct Config {
     pub repl_timeout: Duration,
     /// `shutdown-timeout`: how long `SHUTDOWN` waits for lagging replicas.
     pub shutdown_timeout: Duration,
+    /// `maxclients`: connections that it holds at once, at least 1. One more is told so and closed.
+    pub max_clients: u32,
     /// `enable-debug-command`: whether `DEBUG` is allowed.
     pub debug_command: bool,
     /// Unix time at [`Time::ZERO`].
@@ -61,6 +63,7 @@ impl Config {
             ping_period: Duration::from_secs(10),
             repl_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(10),
+            max_clients: 10_000,
             debug_command: true,
             unix_start: Duration::from_secs(1_704_067_200),
         }

@@ -173,7 +173,7 @@ impl Node {
         match input {
             Input::Tick | Input::ClockJump(_) => {}
             Input::Connected(conn) => self.upstream_connected(now, conn, out),
-            Input::Accepted(conn, from) => self.accept(now, conn, from),
+            Input::Accepted(conn, from) => self.accept(now, conn, from, out),
             Input::Received(conn, frame) if conn.is_outbound() => self.upstream_received(now, conn, frame, out),
             Input::Received(conn, Frame::Command(command)) => self.received(now, conn, command, out),
             Input::Received(..) => {}
@@ -184,7 +184,15 @@ impl Node {
         }
     }
 
-    fn accept(&mut self, now: Time, conn: Conn, from: Addr) {
+    fn accept(&mut self, now: Time, conn: Conn, from: Addr, out: &mut Vec<Output>) {
+        // Redis counts the link to its master too.
+        let held = self.clients.len() + usize::from(self.link_up());
+        if held >= self.config.max_clients as usize {
+            self.stats.rejected += 1;
+            out.push(Output::Send(conn, Frame::Reply(Reply::error("ERR max number of clients reached"))));
+            out.push(Output::Close(conn));
+            return;
+        }
         self.last_client_id += 1;
         self.stats.connections += 1;
         let mut client = Client::new(self.last_client_id, from, now, self.is_open());

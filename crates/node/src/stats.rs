@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) connections: u64,
+    /// Connections that `maxclients` forbade.
+    pub(crate) rejected: u64,
     pub(crate) commands: u64,
     pub(crate) errors: u64,
     pub(crate) expired: u64,

@@ -131,23 +131,47 @@ async fn a_slow_reader_gets_everything_and_blocks_nobody() {
     }
 }
 
+/// Subscribes and never reads.
+async fn subscriber(bed: &Testbed) -> Wire {
+    let mut wire = Wire::connect(addr(bed, REDIS_1)).await.unwrap();
+    wire.ask(&["SUBSCRIBE", "news"]).await.unwrap();
+    wire
+}
+
+async fn subscribers(wire: &mut Wire) -> Value {
+    let Value::Array(items) = wire.ask(&["PUBSUB", "NUMSUB", "news"]).await.unwrap() else { panic!("no array") };
+    items.into_iter().nth(1).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
-async fn who_never_reads_is_closed_in_the_end() {
+async fn a_subscriber_who_never_reads_is_closed_at_the_hard_limit() {
     let bed = bed().await;
-    let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
-    let value = "x".repeat(1024 * 1024);
-    wire.ask(&["SET", "big", &value]).await.unwrap();
-    for _ in 0..60 {
-        let _ = wire.send(b"GET big\r\n").await;
-    }
-    sleep(SECOND).await;
-    let mut read = 0;
-    while matches!(timeout(SECOND, wire.read()).await, Ok(Ok(_))) {
-        read += 1;
-    }
-    assert!(read < 50, "{read}");
+    let _silent = subscriber(&bed).await;
     let mut other = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
-    assert_eq!(other.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
+    let value = "x".repeat(1024 * 1024);
+    let mut sent = 0;
+    while subscribers(&mut other).await == Value::Int(1) {
+        other.ask(&["PUBLISH", "news", &value]).await.unwrap();
+        sent += 1;
+        assert!(sent < 64, "32 MiB, and what the kernel holds");
+    }
+    assert!(sent >= 32, "{sent} MiB are within the limit");
+    assert_eq!(bed.now(), Time::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_who_reads_too_little_is_closed_after_a_minute() {
+    let bed = bed().await;
+    let _silent = subscriber(&bed).await;
+    let mut other = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
+    for _ in 0..25 {
+        other.ask(&["PUBLISH", "news", &"x".repeat(1024 * 1024)]).await.unwrap();
+    }
+    assert_eq!(bed.now(), Time::ZERO);
+    sleep(61 * SECOND - Duration::from_millis(1)).await;
+    assert_eq!(subscribers(&mut other).await, Value::Int(1));
+    sleep(Duration::from_millis(2)).await;
+    assert_eq!(subscribers(&mut other).await, Value::Int(0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,6 +68,8 @@ macro_rules! fixed {
 static PARAMETERS: &[Parameter] = &[
     fixed!("appendonly", "no"),
     fixed!("bind", "* -::*"),
+    fixed!("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
+    fixed!("client-query-buffer-limit", "1073741824"),
     fixed!("cluster-enabled", "no"),
     fixed!("databases", "16"),
     Parameter { name: "enable-debug-command", get: |config| word(config.debug_command), set: None },
@@ -92,7 +94,18 @@ static PARAMETERS: &[Parameter] = &[
             Ok(())
         }),
     },
-    fixed!("maxclients", "10000"),
+    Parameter {
+        name: "maxclients",
+        get: |config| config.max_clients.to_string(),
+        set: Some(|config, value| {
+            let within: i64 = whole(value)?;
+            config.max_clients = u32::try_from(within)
+                .ok()
+                .filter(|most| *most > 0)
+                .ok_or("argument must be between 1 and 4294967295 inclusive")?;
+            Ok(())
+        }),
+    },
     fixed!("maxmemory", "0"),
     fixed!("maxmemory-policy", "noeviction"),
     Parameter {

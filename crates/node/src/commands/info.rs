@@ -91,7 +91,8 @@ fn server(node: &Node, now: Time, lines: &mut Lines) -> std::fmt::Result {
 
 fn clients(node: &Node, out: &mut String) -> std::fmt::Result {
     let connected = node.clients.values().filter(|client| client.kind() != ClientType::Replica).count();
-    write!(out, "# Clients\r\nconnected_clients:{connected}\r\ncluster_connections:0\r\nmaxclients:10000\r\n")?;
+    write!(out, "# Clients\r\nconnected_clients:{connected}\r\ncluster_connections:0\r\n")?;
+    write!(out, "maxclients:{}\r\n", node.config.max_clients)?;
     write!(out, "blocked_clients:{}\r\ntracking_clients:0\r\n", node.blocked.len())
 }
 

@@ -105,9 +105,9 @@ impl Db {
         self.entries.get_mut(key).map(|entry| &mut entry.value)
     }
 
-    /// When `key`, if it is there, expires, if it does.
-    pub(crate) fn expiry(&self, key: &[u8]) -> Option<Option<u64>> {
-        self.entries.get(key).map(|entry| entry.expires_at)
+    /// True if the time of `key` is over at `now`, in Unix milliseconds; `None` if it is not there.
+    pub(crate) fn is_over(&self, key: &[u8], now: u64) -> Option<bool> {
+        self.entries.get(key).map(|entry| entry.expires_at.is_some_and(|at| at < now))
     }
 
     /// When `key` expires, in Unix milliseconds.

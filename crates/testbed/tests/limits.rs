@@ -1,0 +1,140 @@
+//! What breaks the protocol or a limit, byte for byte as a live redis-server 7.0 answers it, and whether it closes.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use model::NodeId;
+use model::plan::Credentials;
+use real::{Block, Options, Process, Program};
+use sentinel_lab_testbed::Testbed;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// What is sent, on a connection of its own each, and then the client's end is closed.
+fn cases() -> Vec<Vec<u8>> {
+    let texts = [
+        "*2147483647\r\n",
+        "*2147483648\r\n",
+        "*1048577\r\n",
+        "*9223372036854775808\r\n",
+        "*-1\r\nPING\r\n",
+        "*0\r\nPING\r\n",
+        "*01\r\n",
+        "*+1\r\n",
+        "*-0\r\n",
+        "*x\r\n",
+        "*\r\n",
+        "*10\r\n",
+        "*11\r\n",
+        "*1\r\n$536870912\r\n",
+        "*1\r\n$536870913\r\n",
+        "*1\r\n$-1\r\n",
+        "*1\r\n$01\r\n",
+        "*1\r\n$x\r\n",
+        "*1\r\n:1\r\n",
+        "*1\r\n*1\r\n$4\r\nPING\r\n",
+        "*1\r\n\r\n",
+        "*2\r\n$4\r\nAUTH\r\n$16384\r\n",
+        "*2\r\n$4\r\nAUTH\r\n$16385\r\n",
+        "AUTH secret\r\n*11\r\n",
+        "AUTH secret\r\n*2\r\n$4\r\nECHO\r\n$16385\r\n",
+        "AUTH no\r\n*11\r\n",
+        "PING\r\n*x\r\nPING\r\n",
+        "\r\n\r\nPING\r\n",
+        "PING\n",
+        "ECHO \"a b\"\r\n",
+        "ECHO \"a b\r\n",
+        "ECHO \"a\"b\r\n",
+        "ECHO 'a\\'b'\r\n",
+        "ECHO \"\\x41\\n\"\r\n",
+        "NOSUCH \"a\\r\\nb\"\r\n",
+        "CLIENT \"a\\r\\nb\"\r\n",
+        "\"a\\nb\"\r\n",
+        "*1\r\n$3\r\na\r\n\r\n",
+    ];
+    let mut cases: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    // Below, at, and above 64 KiB.
+    for length in [65_530, 65_536, 65_537, 70_000] {
+        cases.push(vec![b'a'; length]);
+        cases.push([&b"PING "[..], &vec![b'a'; length], b"\r\n"].concat());
+        cases.push([&b"*"[..], &vec![b'1'; length]].concat());
+        cases.push([&b"*1\r\n$"[..], &vec![b'1'; length]].concat());
+    }
+    cases
+}
+
+fn ask_real(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = std::net::TcpStream::connect(addr).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    // It may close before everything is sent.
+    let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    // Whether the end comes as a close or a reset is a matter of what the kernel still holds.
+    let _ = stream.read_to_end(&mut answer);
+    answer.escape_ascii().to_string()
+}
+
+async fn ask_fake(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = tokio::net::TcpStream::connect(addr).await.expect("it listens");
+    if stream.write_all(bytes).await.is_ok() {
+        let _ = stream.shutdown().await;
+    }
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    answer.escape_ascii().to_string()
+}
+
+fn server(guarded: bool) -> Option<(Process, Block)> {
+    let binaries = real::required("limits held against redis-server")?;
+    let block = Block::claim().expect("a block of loopback addresses");
+    let (ip, port) = block.addr(0, 6379);
+    let secret = Credentials { user: None, password: "secret".to_owned() };
+    let options = if guarded { Options::server().auth(&secret) } else { Options::server() };
+    let mut process =
+        Process::start(&binaries, Program::Server, "redis-1", SocketAddr::new(ip, port), &options).expect("it starts");
+    process.wait_ready().expect("it answers");
+    Some((process, block))
+}
+
+#[tokio::test(start_paused = true)]
+async fn protocol_errors_are_those_of_redis() {
+    let mut differences = Vec::new();
+    for guarded in [false, true] {
+        let Some((process, _block)) = server(guarded) else { return };
+        let builder = Testbed::builder();
+        let builder = if guarded { builder.password("secret") } else { builder };
+        let bed = builder.start().await.unwrap();
+        let fake = bed.node_addr(NodeId::data(1)).unwrap();
+        for case in cases() {
+            let (theirs, ours) = (ask_real(process.addr(), &case), ask_fake(fake, &case).await);
+            if theirs != ours {
+                let start = case[..case.len().min(60)].escape_ascii();
+                differences
+                    .push(format!("{start} ({} bytes), guarded {guarded}\n  real {theirs}\n  fake {ours}", case.len()));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_client_too_many_is_told_so() {
+    let Some((process, _block)) = server(false) else { return };
+    let bed = Testbed::builder().replicas(0).sentinels(1).start().await.unwrap();
+    let fake = bed.node_addr(NodeId::data(1)).unwrap();
+    // The Sentinel holds two connections to the fake; let it have them.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let listed = ask_fake(fake, b"CLIENT LIST\r\n").await.matches("addr=").count() as u64 / 2;
+    let most = |held: u64| format!("CONFIG SET maxclients {}\r\n", held + 3).into_bytes();
+    assert_eq!(ask_real(process.addr(), &most(0)), ask_fake(fake, &most(listed - 1)).await);
+    let held: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(process.addr()).unwrap()).collect();
+    let mut ours = Vec::new();
+    for _ in 0..3 {
+        ours.push(tokio::net::TcpStream::connect(fake).await.unwrap());
+    }
+    let (theirs, mine) = (ask_real(process.addr(), b"PING\r\n"), ask_fake(fake, b"PING\r\n").await);
+    assert_eq!(theirs, "-ERR max number of clients reached\\r\\n");
+    assert_eq!(theirs, mine);
+    drop((held, ours.pop()));
+    assert_eq!(ask_fake(fake, b"PING\r\n").await, "+PONG\\r\\n");
+}
