@@ -437,7 +437,7 @@ impl<'a> Lab<'a> {
         let mut left = ROUND;
         while left > 0 {
             let wait = if self.rng.random_range(0..200) == 0 { 3_000_000 } else { self.rng.random_range(0..2_000) };
-            self.now = self.now + Duration::from_micros(wait);
+            self.now += Duration::from_micros(wait);
             self.world.advance(self.now);
             self.carry_out();
             if self.conns.len() < CONNECTIONS {
