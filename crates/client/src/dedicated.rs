@@ -110,7 +110,6 @@ impl Dedicated {
                 Err(cause) => return Err(progress.failed(cause)),
             };
             progress.attempts += 1;
-            progress.node = Some(link.address().clone());
             let left = deadline.saturating_duration_since(Instant::now());
             // Without a limit of its own a blocking command ends with the connection.
             let within = blocks.map_or(Duration::MAX, |blocks| response.min(left) + blocks);
@@ -121,6 +120,9 @@ impl Dedicated {
                     Outcome::Ambiguous(Cause::Lost("the master has moved".to_owned()))
                 }
             };
+            if !matches!(outcome, Outcome::Done(_)) {
+                progress.node = Some(link.address().clone());
+            }
             self.changed |= request.natures().any(|nature| nature == Nature::Stateful);
             let cause = match outcome {
                 Outcome::Done(values) => return Ok(values),
