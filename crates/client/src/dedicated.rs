@@ -31,6 +31,8 @@ pub struct Dedicated {
     retry: Retry,
     states: States,
     open: Option<Open>,
+    /// When the last one was lost, if the Sentinels have not been asked since then.
+    lost: Option<Instant>,
     /// A command has changed the connection.
     changed: bool,
     /// A call has begun and not ended.
@@ -66,7 +68,7 @@ impl Open {
 impl Dedicated {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let retry = node.core.settings.retry.clone();
-        Self { states: node.states(), node, retry, open: None, changed: false, busy: false }
+        Self { states: node.states(), node, retry, open: None, lost: None, changed: false, busy: false }
     }
 
     /// This connection with other rules for retries.
@@ -162,9 +164,10 @@ impl Dedicated {
         }
     }
 
-    /// Gives up the connection and has the shared one checked, whose node may be to blame.
+    /// Gives up the connection. Its node may be to blame, so the Sentinels are asked before there is another.
     fn lost(&mut self) {
         self.open = None;
+        self.lost = Some(Instant::now());
         self.node.check();
     }
 
@@ -183,10 +186,17 @@ impl Dedicated {
                 if let Some(link) = open.link().filter(|link| *link.address() == address) {
                     return Ok(link);
                 }
-                self.open = None;
+                self.lost();
                 if std::mem::take(&mut self.changed) {
                     return Err(Cause::Lost("what the connection had been told is gone with it".to_owned()));
                 }
+            }
+            if let Some(since) = self.lost {
+                if timeout_at(deadline, self.node.confirmed(since)).await.is_err() {
+                    return Err(Cause::Searching);
+                }
+                self.lost = None;
+                continue;
             }
             debug_assert_eq!(self.node.target, Target::Master);
             match timeout_at(deadline, discovery::master_at(&self.node.core, &address)).await {
@@ -195,7 +205,7 @@ impl Dedicated {
                 Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link)),
                 Ok(Err(error)) => {
                     progress.attempts += 1;
-                    self.node.check();
+                    self.lost();
                     let chance = self.node.core.chance();
                     match self.retry.next(progress.attempts, progress.elapsed(), chance) {
                         Some(wait) => sleep(wait).await,

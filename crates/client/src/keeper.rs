@@ -67,6 +67,8 @@ struct Shared {
     target: Target,
     state: watch::Sender<State>,
     check: Notify,
+    /// When the last check began that found the connection to be the right one.
+    confirmed: watch::Sender<Option<Instant>>,
 }
 
 impl Node {
@@ -77,7 +79,13 @@ impl Node {
         hints: broadcast::Sender<Hint>,
         listener: Arc<OwnedTask>,
     ) -> Self {
-        let shared = Arc::new(Shared { name, target, state: watch::Sender::default(), check: Notify::new() });
+        let shared = Arc::new(Shared {
+            name,
+            target,
+            state: watch::Sender::default(),
+            check: Notify::new(),
+            confirmed: watch::Sender::default(),
+        });
         Self { core, target, shared, hints, _listener: listener, keeper: OnceLock::new() }
     }
 
@@ -136,6 +144,17 @@ impl Node {
     /// Has the connection checked now.
     pub(crate) fn check(&self) {
         self.shared.check.notify_one();
+    }
+
+    /// Has the connection checked, and returns when a check has found it to be the right one that began at `since` or
+    /// later: the Sentinels have been asked since then.
+    pub(crate) async fn confirmed(&self, since: Instant) {
+        let mut confirmed = self.shared.confirmed.subscribe();
+        self.check();
+        if confirmed.wait_for(|began| began.is_some_and(|began| began >= since)).await.is_err() {
+            // The sender lives as long as `self`.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Returns when the connection in use is to a node other than `address`.
@@ -355,6 +374,7 @@ async fn hold(
     let mut reason = Reason::Missed;
     loop {
         let mut heard = None;
+        let began = Instant::now();
         let next = {
             let examined = examine(core, shared, link, &mut place, by.take(), reason, paused);
             tokio::select! {
@@ -375,6 +395,7 @@ async fn hold(
         }
         shared.pause(false);
         *paused = None;
+        shared.confirmed.send_replace(Some(began));
         reason = tokio::select! {
             biased;
             () = shared.retired() => return Next::Search,

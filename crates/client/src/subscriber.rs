@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use redis::Msg;
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::address::Address;
-use crate::error::OpenError;
+use crate::error::{Cause, OpenError};
 use crate::hints::answers_ping;
 use crate::keeper::{Held, Node};
 use crate::link::{data_login, open_error};
@@ -43,6 +43,8 @@ pub struct Subscriber {
     channels: BTreeSet<String>,
     patterns: BTreeSet<String>,
     active: Option<Active>,
+    /// When the last connection was lost, or could not be had.
+    lost: Option<Instant>,
 }
 
 /// What a [`Subscriber`] has to tell.
@@ -85,7 +87,7 @@ enum Change {
 
 impl Subscriber {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, channels: BTreeSet::new(), patterns: BTreeSet::new(), active: None }
+        Self { node, channels: BTreeSet::new(), patterns: BTreeSet::new(), active: None, lost: None }
     }
 
     /// Adds a channel. It is subscribed to at once if the connection stands, else by [`Subscriber::next`].
@@ -126,10 +128,12 @@ impl Subscriber {
                     Ok(active) => {
                         tracing::info!(node = %active.address, "subscribed");
                         self.active = Some(active);
+                        self.lost = None;
                         return Event::Ready;
                     }
                     Err(reason) => {
                         failures = failures.saturating_add(1);
+                        self.lost = Some(Instant::now());
                         tracing::debug!(reason, failures, "subscribing failed");
                         let core = &self.node.core;
                         sleep(core.background_wait(failures)).await;
@@ -166,13 +170,18 @@ impl Subscriber {
         if let Some(active) = self.active.take() {
             tracing::info!(node = %active.address, "subscriptions lost");
         }
+        self.lost = Some(Instant::now());
         self.node.check();
     }
 
-    /// Subscribes to everything at the present master.
+    /// Subscribes to everything at the present master. After a loss the Sentinels are asked first.
     async fn establish(&self) -> Result<Active, String> {
         let settings = &self.node.core.settings;
         let deadline = Instant::now() + settings.retry.budget;
+        if let Some(since) = self.lost {
+            let asked = timeout_at(deadline, self.node.confirmed(since)).await;
+            asked.map_err(|_| Cause::Searching.to_string())?;
+        }
         let Held { link, .. } =
             self.node.held(&mut self.node.states(), 0, deadline, None).await.map_err(|(cause, _)| cause.to_string())?;
         let address = link.address().clone();

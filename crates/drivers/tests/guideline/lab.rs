@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::history::{ClosedBy, What};
 use model::plan::Plan;
-use model::{EventName, Fault, NodeId, Target, Time};
+use model::{ClientId, EventName, Fault, NodeId, Target, Time};
 use redis::AsyncCommands as _;
 use sentinel_client::{Client, Connection, Settings};
 use testbed::Testbed;
@@ -53,6 +53,11 @@ impl Sight {
     pub(crate) fn dials_data(&self) -> bool {
         self.seen == Seen::Opened && !self.node.is_sentinel()
     }
+
+    /// A connection to a data node that was not ended by the client.
+    pub(crate) fn loses_data(&self) -> bool {
+        matches!(self.seen, Seen::Closed(ClosedBy::Node | ClosedBy::Fault)) && !self.node.is_sentinel()
+    }
 }
 
 /// A cluster whose Sentinels know each other and the replicas.
@@ -67,7 +72,11 @@ impl Lab {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Plan)) -> Self {
-        let builder = Testbed::builder().down_after(ms(5_000)).failover_timeout(ms(20_000)).seed(7).plan(change);
+        Self::seeded(7, change).await
+    }
+
+    pub(crate) async fn seeded(seed: u64, change: impl FnOnce(&mut Plan)) -> Self {
+        let builder = Testbed::builder().down_after(ms(5_000)).failover_timeout(ms(20_000)).seed(seed).plan(change);
         let lab = Self { bed: builder.start().await.expect("a cluster") };
         sleep(ms(4_000)).await;
         lab
@@ -90,6 +99,11 @@ impl Lab {
         Client::new(self.settings()).expect("settings that work")
     }
 
+    /// A client that asks no question and looks at no role unless it has lost a connection or heard of something.
+    pub(crate) fn quiet_client(&self) -> Client {
+        Client::new(self.settings().check_interval(ms(3_600_000))).expect("settings that work")
+    }
+
     pub(crate) async fn inject(&self, fault: Fault) -> NodeId {
         self.bed.inject(fault).await.expect("a node to hit")[0]
     }
@@ -104,10 +118,21 @@ impl Lab {
         self.bed.now()
     }
 
-    /// What the nodes have seen of the client since `from`.
+    /// What the nodes have seen of all clients since `from`.
     pub(crate) fn seen_since(&self, from: Time) -> Vec<Sight> {
+        self.sights(from, |_| true)
+    }
+
+    /// What the nodes have seen of the client called `name`.
+    pub(crate) fn seen_of(&self, name: &str) -> Vec<Sight> {
+        self.sights(Time::ZERO, |client| client.as_str() == name)
+    }
+
+    fn sights(&self, from: Time, of: impl Fn(&ClientId) -> bool) -> Vec<Sight> {
         self.bed.history(|history| {
             let sight = |at, what: &What| match what {
+                What::Opened { client, .. } | What::Closed { client, .. } if !of(client) => None,
+                What::Executed(e) if !of(&e.client) => None,
                 What::Opened { node, conn, .. } => Some(Sight { at, node: *node, conn: *conn, seen: Seen::Opened }),
                 What::Closed { node, conn, by, .. } => {
                     Some(Sight { at, node: *node, conn: *conn, seen: Seen::Closed(*by) })
@@ -132,12 +157,17 @@ impl Lab {
         self.seen_since(from).iter().filter(|sight| sight.ran(QUESTION)).map(|sight| sight.node).collect()
     }
 
-    /// Asserts that since `from` the client asked a Sentinel before it connected to a data node, and did connect.
-    pub(crate) fn asked_before_it_connected(&self, from: Time) {
+    /// Asserts that since `from` the client connected to a data node, and each time asked a Sentinel first: after it had
+    /// lost the connection before, and after it had dialled for the last time.
+    pub(crate) fn asked_before_each_connection(&self, from: Time) {
         let seen = self.seen_since(from);
-        let asked = seen.iter().position(|sight| sight.ran(QUESTION)).expect("a question to a sentinel");
-        let dialled = seen.iter().position(Sight::dials_data).expect("a connection to a data node");
-        assert!(asked < dialled, "{seen:#?}");
+        let dials: Vec<usize> = (0..seen.len()).filter(|index| seen[*index].dials_data()).collect();
+        assert!(!dials.is_empty(), "no connection: {seen:#?}");
+        for dial in dials {
+            let counts = |sight: &&Sight| sight.ran(QUESTION) || sight.dials_data() || sight.loses_data();
+            let before = seen[..dial].iter().rev().find(counts);
+            assert!(before.is_some_and(|sight| sight.ran(QUESTION)), "{dial}: {seen:#?}");
+        }
     }
 
     /// The most connections opened within one second since `from`.
