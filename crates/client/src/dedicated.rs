@@ -112,12 +112,13 @@ impl Dedicated {
                 Err(cause) => return Err(progress.failed(cause)),
             };
             progress.attempts += 1;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             // Without a limit of its own a blocking command ends with the connection.
             let within = blocks.map_or(Duration::MAX, |blocks| response.min(left) + blocks);
             let outcome = tokio::select! {
                 biased;
-                outcome = call::attempt(&link, request, within, true) => outcome,
+                outcome = call::attempt(&link, request, now, within, true) => outcome,
                 () = self.node.moved_from(link.address()) => {
                     Outcome::Ambiguous(Cause::Lost("the master has moved".to_owned()))
                 }

@@ -178,7 +178,8 @@ pub(crate) struct States {
 }
 
 impl States {
-    fn at_hand(&self, after: u64) -> Option<Held> {
+    /// The connection that was had last, if nothing has changed since, and it is newer than generation `after`.
+    pub(crate) fn at_hand(&self, after: u64) -> Option<Held> {
         let (generation, link) = self.at_hand.as_ref().filter(|(generation, _)| *generation > after)?;
         if !matches!(self.receiver.has_changed(), Ok(false)) {
             return None;
