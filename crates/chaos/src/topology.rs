@@ -132,6 +132,11 @@ impl Topology {
             min_replicas_to_write: u16::from(self.min_replicas),
             min_replicas_max_lag: Duration::from_secs(10),
             serve_stale_data: self.serve_stale_data,
+            // A restart would then be a failover too, which the faults can have as they are.
+            reboot_down_after: Duration::ZERO,
+            // Scripts change nothing of what happens.
+            notification_script: None,
+            client_reconfig_script: None,
         }
     }
 }

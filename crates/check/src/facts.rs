@@ -243,8 +243,8 @@ impl<'a> Facts<'a> {
             What::Final(data) => {
                 self.finals.insert(data.node, data);
             }
-            // The answers at the end are those of the last changes; links of replicas do not concern clients.
-            What::ReplicaLink { .. } | What::FinalAnswer { .. } => {}
+            // The answers at the end are those of the last changes; links of replicas and scripts do not concern clients.
+            What::ReplicaLink { .. } | What::FinalAnswer { .. } | What::Script { .. } => {}
         }
     }
 

@@ -91,7 +91,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
-    /// The scenario file; its clients are not run
+    /// The scenario file, whose clients are not run; or FILE.conf, the configuration of one Sentinel, which is kept as Redis does
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 

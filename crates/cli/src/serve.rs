@@ -1,11 +1,12 @@
 //! `sentinel-lab serve`: a cluster in real time, for whoever connects.
 
 use std::io::BufRead as _;
+use std::time::Duration;
 
 use model::history::Record;
 use model::{Fault, History, NodeId, Plan, Seed, Time};
 use serde::Serialize;
-use testbed::{Listen, Server};
+use testbed::{FileError, Listen, ServeError, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -14,6 +15,9 @@ use crate::args::{Color, Format, ServeArgs};
 use crate::check::{Scenario, read};
 use crate::exit::Exit;
 use crate::print;
+
+/// How often it is looked whether a Sentinel has rewritten its configuration file, if nothing happens.
+const SAVE_EVERY: Duration = Duration::from_millis(100);
 
 /// The first line of `--format json`. Fields are only ever added.
 #[derive(Serialize)]
@@ -38,18 +42,19 @@ struct Listening<'a> {
     master: Option<&'a str>,
 }
 
+/// What is served.
+enum Source {
+    /// The cluster of a scenario.
+    Scenario(Box<Scenario>),
+    /// One Sentinel, from its configuration file.
+    Sentinel(String),
+}
+
 pub(crate) fn serve(args: &ServeArgs) -> Exit {
-    let Some(scenarios) = read(std::slice::from_ref(&args.file)) else { return Exit::Unusable };
-    let Ok([mut scenario]) = <[Scenario; 1]>::try_from(scenarios) else {
-        print::error(&format!("{}: several scenarios; one is served at a time", args.file.display()));
-        return Exit::Unusable;
-    };
-    if !args.timeline {
-        scenario.plan.timeline.clear();
-    }
+    let Some(source) = source(args) else { return Exit::Unusable };
     let seed = Seed(args.seed.unwrap_or_else(any_seed));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(run(args, &scenario, seed))) {
+    match runtime.map(|runtime| runtime.block_on(run(args, &source, seed))) {
         Ok(Ok(exit)) => exit,
         Ok(Err(problem)) => {
             print::error(&problem);
@@ -62,21 +67,69 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     }
 }
 
+/// Reads the file; `None` after complaining about it.
+fn source(args: &ServeArgs) -> Option<Source> {
+    let name = args.file.display();
+    if args.file.extension().is_some_and(|extension| extension == "conf") {
+        if args.timeline || args.port.is_some() {
+            print::error(&format!("{name}: a Sentinel alone has no timeline and no data nodes"));
+            return None;
+        }
+        let text = std::fs::read_to_string(&args.file).map_err(|error| print::error(&format!("{name}: {error}")));
+        return text.ok().map(Source::Sentinel);
+    }
+    let Ok([mut scenario]) = <[Scenario; 1]>::try_from(read(std::slice::from_ref(&args.file))?) else {
+        print::error(&format!("{name}: several scenarios; one is served at a time"));
+        return None;
+    };
+    if !args.timeline {
+        scenario.plan.timeline.clear();
+    }
+    Some(Source::Scenario(Box::new(scenario)))
+}
+
+/// Keeps a Sentinel's configuration file as Redis does: a new one is written beside it and takes its place.
+struct Keeper<'a> {
+    path: &'a std::path::Path,
+    rewrites: u64,
+}
+
+impl Keeper<'_> {
+    fn keep(&mut self, server: &Server) {
+        let Some((rewrites, text)) = server.sentinel_file(NodeId::sentinel(1), self.rewrites) else { return };
+        self.rewrites = rewrites;
+        let mut beside = self.path.as_os_str().to_owned();
+        beside.push(".new");
+        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, self.path));
+        if let Err(error) = written {
+            print::error(&format!("{}: the Sentinel's state cannot be kept: {error}", self.path.display()));
+        }
+    }
+}
+
 /// A seed that differs from one start to the next, so that two servers whose Sentinels meet do not have the same ids.
 fn any_seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-async fn run(args: &ServeArgs, scenario: &Scenario, seed: Seed) -> Result<Exit, String> {
+async fn run(args: &ServeArgs, source: &Source, seed: Seed) -> Result<Exit, String> {
     let watch = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
     let mut ends = [watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?];
     let listen = Listen { ip: args.bind, data_port: args.port, sentinel_port: args.sentinel_port };
-    let plan = scenario.plan.clone();
-    let run_for = plan.run_for;
-    let server = Server::start(plan, seed, &listen).map_err(|error| {
-        format!("{error}\nhelp: choose other ports with --port and --sentinel-port, or leave them out for free ones")
+    let (started, run_for) = match source {
+        Source::Scenario(scenario) => (Server::start(scenario.plan.clone(), seed, &listen), scenario.plan.run_for),
+        Source::Sentinel(text) => (Server::start_sentinel(text, seed, &listen), Duration::ZERO),
+    };
+    let server = started.map_err(|error| match error {
+        ServeError::File(FileError { line, text, problem, help }) => {
+            format!("{}:{line}: {problem}: `{text}`\nhelp: {help}", args.file.display())
+        }
+        error @ ServeError::NotLoopback { .. } => format!("{}: {error}", args.file.display()),
+        error => format!("{error}\nhelp: choose other ports with --port and --sentinel-port"),
     })?;
+    let mut keeper = matches!(source, Source::Sentinel(_)).then(|| Keeper { path: &args.file, rewrites: 0 });
+    let mut save = tokio::time::interval(SAVE_EVERY);
     announce(args, &server, seed);
     let mut faults = if args.stdin { faults_from_stdin(server.plan()) } else { mpsc::unbounded_channel().1 };
     let mut told = Told::new(args, &server);
@@ -93,11 +146,21 @@ async fn run(args: &ServeArgs, scenario: &Scenario, seed: Seed) -> Result<Exit, 
                 }
             }
             records = server.records() => told.take(records),
+            _ = save.tick(), if keeper.is_some() => {}
         }
+        if let Some(keeper) = &mut keeper {
+            keeper.keep(&server);
+        }
+    }
+    if let Some(keeper) = &mut keeper {
+        keeper.keep(&server);
     }
     let plan = server.plan().clone();
     let rest = server.finish().map_err(|error| format!("a socket failed: {error}"))?;
-    Ok(told.conclude(scenario, &plan, rest))
+    Ok(match source {
+        Source::Scenario(scenario) => told.conclude(scenario, &plan, rest),
+        Source::Sentinel(_) => Exit::Pass,
+    })
 }
 
 /// Waits for the first of the signals.
@@ -143,7 +206,7 @@ fn announce(args: &ServeArgs, server: &Server, seed: Seed) {
 }
 
 /// Reads faults from standard input on a thread of its own; what is wrong with a line is said at once.
-fn faults_from_stdin(plan: &Plan) -> mpsc::UnboundedReceiver<(String, Fault, Option<std::time::Duration>)> {
+fn faults_from_stdin(plan: &Plan) -> mpsc::UnboundedReceiver<(String, Fault, Option<Duration>)> {
     let (send, receive) = mpsc::unbounded_channel();
     let cluster = plan.cluster.clone();
     std::thread::spawn(move || {

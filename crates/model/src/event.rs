@@ -5,6 +5,32 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+impl EventName {
+    /// Whether Redis logs it as a warning: of those, and only those, a `notification-script` is told.
+    pub const fn is_warning(self) -> bool {
+        !matches!(
+            self,
+            Self::Slave
+                | Self::Sentinel
+                | Self::SendSlaveofNoone
+                | Self::WaitPromotion
+                | Self::SlaveReconfSent
+                | Self::SlaveReconfInprog
+                | Self::SlaveReconfDone
+                | Self::SlaveReconfSentTimeout
+                | Self::SlaveReconfSentBe
+                | Self::ConvertToSlave
+                | Self::FixSlaveConfig
+                | Self::RoleChange
+                | Self::RoleChanged
+                | Self::Reboot
+                | Self::SentinelAddressSwitch
+                | Self::SentinelAddressUpdate
+                | Self::SentinelInvalidAddr
+        )
+    }
+}
+
 macro_rules! events {
     ($($variant:ident $name:literal $doc:literal,)*) => {
         /// An event of Sentinel, under Redis's own name.

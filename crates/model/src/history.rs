@@ -92,6 +92,13 @@ pub enum What {
         /// Its text, with the addresses of the world.
         payload: String,
     },
+    /// A Sentinel ran its `notification-script` or `client-reconfig-script`. Nothing is executed: this is all that happens.
+    Script {
+        /// Which Sentinel.
+        node: NodeId,
+        /// The path of the script, and its arguments.
+        argv: Vec<String>,
+    },
     /// A Sentinel's answer for a master changed.
     Answer {
         /// Which Sentinel.

@@ -91,6 +91,8 @@ pub enum Output {
 pub enum Note {
     /// A Sentinel published this event.
     Event(EventName, Text),
+    /// A Sentinel ran a script: its path and its arguments.
+    Script(Vec<String>),
     /// A Sentinel now answers this address for this master.
     Answer {
         /// The master's name.

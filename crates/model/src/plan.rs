@@ -43,6 +43,8 @@ pub struct Cluster {
     /// Addresses of nodes inside the world, of those that have others than the usual ones. Behind the real clock all have
     /// the addresses of their sockets.
     pub addresses: BTreeMap<NodeId, Addr>,
+    /// Texts of configuration files from which Sentinels start, in place of what the groups say.
+    pub sentinel_files: BTreeMap<NodeId, String>,
     /// Unix time at the start of the run, which expiry goes by; by default 1 January 2024, the same in every run.
     pub unix_start: Duration,
 }
@@ -76,6 +78,12 @@ pub struct Group {
     pub min_replicas_max_lag: Duration,
     /// `replica-serve-stale-data`.
     pub serve_stale_data: bool,
+    /// `master-reboot-down-after-period`; zero is off.
+    pub reboot_down_after: Duration,
+    /// `notification-script` of the Sentinels, which is not executed but recorded.
+    pub notification_script: Option<String>,
+    /// `client-reconfig-script` of the Sentinels, likewise.
+    pub client_reconfig_script: Option<String>,
 }
 
 /// User and password. User `None` is the default user, as by `requirepass`.
@@ -100,6 +108,7 @@ impl Cluster {
             sentinel_auth: None,
             node_latency: Duration::from_micros(200),
             addresses: BTreeMap::new(),
+            sentinel_files: BTreeMap::new(),
             unix_start: Duration::from_secs(1_704_067_200),
         }
     }
@@ -192,6 +201,9 @@ impl Group {
             min_replicas_to_write: 0,
             min_replicas_max_lag: Duration::from_secs(10),
             serve_stale_data: true,
+            reboot_down_after: Duration::ZERO,
+            notification_script: None,
+            client_reconfig_script: None,
         }
     }
 }

@@ -103,6 +103,9 @@ impl<'a> Teller<'a> {
                 let ink = (*name == EventName::SwitchMaster).then_some(Ink::Strong);
                 event(node.to_string(), format!("{name} {}", self.with_names(payload)).trim_end().to_owned(), ink)
             }
+            What::Script { node, argv } => {
+                event(node.to_string(), format!("runs {}", self.with_names(&argv.join(" "))), None)
+            }
             What::Answer { node, master, addr } => {
                 event(node.to_string(), format!("answers {addr} for {master}"), Some(Ink::Strong))
             }

@@ -58,6 +58,13 @@ macro_rules! with_group_settings {
             pub(crate) min_replicas_max_lag: Field<Span>,
             /// `replica-serve-stale-data` of Redis; true by default.
             pub(crate) serve_stale_data: Field<Flag>,
+            /// `master-reboot-down-after-period` of Sentinel: for how long a master that comes back with a new run id is
+            /// treated as down, so that a replica with the data takes over; 0s, which is off, by default.
+            pub(crate) reboot_down_after: Field<Span>,
+            /// `notification-script` of Sentinel: the path. It is not executed; each run of it stands in the timeline.
+            pub(crate) notification_script: Field<Text>,
+            /// `client-reconfig-script` of Sentinel, likewise.
+            pub(crate) client_reconfig_script: Field<Text>,
         }
     };
 }

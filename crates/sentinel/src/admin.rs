@@ -72,7 +72,7 @@ impl Sentinel {
                 Ok(Reply::OK)
             }
             "info-cache" => Ok(self.info_cache(command, now)),
-            "pending-scripts" => Ok(Reply::Array(Vec::new())),
+            "pending-scripts" => Ok(self.scripts.pending(self.clock(now))),
             "debug" => self.debug(command),
             "simulate-failure" => self.simulate_failure(command),
             _ => Ok(Reply::Array(SENTINEL_HELP.iter().map(|line| Reply::Simple(Cow::Borrowed(line))).collect())),
@@ -159,7 +159,7 @@ impl Sentinel {
             self.links.release(peer.base.link, out);
         }
         self.reset(m, now, out);
-        self.emit((EventName::ResetMaster, self.masters[m].text()), out);
+        self.emit(m, (EventName::ResetMaster, self.masters[m].text()), out);
     }
 
     fn monitor(&mut self, command: &Command, now: Time, out: &mut Vec<Output>) -> Answer {
@@ -186,13 +186,13 @@ impl Sentinel {
         let m = self.add_master(monitor.into(), now);
         self.rewrites += 1;
         let text = self.masters[m].text().str(format!(" quorum {quorum}"));
-        self.emit((EventName::Monitor, text), out);
+        self.emit(m, (EventName::Monitor, text), out);
         Ok(Reply::OK)
     }
 
     fn remove(&mut self, m: usize, out: &mut Vec<Output>) {
         let text = self.masters[m].text();
-        self.emit((EventName::MonitorRemoved, text), out);
+        self.emit(m, (EventName::MonitorRemoved, text), out);
         let master = self.masters.remove(m);
         self.rewrites += 1;
         self.links.release(master.base.link, out);
@@ -231,11 +231,26 @@ impl Sentinel {
                     master.config.reboot_down_after = millis(period);
                 }
                 "auth-pass" | "auth-user" => self.set_auth(m, &option, value.clone(), out),
-                "notification-script" | "client-reconfig-script" => return Err(SCRIPTS_DENIED.into()),
+                "notification-script" | "client-reconfig-script" => {
+                    if self.settings.deny_scripts_reconfig {
+                        return Err(SCRIPTS_DENIED.into());
+                    }
+                    // No file is ever run, so whether there is one does not matter.
+                    let path = Some(value.clone()).filter(|path| !path.is_empty());
+                    match option.as_str() {
+                        "notification-script" => master.config.notification_script = path,
+                        _ => master.config.client_reconfig_script = path,
+                    }
+                }
                 "rename-command" => {
                     let renamed = word(command, at + 2);
                     if value.is_empty() || renamed.is_empty() {
                         return Err(invalid());
+                    }
+                    let renames = &mut master.config.renamed;
+                    renames.retain(|(plain, _)| !plain.eq_ignore_ascii_case(&value));
+                    if !value.eq_ignore_ascii_case(&renamed) {
+                        renames.push((value.clone(), renamed));
                     }
                 }
                 _ => {
@@ -247,7 +262,8 @@ impl Sentinel {
             if wanted == 2 {
                 text = text.str(format!(" {}", word(command, at + 2)));
             }
-            self.emit((EventName::Set, text), out);
+            self.emit(m, (EventName::Set, text), out);
+            self.rewrites += 1;
             at += 1 + wanted;
         }
         Ok(Reply::OK)
@@ -320,6 +336,7 @@ impl Sentinel {
             }
             _ => return Err(format!("ERR Invalid argument '{name}' to SENTINEL CONFIG SET").into()),
         }
+        self.rewrites += 1;
         Ok(Reply::OK)
     }
 

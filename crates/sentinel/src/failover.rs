@@ -8,6 +8,7 @@ use crate::election::{elects, leading, vote};
 use crate::instance::{FailoverState, Master, Reconf, Replica, Role, Who};
 use crate::link::{Lane, Pending};
 use crate::machine::Sentinel;
+use crate::scripts::Teller;
 use crate::select::{Candidate, Circumstances, select_replica};
 
 /// Upper end of the random delay that keeps Sentinels from starting at the same moment.
@@ -36,8 +37,8 @@ impl Sentinel {
         master.failover_start = now + desync;
         master.state_since = now;
         let text = master.text();
-        self.emit((EventName::NewEpoch, Text::from(epoch.to_string())), out);
-        self.emit((EventName::TryFailover, text), out);
+        self.emit(m, (EventName::NewEpoch, Text::from(epoch.to_string())), out);
+        self.emit(m, (EventName::TryFailover, text), out);
     }
 
     /// One step.
@@ -80,12 +81,12 @@ impl Sentinel {
             return;
         }
         let text = master.text();
-        self.emit((EventName::ElectedLeader, text.clone()), out);
+        self.emit(m, (EventName::ElectedLeader, text.clone()), out);
         if self.crash_after_election {
             out.push(Output::Exit);
         }
         self.enter(m, FailoverState::SelectSlave, now);
-        self.emit((EventName::SelectSlave, text), out);
+        self.emit(m, (EventName::SelectSlave, text), out);
     }
 
     /// Counts the votes of an epoch, this Sentinel's own among them, which it gives now if it has not yet.
@@ -111,10 +112,10 @@ impl Sentinel {
         self.current_epoch = outcome.current_epoch;
         self.rewrites += u64::from(outcome.new_epoch || outcome.given);
         if outcome.new_epoch {
-            self.emit((EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
+            self.emit(m, (EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
         if outcome.given {
-            self.emit((EventName::VoteForLeader, Text::from(format!("{candidate} {}", self.current_epoch))), out);
+            self.emit(m, (EventName::VoteForLeader, Text::from(format!("{candidate} {}", self.current_epoch))), out);
             if *candidate != self.id {
                 // Whoever voted for another waits before an attempt of its own.
                 self.masters[m].failover_start = now + self.rng.random_range(0..MAX_DESYNC);
@@ -154,10 +155,10 @@ impl Sentinel {
             return;
         };
         let text = self.masters[m].replica_text(r);
-        self.emit((EventName::SelectedSlave, text.clone()), out);
+        self.emit(m, (EventName::SelectedSlave, text.clone()), out);
         self.masters[m].replicas[r].promoted = true;
         self.enter(m, FailoverState::SendSlaveofNoone, now);
-        self.emit((EventName::SendSlaveofNoone, text), out);
+        self.emit(m, (EventName::SendSlaveofNoone, text), out);
     }
 
     fn send_slaveof_noone(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
@@ -169,7 +170,7 @@ impl Sentinel {
             return;
         }
         self.send_slaveof(Who::Replica(m, r), None, out);
-        self.emit((EventName::WaitPromotion, self.masters[m].replica_text(r)), out);
+        self.emit(m, (EventName::WaitPromotion, self.masters[m].replica_text(r)), out);
         self.enter(m, FailoverState::WaitPromotion, now);
     }
 
@@ -200,11 +201,13 @@ impl Sentinel {
         self.masters[m].config_epoch = self.masters[m].failover_epoch;
         self.rewrites += 1;
         self.enter(m, FailoverState::ReconfSlaves, now);
-        self.emit((EventName::PromotedSlave, text), out);
+        self.emit(m, (EventName::PromotedSlave, text), out);
         if self.crash_after_promotion {
             out.push(Output::Exit);
         }
-        self.emit((EventName::ReconfSlaves, self.masters[m].text()), out);
+        self.emit(m, (EventName::ReconfSlaves, self.masters[m].text()), out);
+        let (from, to) = (self.masters[m].base.addr.clone(), self.masters[m].replicas[r].base.addr.clone());
+        self.reconfigure_clients(m, Teller::Leader, &from, &to);
         self.force_hello(m);
     }
 
@@ -233,13 +236,13 @@ impl Sentinel {
             match replica.reconf {
                 Reconf::Sent(at) if now - at > self.periods.slave_reconf_timeout => {
                     let text = self.masters[m].replica_text(r);
-                    self.emit((EventName::SlaveReconfSentTimeout, text), out);
+                    self.emit(m, (EventName::SlaveReconfSentTimeout, text), out);
                     self.masters[m].replicas[r].reconf = Reconf::Done;
                 }
                 Reconf::None if !self.link(Who::Replica(m, r)).disconnected => {
                     self.send_slaveof(Who::Replica(m, r), Some(&new_master), out);
                     self.masters[m].replicas[r].reconf = Reconf::Sent(now);
-                    self.emit((EventName::SlaveReconfSent, self.masters[m].replica_text(r)), out);
+                    self.emit(m, (EventName::SlaveReconfSent, self.masters[m].replica_text(r)), out);
                     in_progress += 1;
                 }
                 _ => {}
@@ -258,10 +261,10 @@ impl Sentinel {
         let timeout = self.stuck(m, now);
         let text = master.text();
         if timeout {
-            self.emit((EventName::FailoverEndForTimeout, text.clone()), out);
+            self.emit(m, (EventName::FailoverEndForTimeout, text.clone()), out);
         }
         if done || timeout {
-            self.emit((EventName::FailoverEnd, text), out);
+            self.emit(m, (EventName::FailoverEnd, text), out);
             self.enter(m, FailoverState::UpdateConfig, now);
         }
         if timeout {
@@ -272,14 +275,14 @@ impl Sentinel {
                     continue;
                 }
                 self.send_slaveof(Who::Replica(m, r), Some(new_master), out);
-                self.emit((EventName::SlaveReconfSentBe, self.masters[m].replica_text(r)), out);
+                self.emit(m, (EventName::SlaveReconfSentBe, self.masters[m].replica_text(r)), out);
                 self.masters[m].replicas[r].reconf = Reconf::Sent(now);
             }
         }
     }
 
     fn abort(&mut self, m: usize, why: EventName, now: Ms, out: &mut Vec<Output>) {
-        self.emit((why, self.masters[m].text()), out);
+        self.emit(m, (why, self.masters[m].text()), out);
         self.enter(m, FailoverState::None, now);
         let master = &mut self.masters[m];
         master.in_progress = false;
@@ -298,7 +301,7 @@ impl Sentinel {
     pub(crate) fn announce_switch(&mut self, m: usize, new: &Addr, out: &mut Vec<Output>) {
         let master = &self.masters[m];
         let text = Text::from(master.name().to_owned()).str(" ").spaced(&master.base.addr).str(" ").spaced(new);
-        self.emit((EventName::SwitchMaster, text), out);
+        self.emit(m, (EventName::SwitchMaster, text), out);
     }
 
     /// Starts over with a new address. The other Sentinels are kept, the replicas made anew, the old master among them.
@@ -355,6 +358,6 @@ impl Sentinel {
         self.rewrites += 1;
         self.masters[m].replicas.push(Replica::new(addr, link, now));
         let text = self.masters[m].replica_text(self.masters[m].replicas.len() - 1);
-        self.emit((EventName::Slave, text), out);
+        self.emit(m, (EventName::Slave, text), out);
     }
 }

@@ -5,6 +5,7 @@ use model::{Addr, EventName, Output, RunId, Text};
 use crate::Ms;
 use crate::instance::Peer;
 use crate::machine::Sentinel;
+use crate::scripts::Teller;
 
 /// `ip,port,id,current_epoch,master name,master ip,master port,master config_epoch`
 struct Hello<'a> {
@@ -48,16 +49,18 @@ impl Sentinel {
         if hello.current_epoch > self.current_epoch {
             self.current_epoch = hello.current_epoch;
             self.rewrites += 1;
-            self.emit((EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
+            self.emit(m, (EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
         let Some(p) = self.masters[m].peers.iter().position(|peer| *peer.id() == hello.id) else { return };
         if self.masters[m].config_epoch < hello.config_epoch {
             self.masters[m].config_epoch = hello.config_epoch;
             self.rewrites += 1;
             if self.masters[m].base.addr != hello.master_addr {
-                self.emit((EventName::ConfigUpdateFrom, self.masters[m].peer_text(p)), out);
+                self.emit(m, (EventName::ConfigUpdateFrom, self.masters[m].peer_text(p)), out);
                 self.announce_switch(m, &hello.master_addr, out);
+                let from = self.masters[m].base.addr.clone();
                 self.change_address(m, &hello.master_addr, now, out);
+                self.reconfigure_clients(m, Teller::Observer, &from, &hello.master_addr);
             }
         }
         self.masters[m].peers[p].last_hello = now;
@@ -68,10 +71,10 @@ impl Sentinel {
         let moved = self.forget_peer(m, &hello.id, out);
         if moved {
             let text = self.masters[m].text().str(" ip ").host(&hello.addr).str(" port ").port(&hello.addr);
-            self.emit((EventName::SentinelAddressSwitch, text.str(format!(" for {}", hello.id))), out);
+            self.emit(m, (EventName::SentinelAddressSwitch, text.str(format!(" for {}", hello.id))), out);
         } else if let Some(other) = self.masters[m].peers.iter().position(|peer| peer.base.addr == hello.addr) {
             // Another Sentinel has taken over the address: the former one is forgotten everywhere.
-            self.emit((EventName::SentinelInvalidAddr, self.masters[m].peer_text(other)), out);
+            self.emit(m, (EventName::SentinelInvalidAddr, self.masters[m].peer_text(other)), out);
             let gone = self.masters[m].peers[other].id().clone();
             for m in 0..self.masters.len() {
                 self.forget_peer(m, &gone, out);
@@ -84,7 +87,7 @@ impl Sentinel {
         if moved {
             self.move_peer_elsewhere(m, hello, &text, out);
         } else {
-            self.emit((EventName::Sentinel, text), out);
+            self.emit(m, (EventName::Sentinel, text), out);
         }
     }
 
@@ -112,7 +115,7 @@ impl Sentinel {
         }
         if !updated.is_empty() {
             let text = text.clone().str(format!(" {} additional matching instances", updated.len()));
-            self.emit((EventName::SentinelAddressUpdate, text), out);
+            self.emit(m, (EventName::SentinelAddressUpdate, text), out);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Sentinel {
             let expected = matches!(who, Who::Master(_)) == (role == Role::Master);
             let event = if expected { EventName::RoleChange } else { EventName::RoleChanged };
             let text = self.text_of(who).str(format!(" new reported role is {}", role.as_str()));
-            self.emit((event, text), out);
+            self.emit(who.master(), (event, text), out);
         }
         if self.tilt_since.is_some() {
             return;
@@ -115,7 +115,7 @@ impl Sentinel {
         match &self.instance(who).run_id {
             Some(known) if known == run_id => return,
             Some(_) => {
-                self.emit((EventName::Reboot, self.text_of(who)), out);
+                self.emit(who.master(), (EventName::Reboot, self.text_of(who)), out);
                 if let Who::Master(m) = who
                     && self.masters[m].reboot_down_after() != 0
                 {
@@ -144,7 +144,7 @@ impl Sentinel {
         {
             let to = self.masters[m].base.addr.clone();
             self.send_slaveof(Who::Replica(m, r), Some(&to), out);
-            self.emit((EventName::ConvertToSlave, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::ConvertToSlave, self.masters[m].replica_text(r)), out);
         }
     }
 
@@ -163,7 +163,7 @@ impl Sentinel {
         {
             let to = master.base.addr.clone();
             self.send_slaveof(Who::Replica(m, r), Some(&to), out);
-            self.emit((EventName::FixSlaveConfig, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::FixSlaveConfig, self.masters[m].replica_text(r)), out);
         }
         let master = &self.masters[m];
         let replica = &master.replicas[r];
@@ -175,11 +175,11 @@ impl Sentinel {
         let link_up = replica.link_up;
         if matches!(replica.reconf, Reconf::Sent(_)) && to_promoted {
             self.masters[m].replicas[r].reconf = Reconf::InProgress;
-            self.emit((EventName::SlaveReconfInprog, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::SlaveReconfInprog, self.masters[m].replica_text(r)), out);
         }
         if self.masters[m].replicas[r].reconf == Reconf::InProgress && link_up {
             self.masters[m].replicas[r].reconf = Reconf::Done;
-            self.emit((EventName::SlaveReconfDone, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::SlaveReconfDone, self.masters[m].replica_text(r)), out);
         }
     }
 

@@ -20,6 +20,7 @@
 //! | [`select`] | which replica is promoted |
 //! | `failover` | the state machine of a failover |
 //! | `commands`, `admin`, `tables` | what clients can ask |
+//! | `scripts` | the scripts that it runs, as events |
 //! | `acl` | users and what they may do |
 
 pub mod config;
@@ -38,6 +39,7 @@ mod instance;
 mod link;
 mod machine;
 mod replies;
+mod scripts;
 mod tables;
 mod timer;
 

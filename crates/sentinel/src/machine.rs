@@ -13,6 +13,7 @@ use crate::commands::Denial;
 use crate::config::{Config, KnownMaster, Periods, Settings};
 use crate::instance::{Instance, Master, Peer, Replica, Who};
 use crate::link::{Link, Links};
+use crate::scripts::Scripts;
 
 /// One Sentinel. See [`model::machine`] for how to drive it.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct Sentinel {
     pub(crate) crash_after_election: bool,
     pub(crate) crash_after_promotion: bool,
     pub(crate) next_key: u32,
+    pub(crate) scripts: Scripts,
     started: Time,
     last_pass: Option<Ms>,
     next_pass: Time,
@@ -122,6 +124,7 @@ impl Sentinel {
             crash_after_election: false,
             crash_after_promotion: false,
             next_key: 0,
+            scripts: Scripts::default(),
             started: now,
             last_pass: None,
             next_pass,
@@ -283,7 +286,7 @@ impl Sentinel {
         if self.last_pass.is_none() {
             for m in 0..self.masters.len() {
                 let text = self.masters[m].text().str(format!(" quorum {}", self.masters[m].config.quorum));
-                self.emit((EventName::Monitor, text), out);
+                self.emit(m, (EventName::Monitor, text), out);
             }
         }
         let delta = self.last_pass.map_or(0, |last| ms - last);
@@ -324,8 +327,14 @@ impl Sentinel {
         }
     }
 
+    /// Publishes an event that concerns a master, and has the master's script told of it.
+    pub(crate) fn emit(&mut self, m: usize, (event, text): (EventName, Text), out: &mut Vec<Output>) {
+        self.notify(m, event, &text);
+        self.emit_globally((event, text), out);
+    }
+
     /// Publishes an event to its subscribers and notes it.
-    pub(crate) fn emit(&mut self, (event, text): (EventName, Text), out: &mut Vec<Output>) {
+    pub(crate) fn emit_globally(&mut self, (event, text): (EventName, Text), out: &mut Vec<Output>) {
         let channel = event.as_str().as_bytes();
         for (conn, session) in &self.sessions {
             if session.channels.contains(channel) {

@@ -20,7 +20,7 @@ impl Sentinel {
     pub(crate) fn timer(&mut self, now: Ms, delta: Ms, out: &mut Vec<Output>) {
         if delta < 0 || delta > self.periods.tilt_trigger {
             self.tilt_since = Some(now);
-            self.emit((EventName::Tilt, Text::from("#tilt mode entered")), out);
+            self.emit_globally((EventName::Tilt, Text::from("#tilt mode entered")), out);
         }
         let mut switch = None;
         for m in 0..self.masters.len() {
@@ -39,6 +39,7 @@ impl Sentinel {
         if let Some(m) = switch {
             self.switch_to_promoted(m, now, out);
         }
+        self.scripts.pass(now, out);
     }
 
     fn instance_pass(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
@@ -49,7 +50,7 @@ impl Sentinel {
                 return;
             }
             self.tilt_since = None;
-            self.emit((EventName::TiltEnd, Text::from("#tilt mode exited")), out);
+            self.emit_globally((EventName::TiltEnd, Text::from("#tilt mode exited")), out);
         }
         self.check_subjectively_down(who, now, out);
         if let Who::Master(m) = who {
@@ -256,7 +257,7 @@ impl Sentinel {
             instance.s_down_since = now;
         }
         let event = if down { EventName::SubjectivelyDown } else { EventName::SubjectivelyUp };
-        self.emit((event, self.text_of(who)), out);
+        self.emit(who.master(), (event, self.text_of(who)), out);
     }
 
     fn check_objectively_down(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
@@ -274,7 +275,7 @@ impl Sentinel {
         } else {
             (EventName::ObjectivelyUp, master.text())
         };
-        self.emit(event, out);
+        self.emit(m, event, out);
     }
 
     /// Asks the other Sentinels whether they find the master down and, once a failover runs, for their vote.

@@ -145,6 +145,7 @@ impl World {
                 }
                 self.timeline.heard(event, self.now, &mut self.queue);
             }
+            Note::Script(argv) => self.history.push(self.now, What::Script { node: id, argv }),
             Note::Answer { master, addr } => {
                 let (Some(group), Some(peer)) = (self.cluster.group(&master), self.node_at(&addr)) else { return };
                 self.history.push(self.now, What::Answer { node: id, master, addr: self.nodes[peer].id });

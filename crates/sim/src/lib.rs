@@ -32,4 +32,6 @@ mod timeline;
 mod world;
 
 pub use effect::{Door, Effect};
+pub use machine::read_sentinel_file;
+pub use sentinel::FileError;
 pub use world::World;

@@ -4,7 +4,7 @@ use model::machine::{Identity, Input, Output};
 use model::plan::Cluster;
 use model::{Addr, NodeId, Seed, Time};
 use node::Node;
-use sentinel::Sentinel;
+use sentinel::{FileError, Sentinel};
 
 /// A running process.
 #[derive(Clone)]
@@ -35,10 +35,15 @@ impl Machine {
             };
             return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
         }
-        let config = match saved {
-            Saved::Sentinel(text) => sentinel::file::parse(text, id).expect("a Sentinel reads what it has written"),
-            _ => sentinel_config(cluster, id),
+        let text = match saved {
+            Saved::Sentinel(text) => Some(text),
+            _ => cluster.sentinel_files.get(&id),
         };
+        let mut config = match text {
+            Some(text) => sentinel::file::parse(text, id).expect("the file was read before, or written by a Sentinel"),
+            None => sentinel_config(cluster, id),
+        };
+        config.identity.addr = cluster.address(id);
         Self::Sentinel(Sentinel::new(config, seed, boot, now))
     }
 
@@ -79,6 +84,14 @@ impl Machine {
     }
 }
 
+/// Reads the configuration file of a Sentinel, as a cluster may start it from: the address at which it listens.
+///
+/// # Errors
+/// The first line that is wrong, and what would be right.
+pub fn read_sentinel_file(text: &str) -> Result<Addr, FileError> {
+    Ok(sentinel::file::parse(text, NodeId::sentinel(1))?.identity.addr)
+}
+
 fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node::Config {
     let (group, place) = cluster.place(id).unwrap_or_default();
     let group = &cluster.groups[group];
@@ -100,6 +113,9 @@ fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
         failover_timeout: group.failover_timeout,
         parallel_syncs: u32::from(group.parallel_syncs),
         auth: group.auth.clone(),
+        reboot_down_after: group.reboot_down_after,
+        notification_script: group.notification_script.clone(),
+        client_reconfig_script: group.client_reconfig_script.clone(),
         ..sentinel::Monitor::new(&group.name, cluster.address(cluster.first_master(index)), u32::from(group.quorum))
     };
     let mut config = sentinel::Config::new(Identity { node: id, addr: cluster.address(id) });

@@ -205,6 +205,12 @@ impl World {
         Some(self.nodes[master].id)
     }
 
+    /// The configuration file of a Sentinel, if it has rewritten it other than `rewrites` times, with how often it has.
+    pub fn sentinel_file(&self, node: NodeId, rewrites: u64) -> Option<(u64, String)> {
+        let sentinel = self.nodes[self.node_index(node)?].machine.as_ref()?.sentinel()?;
+        (sentinel.rewrites() != rewrites).then(|| (sentinel.rewrites(), sentinel.config_file()))
+    }
+
     /// Takes the records of what has happened since they were last taken, so that a world that runs for long does not
     /// keep them all. [`World::finish`] gives only the rest.
     pub fn take_records(&mut self) -> Vec<Record> {

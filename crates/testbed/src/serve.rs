@@ -13,7 +13,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::history::{Header, Record};
+use model::plan::{Cluster, Expect};
 use model::{Fault, History, NodeId, Plan, Seed, Time};
+
+use sim::FileError;
 
 use crate::gate::Gate;
 use crate::host::Host;
@@ -54,6 +57,15 @@ pub enum ServeError {
     /// The plan has no nodes.
     #[error("the cluster has no nodes")]
     NoNodes,
+    /// The configuration file of a Sentinel cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The address that a configuration file has a Sentinel listen at is not a loopback one.
+    #[error("`bind {host}`: everything here stays on this machine; bind 127.0.0.1, or leave the line out")]
+    NotLoopback {
+        /// The address.
+        host: String,
+    },
     /// The last ports would be beyond 65535.
     #[error("there is no port for {node}: the ports would go beyond 65535")]
     NoPort {
@@ -100,6 +112,40 @@ impl Server {
         plan.cluster.unix_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let host = Host::open(&plan, seed, gates);
         Ok(Self { plan, nodes, host })
+    }
+
+    /// Starts one Sentinel from the text of its configuration file, which may have been written by a real one. It listens
+    /// where the file says (at 127.0.0.1 if it says everywhere), unless `listen` names a port.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub fn start_sentinel(text: &str, seed: Seed, listen: &Listen) -> Result<Self, ServeError> {
+        let addr = sim::read_sentinel_file(text)?;
+        let mut listen = *listen;
+        if listen.sentinel_port.is_none() {
+            let ip: Option<IpAddr> = addr.host.parse().ok();
+            let local = ip.map(|ip| if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip });
+            let local = local.filter(IpAddr::is_loopback);
+            listen.ip = local.ok_or_else(|| ServeError::NotLoopback { host: addr.host.to_string() })?;
+            listen.sentinel_port = Some(addr.port);
+        }
+        let mut cluster = Cluster { groups: Vec::new(), sentinels: 1, ..Cluster::standard() };
+        cluster.sentinel_files.insert(NodeId::sentinel(1), text.to_owned());
+        let plan = Plan {
+            title: "a Sentinel from its configuration file".to_owned(),
+            cluster,
+            clients: Vec::new(),
+            timeline: Vec::new(),
+            run_for: Duration::ZERO,
+            expect: Expect::default(),
+        };
+        Self::start(plan, seed, &listen)
+    }
+
+    /// The configuration file of a Sentinel as it would be on disk, if it has been rewritten other than `rewrites` times,
+    /// with how often it has.
+    pub fn sentinel_file(&self, node: NodeId, rewrites: u64) -> Option<(u64, String)> {
+        self.host.sentinel_file(node, rewrites)
     }
 
     /// What is run, with the addresses that the nodes have.

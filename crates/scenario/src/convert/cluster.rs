@@ -52,6 +52,14 @@ fn groups(raw: &mut raw::Cluster, sentinels: u16, collector: &mut Collector) -> 
             if let Some(Flag(flag)) = collector.value(take(&mut settings.serve_stale_data)) {
                 group.serve_stale_data = flag;
             }
+            let off = Duration::ZERO;
+            collector.duration(take(&mut settings.reboot_down_after), off, &mut group.reboot_down_after);
+            if let Some(Text(path)) = collector.value(take(&mut settings.notification_script)) {
+                group.notification_script = Some(path);
+            }
+            if let Some(Text(path)) = collector.value(take(&mut settings.client_reconfig_script)) {
+                group.client_reconfig_script = Some(path);
+            }
             let words = ["user", "password"];
             if let Some(auth) = credentials(take(&mut settings.user), take(&mut settings.password), words, collector) {
                 group.auth = Some(auth);

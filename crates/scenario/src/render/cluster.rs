@@ -65,6 +65,15 @@ fn settings(map: &mut Map, group: &Group) {
     let lag = (&default.min_replicas_max_lag, &group.min_replicas_max_lag);
     map.put_unless(lag.0, "min_replicas_max_lag", lag.1, |lag| write(*lag).into());
     map.put_unless(&default.serve_stale_data, "serve_stale_data", &group.serve_stale_data, |flag| (*flag).into());
+    let reboot = (&default.reboot_down_after, &group.reboot_down_after);
+    map.put_unless(reboot.0, "reboot_down_after", reboot.1, |period| write(*period).into());
+    for (option, path) in
+        [("notification_script", &group.notification_script), ("client_reconfig_script", &group.client_reconfig_script)]
+    {
+        if let Some(path) = path {
+            map.put(option, path.as_str());
+        }
+    }
 }
 
 fn priorities(cluster: &Cluster) -> Map {

@@ -58,29 +58,36 @@ fn zones(most: usize) -> impl Strategy<Value = Vec<String>> {
         .prop_map(|zones| trimmed(zones, &"default".to_owned()))
 }
 
-fn group(name: &'static str) -> impl Strategy<Value = Group> {
-    (0_u16..4, 1_u16..=3).prop_flat_map(move |(replicas, quorum)| {
-        let size = usize::from(replicas) + 1;
-        let nodes = (zones(size), vec(select(vec![0_u32, 50, 100]), 0..=size), 0..=replicas);
-        let times = (duration(), duration(), duration(), duration());
-        (nodes, times, option::of(credentials()), 1_u16..4, any::<bool>()).prop_map(
-            move |((zones, priorities, least), times, auth, parallel_syncs, serve_stale_data)| Group {
-                name: name.to_owned(),
-                replicas,
-                quorum,
-                zones,
-                priorities: trimmed(priorities, &100),
-                down_after: times.0,
-                failover_timeout: times.1,
-                parallel_syncs,
-                auth,
-                replication_lag: times.2,
-                min_replicas_to_write: least,
-                min_replicas_max_lag: times.3,
-                serve_stale_data,
-            },
-        )
-    })
+// Boxed, since a strategy of strategies of this many parts does not fit the stack of a test.
+fn group(name: &'static str) -> BoxedStrategy<Group> {
+    (0_u16..4, 1_u16..=3)
+        .prop_flat_map(move |(replicas, quorum)| {
+            let size = usize::from(replicas) + 1;
+            let nodes = (zones(size), vec(select(vec![0_u32, 50, 100]), 0..=size), 0..=replicas);
+            let times = (duration(), duration(), duration(), duration(), duration());
+            let scripts = (option::of(text()), option::of(text()));
+            (nodes, times, option::of(credentials()), 1_u16..4, any::<bool>(), scripts).prop_map(
+                move |((zones, priorities, least), times, auth, parallel_syncs, serve_stale_data, scripts)| Group {
+                    name: name.to_owned(),
+                    replicas,
+                    quorum,
+                    zones,
+                    priorities: trimmed(priorities, &100),
+                    down_after: times.0,
+                    failover_timeout: times.1,
+                    parallel_syncs,
+                    auth,
+                    replication_lag: times.2,
+                    min_replicas_to_write: least,
+                    min_replicas_max_lag: times.3,
+                    serve_stale_data,
+                    reboot_down_after: times.4,
+                    notification_script: scripts.0,
+                    client_reconfig_script: scripts.1,
+                },
+            )
+        })
+        .boxed()
 }
 
 fn cluster() -> impl Strategy<Value = Cluster> {

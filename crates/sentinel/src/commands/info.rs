@@ -122,10 +122,12 @@ impl Sentinel {
         let failure_flags = u8::from(self.crash_after_election) + 2 * u8::from(self.crash_after_promotion);
         let mut text = Text::from(format!(
             "# Sentinel\r\nsentinel_masters:{}\r\nsentinel_tilt:{}\r\nsentinel_tilt_since_seconds:{tilt_for}\r\n\
-             sentinel_running_scripts:0\r\nsentinel_scripts_queue_length:0\r\n\
+             sentinel_running_scripts:{}\r\nsentinel_scripts_queue_length:{}\r\n\
              sentinel_simulate_failure_flags:{failure_flags}\r\n",
             self.masters.len(),
             u8::from(self.tilt_since.is_some()),
+            self.scripts.running(),
+            self.scripts.len(),
         ));
         for (index, master) in self.masters.iter().enumerate() {
             let status = if master.o_down {

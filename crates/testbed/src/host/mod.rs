@@ -178,6 +178,11 @@ impl Host {
         }
     }
 
+    /// The configuration file of a Sentinel, if it has rewritten it other than `rewrites` times.
+    pub(crate) fn sentinel_file(&self, node: NodeId, rewrites: u64) -> Option<(u64, String)> {
+        self.0.lock().with_world(|world, _| world.sentinel_file(node, rewrites)).flatten()
+    }
+
     /// Waits until something has happened since this was last called, and takes it out of the history.
     pub(crate) async fn take_records(&self) -> Vec<Record> {
         loop {

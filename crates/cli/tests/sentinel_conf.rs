@@ -1,0 +1,160 @@
+//! `serve sentinel.conf`: a Sentinel goes on from the file that a real one has written, takes part in a failover of real
+//! processes, and a real one goes on from the file that it leaves.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use model::plan::Cluster;
+use model::{NodeId, Reply};
+use real::{RealCluster, Talk};
+
+const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
+/// The longest that anything takes here, failovers among it.
+const WITHIN: Duration = Duration::from_secs(40);
+
+/// `serve FILE`, killed when this is dropped.
+struct Served(Child);
+
+impl Served {
+    /// Starts it, and waits until it says where it listens.
+    fn start(file: &Path) -> Self {
+        let child = Command::new(LAB).arg("serve").arg("--quiet").arg(file).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("starts");
+        let line = BufReader::new(child.stdout.as_mut().expect("piped")).lines().next();
+        assert!(line.is_some_and(|line| line.is_ok_and(|line| line.starts_with("sentinel-1"))), "it does not listen");
+        Self(child)
+    }
+
+    /// Ends it as a user does.
+    fn end(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+        assert_eq!(self.0.wait().expect("ends").code(), Some(0));
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "not within {WITHIN:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A field of `SENTINEL MASTER mymaster`.
+fn master_field(cluster: &RealCluster, sentinel: NodeId, field: &str) -> Option<String> {
+    let addr = cluster.addr(sentinel).expect("known");
+    let reply = Talk::connect(addr, Duration::from_secs(1))
+        .and_then(|mut talk| talk.ask(&["SENTINEL", "MASTER", "mymaster"], Duration::from_secs(1)));
+    let reply = reply.ok()?;
+    let words: Vec<_> = reply.as_array()?.iter().filter_map(Reply::as_text).collect();
+    words.iter().position(|word| *word == field).map(|at| words[at + 1].to_string())
+}
+
+fn line_of<'a>(file: &'a str, option: &str) -> &'a str {
+    file.lines().find(|line| line.starts_with(option)).unwrap_or_else(|| panic!("no `{option}` in:\n{file}"))
+}
+
+#[test]
+fn a_sentinel_goes_on_from_a_real_file_and_a_real_one_from_its_file() {
+    let Some(binaries) = real::required("serve sentinel.conf") else { return };
+    let mut plan = Cluster::standard();
+    plan.groups[0].down_after = Duration::from_secs(1);
+    plan.groups[0].failover_timeout = Duration::from_secs(6);
+    let mut cluster = RealCluster::start(&binaries, &plan).expect("starts");
+    cluster.wait_discovered().expect("all meet");
+    let third = NodeId::sentinel(3);
+    let all = [NodeId::sentinel(1), NodeId::sentinel(2), third];
+
+    // From the real file.
+    cluster.node_mut(third).expect("known").shutdown().expect("ends");
+    wait("the real sentinel is gone", || master_field(&cluster, third, "name").is_none().then_some(()));
+    let theirs = cluster.node(third).expect("known").folder().join("conf");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sentinel.conf");
+    std::fs::copy(&theirs, &file).expect("copied");
+    let before = std::fs::read_to_string(&file).expect("read");
+    let served = Served::start(&file);
+    assert_eq!(master_field(&cluster, third, "num-other-sentinels").as_deref(), Some("2"), "known from the file");
+    assert_eq!(master_field(&cluster, third, "num-slaves").as_deref(), Some("2"), "known from the file");
+    let met = |sentinel| {
+        let flags = master_field(&cluster, sentinel, "flags");
+        flags.filter(|flags| flags == "master")
+    };
+    wait("the fake sees the master", || met(third));
+    let port = cluster.addr(NodeId::data(1)).expect("known").port().to_string();
+    cluster.node_mut(NodeId::data(1)).expect("known").kill().expect("dies");
+    let port_of = |sentinel| master_field(&cluster, sentinel, "port");
+    let new = wait("all three answer the new master", || {
+        let ports: Vec<_> = all.iter().filter_map(|sentinel| port_of(*sentinel)).collect();
+        let ip = master_field(&cluster, third, "ip");
+        let here: Vec<_> = all.iter().filter_map(|sentinel| master_field(&cluster, *sentinel, "ip")).collect();
+        let agreed = ports.len() == 3 && here.len() == 3 && here.iter().all(|other| Some(other) == ip.as_ref());
+        let moved = ip.clone().map(|ip| (ip, ports[0].clone()));
+        moved.filter(|moved| {
+            agreed && *moved != (cluster.addr(NodeId::data(1)).expect("known").ip().to_string(), port.clone())
+        })
+    });
+    let epoch = wait("its epoch", || master_field(&cluster, third, "config-epoch").filter(|epoch| epoch != "0"));
+    served.end();
+
+    // What it leaves.
+    let after = std::fs::read_to_string(&file).expect("read");
+    assert_eq!(line_of(&after, "sentinel myid"), line_of(&before, "sentinel myid"));
+    assert_eq!(line_of(&after, "sentinel monitor"), format!("sentinel monitor mymaster {} {} 2", new.0, new.1));
+    assert_eq!(line_of(&after, "sentinel config-epoch"), format!("sentinel config-epoch mymaster {epoch}"));
+    assert_eq!(after.matches("sentinel known-sentinel").count(), 2);
+    assert_eq!(after.matches("sentinel known-replica").count(), 2);
+    for kept in ["port", "logfile", "bind-source-addr"] {
+        assert_eq!(line_of(&after, kept), line_of(&before, kept), "other options stay as they are");
+    }
+    std::fs::copy(&file, &theirs).expect("copied");
+    let real = cluster.node_mut(third).expect("known");
+    real.restart().expect("starts");
+    real.wait_ready().expect("answers");
+    assert_eq!(master_field(&cluster, third, "ip").as_ref(), Some(&new.0));
+    assert_eq!(master_field(&cluster, third, "port").as_ref(), Some(&new.1));
+    assert_eq!(master_field(&cluster, third, "config-epoch").as_ref(), Some(&epoch));
+    assert_eq!(master_field(&cluster, third, "num-other-sentinels").as_deref(), Some("2"));
+}
+
+/// Starts `serve` on a file with this text, and gives the end of it: code and standard error.
+fn refused(text: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sentinel.conf");
+    std::fs::write(&file, text).expect("written");
+    let child = Command::new(LAB).arg("serve").arg(&file).args(arguments).stderr(Stdio::piped()).spawn();
+    let mut served = Served(child.expect("starts"));
+    let mut said = String::new();
+    served.0.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    (served.0.wait().expect("ends").code(), said.replace(&folder.path().display().to_string(), ""))
+}
+
+#[test]
+fn mistakes_in_a_file_are_named_with_their_line() {
+    let monitor = "port 26379\nsentinel monitor mymaster 127.0.0.1 6379 2\n";
+    let cases = [
+        (format!("{monitor}sentinel down-after-milliseconds other 5"), &[][..], "sentinel.conf:3: no master `other`"),
+        (format!("{monitor}sentinel quorum mymaster 5"), &[], "sentinel.conf:3: there is no option `sentinel quorum`"),
+        (format!("bind 10.0.0.1\n{monitor}"), &[], "`bind 10.0.0.1`: everything here stays on this machine"),
+        (monitor.to_owned(), &["--timeline"], "a Sentinel alone has no timeline"),
+        (monitor.to_owned(), &["--port", "7000"], "a Sentinel alone has"),
+    ];
+    for (text, arguments, wanted) in cases {
+        let (code, said) = refused(&text, arguments);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(wanted), "{wanted} is not in: {said}");
+    }
+}
