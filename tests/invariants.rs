@@ -308,6 +308,66 @@ fn i4_honest_loss_of_what_a_healthy_master_forgot() {
     assert_eq!(masked(&found[0].text), text);
 }
 
+/// The loss of a failover is what the old master had not got across, neither more nor less, also where it is waived. No
+/// client can change that, so that here the record is broken, on one side and on the other.
+#[test]
+fn i4_honest_loss_is_exact() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/8-commands/acked-then-lost.yaml");
+    let mut plan = scenario::load(&file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let driver = drivers::by_name(drivers::DEFAULT).expect("the default driver");
+    let RunOutcome { history, verdict, .. } = run(&plan, driver);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.findings);
+    let lost = verdict.acknowledged_writes_lost;
+    assert!(lost > 0, "nothing was lost");
+    plan.expect.acknowledged_writes_lost = None;
+    plan.expect.waive.push((Invariant::I4, "what the old master had not sent is lost".into()));
+    let verdict = check::judge(&plan, &history);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{:#?}", verdict.findings);
+    let [told] = &verdict.findings[..] else { panic!("{:#?}", verdict.findings) };
+    assert_eq!((told.severity, u64::from(told.count)), (Severity::Waived, lost));
+
+    let old = plan.cluster.first_master(0);
+    let master = |what: &What| match what {
+        What::Final(data) if data.of.is_none() && data.up => Some(data.node),
+        _ => None,
+    };
+    let new = history.records.iter().find_map(|record| master(&record.what)).expect("a master");
+    let written = |what: &What| match what {
+        What::Executed(execution) if execution.node == old => execution.position.as_ref().map(|p| p.offset),
+        _ => None,
+    };
+    let offsets: Vec<u64> = history.records.iter().filter_map(|record| written(&record.what)).collect();
+    let with_received = |wanted: &dyn Fn(u64) -> u64| {
+        let mut broken = history.clone();
+        for record in &mut broken.records {
+            if let What::Stream(stream) = &mut record.what
+                && (stream.node, stream.of) == (new, old)
+            {
+                stream.received.offset = wanted(stream.received.offset);
+            }
+        }
+        check::judge(&plan, &broken)
+    };
+    // As if one write more had come over than did, and one less.
+    let more = with_received(&|reached| *offsets.iter().find(|offset| **offset > reached).expect("one that did not"));
+    let less = with_received(&|reached| *offsets.iter().rfind(|offset| **offset <= reached).expect("one that did") - 1);
+    for (verdict, expected) in [
+        (
+            more,
+            format!(
+                "writer#_ was acknowledged and is missing on {new} at the end: {old} had executed it at _s, \
+             and it had come over from {old}"
+            ),
+        ),
+        (less, format!("writer#_ is held by {new} at the end, but what {old} had executed at _s, at ")),
+    ] {
+        let found = violations(&verdict, |_| true);
+        assert_eq!((found.len(), found[0].count), (1, 1), "{found:#?}");
+        assert_eq!(found[0].rule, Rule::Invariant(Invariant::I4));
+        assert!(masked(&found[0].text).starts_with(&expected), "{}", found[0].text);
+    }
+}
+
 #[test]
 fn i5_bounded() {
     is_seen_to_fail(Invariant::I5);

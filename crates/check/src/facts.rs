@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::history::{Action, Execution, FinalData, NodeState, OpResult, Record, What};
+use model::history::{Action, Execution, FinalData, NodeState, OpResult, Record, Stream, What};
 use model::plan::Client;
 use model::{ClientId, EventName, History, NodeId, OpId, Plan, Time};
 
@@ -38,6 +38,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) delivered: BTreeSet<&'a OpId>,
     /// What is left of the clients: connections and tasks.
     pub(crate) residue: BTreeMap<&'a str, (Time, u64, u64)>,
+    /// What the links have carried to replicas, in the order in which the streams began.
+    pub(crate) streams: Vec<&'a Stream>,
     /// What the data nodes held at the end.
     pub(crate) finals: BTreeMap<NodeId, &'a FinalData>,
     /// Moments at which the health of the cluster may have changed, each once, the start among them.
@@ -165,6 +167,7 @@ impl<'a> Facts<'a> {
             connections: BTreeMap::new(),
             delivered: BTreeSet::new(),
             residue: BTreeMap::new(),
+            streams: Vec::new(),
             finals: BTreeMap::new(),
             changes: vec![Time::ZERO],
             end: Time::ZERO,
@@ -240,6 +243,7 @@ impl<'a> Facts<'a> {
             What::Residue { client, open, tasks } => {
                 self.residue.insert(client.as_str(), (at, *open, *tasks));
             }
+            What::Stream(stream) => self.streams.push(stream),
             What::Final(data) => {
                 self.finals.insert(data.node, data);
             }
@@ -317,12 +321,11 @@ impl<'a> Facts<'a> {
         changes.iter().filter(|(_, of)| of.is_none()).map(|(at, _)| *at)
     }
 
-    /// True if, at `at` or later, the node became a replica or its process ended: what it alone held is gone.
-    pub(crate) fn lost_its_data_after(&self, node: NodeId, at: Time) -> bool {
-        let demoted = self.roles.get(&node).map_or(&[][..], Steps::changes);
-        let stopped = self.states.get(&node).map_or(&[][..], Steps::changes);
-        demoted.iter().any(|(when, of)| *when >= at && of.is_some())
-            || stopped.iter().any(|(when, state)| *when >= at && *state == NodeState::Down)
+    /// When a node's process ended last, up to `until`: what it held is gone, for a data node keeps nothing.
+    pub(crate) fn emptied(&self, node: NodeId, until: Time) -> Option<Time> {
+        let changes = self.states.get(&node).map_or(&[][..], Steps::changes);
+        let ends = changes.iter().filter(|(at, state)| *at <= until && *state == NodeState::Down);
+        ends.map(|(at, _)| *at).last()
     }
 
     /// When the last of `nodes` went down, after `at`; [`Time::NEVER`] if one did not.

@@ -25,6 +25,18 @@ impl<'a> Findings<'a> {
         self.add(severity, Rule::Invariant(invariant), client, at, text);
     }
 
+    /// An invariant was violated in a way that no waiver forgives.
+    pub(crate) fn beyond(&mut self, invariant: Invariant, client: Option<&str>, at: Time, text: String) {
+        self.add(Severity::Violation, Rule::Invariant(invariant), client, at, text);
+    }
+
+    /// What an invariant allows. It is told only where the plan waives the invariant, and so gives a reason for it.
+    pub(crate) fn honest(&mut self, invariant: Invariant, client: Option<&str>, at: Time, text: String) {
+        if self.plan.expect.waive.iter().any(|(waived, _)| *waived == invariant) {
+            self.add(Severity::Waived, Rule::Invariant(invariant), client, at, text);
+        }
+    }
+
     /// An expectation of the plan was not met.
     pub(crate) fn unmet(&mut self, rule: Rule, client: Option<&str>, at: Time, text: String) {
         self.add(Severity::Violation, rule, client, at, text);

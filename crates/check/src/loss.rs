@@ -1,13 +1,21 @@
 //! I4 honest loss: an acknowledged operation that is missing was acknowledged by the old master before its demotion.
 //!
-//! Missing is an acknowledged write that the final master's data set does not descend from. That is honest, and only
-//! counted, if a master executed it and afterwards lost what it alone held, because it was demoted or its process
-//! ended. Anything else is a violation: a write that was acknowledged and executed nowhere, or by a node that was no
-//! master, or one that the final master dropped without a reason.
+//! Missing is an acknowledged write that the final master's data set does not descend from, as that node says. Whether
+//! it had to be missing is worked out from what the links carried: it had, if what a master executed was never received,
+//! directly or through others, by the node that is the final master, or was gone again when that one's process ended.
+//! The two must be the same set, write by write. An honest loss is counted; anything else is a violation that no waiver
+//! forgives:
+//!
+//! - a write that was acknowledged and executed nowhere, or by a node that was no master;
+//! - one that is missing although it had been received: a loss beyond what replication had not brought over;
+//! - one that is held although it was never received: then the record itself is wrong.
+//!
+//! Waiving I4 says why a loss is to be expected, and has the honest ones listed with that.
 
-use model::history::{Action, FinalData};
+use model::history::{Action, Execution, FinalData, Position};
 use model::plan::Client;
 use model::verdict::Invariant;
+use model::{NodeId, Time};
 
 use crate::facts::{Facts, Op};
 use crate::findings::Findings;
@@ -19,24 +27,29 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     let last = facts.majority(group, facts.end).and_then(|node| facts.finals.get(&node).copied());
     let mut unknown = None;
     for op in facts.ops_of(client).filter(|op| op.ok() && traceable(op.action)) {
+        let at = op.ended_at(facts.end);
         if op.ran().next().is_none() {
             let text = format!("{} was acknowledged, but no node executed it", op.id);
-            findings.violated(Invariant::I4, Some(&client.id), op.ended_at(facts.end), text);
+            findings.beyond(Invariant::I4, Some(&client.id), at, text);
             lost += 1;
             continue;
         }
         let Some(last) = last.filter(|last| !last.lineage.is_empty()) else {
-            unknown.get_or_insert(op.ended_at(facts.end));
+            unknown.get_or_insert(at);
             continue;
         };
-        if !missing(op, last) {
-            continue;
-        }
-        lost += 1;
-        if let Some(reason) = dishonest(facts, op, last) {
-            let text = format!("{} was acknowledged and is missing on {} at the end: {reason}", op.id, last.node);
-            findings.violated(Invariant::I4, Some(&client.id), op.ended_at(facts.end), text);
-        }
+        let (missing, text) = match fate(facts, op, last) {
+            Fate::Held => continue,
+            Fate::NeverSent(text) => {
+                lost += 1;
+                findings.honest(Invariant::I4, Some(&client.id), at, text);
+                continue;
+            }
+            Fate::Dropped(text) => (true, text),
+            Fate::Conjured(text) => (false, text),
+        };
+        lost += u64::from(missing);
+        findings.beyond(Invariant::I4, Some(&client.id), at, text);
     }
     // A master that does not run holds nothing; whether that matters the plan says.
     let down = last.is_some_and(|last| !last.up) && facts.plan.expect.acknowledged_writes_lost.is_none();
@@ -52,25 +65,70 @@ fn traceable(action: Action) -> bool {
     action.writes() && action != Action::Pop
 }
 
-fn missing(op: &Op<'_>, last: &FinalData) -> bool {
-    let positions: Vec<_> = op.ran().filter_map(|(_, execution)| execution.position.as_ref()).collect();
-    !positions.is_empty() && !positions.iter().any(|position| last.holds(position))
+/// What became of an acknowledged write.
+enum Fate {
+    /// The final master holds it, or it changed nothing.
+    Held,
+    /// It is missing, as it must be.
+    NeverSent(String),
+    /// It is missing and should not be.
+    Dropped(String),
+    /// It is held and cannot be.
+    Conjured(String),
 }
 
-/// Why a missing write is no honest loss; `None` if it is one.
-fn dishonest(facts: &Facts<'_>, op: &Op<'_>, last: &FinalData) -> Option<String> {
-    let honest = op.ran().any(|(at, execution)| {
-        execution.master && (execution.node != last.node || facts.lost_its_data_after(execution.node, at))
-    });
-    if honest {
-        return None;
+fn fate(facts: &Facts<'_>, op: &Op<'_>, last: &FinalData) -> Fate {
+    let writes = || op.ran().filter_map(|(at, execution)| Some((at, execution, execution.position.as_ref()?)));
+    let Some((at, by, position)) = writes().last() else { return Fate::Held };
+    let held = writes().any(|(.., position)| last.holds(position));
+    let source =
+        writes().find_map(|(at, by, position)| source(facts, last.node, facts.end, &Write { at, by, position }));
+    let told = format!("{} was acknowledged and is missing on {} at the end", op.id, last.node);
+    match (held, source) {
+        (true, Some(_)) => Fate::Held,
+        (true, None) => Fate::Conjured(format!(
+            "{} is held by {} at the end, but what {} had executed at {at}, at {position}, never came to it",
+            op.id, last.node, by.node
+        )),
+        (false, Some(of)) if of == last.node => Fate::Dropped(format!(
+            "{told}: that same node had executed it at {at} and was neither demoted nor stopped since"
+        )),
+        (false, Some(of)) => {
+            Fate::Dropped(format!("{told}: {} had executed it at {at}, and it had come over from {of}", by.node))
+        }
+        (false, None) if writes().any(|(_, by, _)| by.master) => {
+            Fate::NeverSent(format!("{told}: {} had executed it at {at}, and it had not come over", by.node))
+        }
+        (false, None) => Fate::Dropped(format!("{told}: {} had executed it at {at} without being the master", by.node)),
     }
-    let (at, execution) = op.ran().last()?;
-    Some(if execution.master {
-        format!("that same node had executed it at {at} and was neither demoted nor stopped since")
-    } else {
-        format!("{} had executed it at {at} without being the master", execution.node)
-    })
+}
+
+/// A write at a node.
+struct Write<'a> {
+    at: Time,
+    by: &'a Execution,
+    position: &'a Position,
+}
+
+/// From where `node` has a write up to `until`: from itself, if it executed it, or from the node that sent it. `None`
+/// if it has it not, or not any more. A replication history is one line: who has got to an offset of it has all before.
+fn source(facts: &Facts<'_>, node: NodeId, until: Time, write: &Write<'_>) -> Option<NodeId> {
+    let since = facts.emptied(node, until);
+    let stands = |at: Time| at <= until && since.is_none_or(|since| at > since);
+    for stream in facts.streams.iter().rev().filter(|stream| stream.node == node && stands(stream.begun)) {
+        let reached = write.position.offset <= stream.received.offset;
+        let known = || {
+            write.position.replid == stream.received.replid || source(facts, stream.of, stream.begun, write).is_some()
+        };
+        if reached && known() {
+            return Some(stream.of);
+        }
+        if stream.full {
+            // The snapshot has replaced whatever there was.
+            return (write.by.node == node && write.at > stream.begun && write.at <= until).then_some(node);
+        }
+    }
+    (write.by.node == node && stands(write.at)).then_some(node)
 }
 
 #[cfg(test)]
@@ -91,9 +149,12 @@ mod tests {
         story
     }
 
+    fn at(replid: u32, offset: u64) -> Position {
+        Position { replid, offset }
+    }
+
     fn at_offset(offset: u64, node: model::NodeId) -> Execution {
-        let position = Some(Position { replid: 1, offset });
-        Execution { position, ..incr(900, node) }
+        Execution { position: Some(at(1, offset)), ..incr(900, node) }
     }
 
     #[test]
@@ -129,13 +190,90 @@ mod tests {
         assert!(texts[0].ends_with("neither demoted nor stopped since"), "{texts:?}");
     }
 
+    /// `redis-2` is demoted at 21 s, takes a snapshot from `redis-3`, and is promoted again.
+    fn demoted_in_between(mut story: Story, received: u64) -> Story {
+        story.role(21_000, B, Some(C));
+        story.stream(21_500, B, C, true, at(3, received));
+        story.role(22_000, B, None);
+        story
+    }
+
     #[test]
     fn what_the_final_master_lost_by_a_demotion_in_between_is_honest() {
+        let story = demoted_in_between(acknowledged(20_000, Some(at_offset(99_999, B))), 99_999);
+        assert!(!story.against(&plan(), Invariant::I4).iter().any(|text| text.contains("writer#900")));
+        let only = |what: &What| matches!(what, What::Started { op, .. } if op.seq != 900);
+        let mut story = story;
+        story.forget(only);
+        assert!(story.against(&plan(), Invariant::I4).is_empty());
+        assert_eq!(story.judge(&plan()).acknowledged_writes_lost, 1);
+    }
+
+    #[test]
+    fn a_demotion_alone_loses_nothing() {
         let mut story = acknowledged(20_000, Some(at_offset(99_999, B)));
         story.role(21_000, B, Some(C));
         story.role(22_000, B, None);
+        assert!(story.against(&plan(), Invariant::I4)[0].ends_with("neither demoted nor stopped since"));
+    }
+
+    /// The old master sent up to `sent`, of which `received` arrived; `writer#900` was at 10,001.
+    fn carried(sent: u64, received: u64) -> Story {
+        let mut story = acknowledged(9_990, Some(at_offset(10_001, A)));
+        for record in &mut story.history.records {
+            if let What::Stream(stream) = &mut record.what {
+                (stream.sent.offset, stream.received.offset) = (sent, received);
+            }
+        }
+        story
+    }
+
+    #[test]
+    fn the_loss_is_exactly_what_had_not_come_over_also_where_it_is_waived() {
+        let mut waived = plan();
+        waived.expect.waive.push((Invariant::I4, "the old master is alone".into()));
+        for plan in [&plan(), &waived] {
+            let violations = |story: &Story| {
+                let found = story.under(plan, Rule::Invariant(Invariant::I4)).into_iter();
+                let found = found.filter(|finding| finding.severity == Severity::Violation);
+                found.map(|finding| (finding.count, finding.text)).collect::<Vec<_>>()
+            };
+            // Sent or not: what has not arrived is lost.
+            assert_eq!(violations(&carried(9_999, 9_999)), []);
+            assert_eq!(violations(&carried(10_001, 10_000)), []);
+            let beyond = "writer#900 was acknowledged and is missing on redis-2 at the end: redis-1 had executed it \
+                          at 9.991s, and it had come over from redis-1";
+            assert_eq!(violations(&carried(10_001, 10_001)), [(1, beyond.to_owned())]);
+            // The other direction: the last write that the final master holds, at 9,901, had not arrived.
+            let conjured = "writer#69 is held by redis-2 at the end, but what redis-1 had executed at 9.901s, \
+                            at 00000001:9901, never came to it";
+            assert_eq!(violations(&carried(9_900, 9_900)), [(1, conjured.to_owned())]);
+        }
+        let told = carried(9_999, 9_999).under(&waived, Rule::Invariant(Invariant::I4));
+        assert_eq!((told.len(), told[0].severity, told[0].count), (1, Severity::Waived, 1));
+    }
+
+    #[test]
+    fn what_came_over_by_way_of_another_replica_is_held() {
+        let mut story = carried(10_001, 10_000);
+        story.forget(|what| matches!(what, What::Stream(_)));
+        // C has everything of A, B has taken a snapshot of C, in a history that C began.
+        story.stream(1_000, C, A, true, at(1, 10_001));
+        story.stream(11_000, B, C, true, at(3, 10_001));
+        assert!(story.against(&plan(), Invariant::I4)[0].ends_with("it had come over from redis-3"));
+        // Not what is beyond the place in that history that B has got to.
+        story.forget(|what| matches!(what, What::Stream(stream) if stream.node == B));
+        story.stream(11_000, B, C, true, at(3, 10_000));
         assert!(story.against(&plan(), Invariant::I4).is_empty());
-        assert_eq!(story.judge(&plan()).acknowledged_writes_lost, 1);
+    }
+
+    #[test]
+    fn a_process_that_ends_loses_everything() {
+        let mut story = carried(10_001, 10_001);
+        story.state(9_995, B, model::history::NodeState::Down);
+        story.state(9_996, B, model::history::NodeState::Up);
+        let texts = story.against(&plan(), Invariant::I4);
+        assert!(texts[0].contains("never came to it"), "{texts:?}");
     }
 
     #[test]

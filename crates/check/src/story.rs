@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::fault::{Fault, Target};
 use model::history::{
-    Action, Cause, ClosedBy, Execution, FinalData, Header, NodeState, OpError, OpResult, Position, What,
+    Action, Cause, ClosedBy, Execution, FinalData, Header, NodeState, OpError, OpResult, Position, Stream, What,
 };
 use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
 use model::verdict::{Finding, Invariant, Rule};
@@ -100,6 +100,7 @@ impl Story {
         self.closed(conn, 30_000, master, ClosedBy::Client);
         self.tell(30_001, What::Residue { client: ClientId::new("writer"), open: 0, tasks: 0 });
         let before = Position { replid: 1, offset: 9_999 };
+        self.stream(0, B, A, true, before.clone());
         let own = Position { replid: u32::from(master.number), offset: u64::MAX };
         self.tell(
             30_001,
@@ -170,6 +171,12 @@ impl Story {
 
     pub(crate) fn role(&mut self, ms: u64, node: NodeId, of: Option<NodeId>) {
         self.tell(ms, What::Role { node, of });
+    }
+
+    /// `node` begins to follow `of`, and receives the stream up to `to`.
+    pub(crate) fn stream(&mut self, ms: u64, node: NodeId, of: NodeId, full: bool, to: Position) {
+        let (begun, sent, received) = (Time::from_millis(ms), to.clone(), to);
+        self.tell(30_001, What::Stream(Stream { node, of, begun, full, sent, received }));
     }
 
     pub(crate) fn answer(&mut self, ms: u64, sentinel: u16, addr: NodeId) {

@@ -177,6 +177,9 @@ pub enum What {
         /// Tasks still alive on the runtime, over all clients.
         tasks: u64,
     },
+    /// A stream of replication, as the link between the two nodes carried it. Told at the end of the run, in the order
+    /// in which the streams began.
+    Stream(Stream),
     /// What a data node was and held at the end.
     Final(FinalData),
     /// What a Sentinel answered at the end.
@@ -334,6 +337,26 @@ pub enum Cause {
     Auth,
     /// Anything else.
     Other,
+}
+
+/// A stream of replication from a master, or from a replica that passes it on, to a replica. It is the link's own
+/// account: what the nodes say about themselves is held against it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// The replica.
+    pub node: NodeId,
+    /// The node that it follows.
+    pub of: NodeId,
+    /// When that one began it.
+    #[serde(rename = "begun_us")]
+    pub begun: Time,
+    /// True if it began with a snapshot, which replaces the data set of the replica; false if it went on where the
+    /// replica stood.
+    pub full: bool,
+    /// How far `of` sent it.
+    pub sent: Position,
+    /// How far `node` received it, in the same replication history.
+    pub received: Position,
 }
 
 /// What a data node was and held at the end.

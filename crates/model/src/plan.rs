@@ -70,7 +70,8 @@ pub struct Group {
     pub parallel_syncs: u16,
     /// Credentials that the data nodes ask of clients, Sentinels and replicas.
     pub auth: Option<Credentials>,
-    /// One-way delay of the replication stream, on top of [`Cluster::node_latency`].
+    /// How long a node keeps what goes into the replication stream before it sends it, on top of
+    /// [`Cluster::node_latency`]. What a process has not sent when it ends is lost with it.
     pub replication_lag: Duration,
     /// `min-replicas-to-write`; 0 is off.
     pub min_replicas_to_write: u16,

@@ -19,7 +19,8 @@ pub enum Invariant {
     I2,
     /// At most once: an operation executes at most once unless its caller opted into retry.
     I3,
-    /// Honest loss: an acknowledged operation that is missing was acknowledged by the old master before its demotion.
+    /// Honest loss: an acknowledged operation that is missing was acknowledged by the old master before its demotion, and
+    /// had not come over to the new one, as the record of the links says. A waiver forgives no loss beyond that.
     I4,
     /// Bounded: every call returns by its deadline.
     I5,
@@ -103,7 +104,7 @@ pub enum Severity {
     Violation,
     /// It makes the run inconclusive.
     NoEvidence,
-    /// It would have made the run fail, but the plan waives it.
+    /// It would have made the run fail, but the plan waives it. For I4: a loss that is honest, where the plan waives it.
     Waived,
 }
 

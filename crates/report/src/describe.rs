@@ -156,7 +156,7 @@ impl<'a> Teller<'a> {
                 let role = data.of.map_or_else(|| "is a master".to_owned(), |master| format!("follows {master}"));
                 event(data.node.to_string(), format!("{role} at the end, at offset {}", data.offset), None)
             }
-            What::FinalAnswer { .. } => None,
+            What::Stream(_) | What::FinalAnswer { .. } => None,
         }
     }
 

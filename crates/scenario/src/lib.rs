@@ -42,7 +42,8 @@
 //!   `failover: mymaster` or `{master: mymaster, via: sentinel-1}`, `clock_jump: {of: sentinel-1, by: -3s}`, and
 //!   `override: {of: sentinel-1, answer: stale}` with the answers `stale`, `null`, `hang`, `no_switch_event`,
 //!   `{error: "ERR busy"}`, `{slow: 300ms}`, `{wrong_address: redis-2}`, `{late_switch_event: 2s}`.
-//! - `expect` may waive invariants, each with its reason: `waive: {I4: "the only copy is lost"}`.
+//! - `expect` may waive invariants, each with its reason: `waive: {I1: "no replica may be promoted"}`. I4 allows what
+//!   asynchronous replication loses without a waiver; with one, those losses are listed, and more is a violation still.
 //!
 //! A step may undo what was never done, such as `restart: redis-1` of a node that runs: whether it does depends on what
 //! the roles are then.

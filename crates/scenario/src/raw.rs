@@ -50,7 +50,8 @@ macro_rules! with_group_settings {
             pub(crate) user: Field<Text>,
             /// Password that the data nodes ask of clients, Sentinels and replicas.
             pub(crate) password: Field<Text>,
-            /// One-way delay of the replication stream, on top of `node_latency`; 0s by default.
+            /// How long a node keeps what goes into the replication stream before it sends it, on top of `node_latency`;
+            /// 0s by default. What a process has not sent when it ends is lost with it.
             pub(crate) replication_lag: Field<Span>,
             /// `min-replicas-to-write` of Redis; 0, which is off, by default.
             pub(crate) min_replicas_to_write: Field<Count>,
@@ -336,6 +337,7 @@ pub(crate) struct Expect {
     pub(crate) failovers: Field<Count>,
     /// Acknowledged writes that may be missing at the end, at most.
     pub(crate) acknowledged_writes_lost: Field<Count>,
-    /// Invariants that do not count in this run, each with the reason: `{I4: "the only copy is lost"}`.
+    /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
+    /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,
 }

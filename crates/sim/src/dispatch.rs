@@ -24,6 +24,11 @@ impl World {
                 self.recycle(link);
             }
         }
+        if let (Input::Received(_, frame), Some((link, End::Opener))) = (&input, at)
+            && let Some(tap) = &mut self.links[link].tap
+        {
+            tap.received(frame);
+        }
         if let (Input::Received(_, Frame::Command(_)), Some((link, _))) = (&input, at) {
             self.links[link].said = self.links[link].unheard.pop_front();
         }

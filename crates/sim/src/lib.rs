@@ -27,6 +27,7 @@ mod process;
 mod queue;
 mod record;
 mod standing;
+mod stream;
 mod targets;
 mod timeline;
 mod world;

@@ -12,6 +12,7 @@ use model::{Addr, Frame, NodeKind, Reply, Time};
 
 use crate::effect::Effect;
 use crate::queue::Event;
+use crate::stream::Tap;
 use crate::world::World;
 
 /// One of the two ends of a link.
@@ -61,12 +62,15 @@ pub(crate) enum Parcel {
     Protocol(u8),
     /// It is over.
     Fin(ClosedBy),
+    /// What its sender, which is no more, had not sent.
+    Unsent,
 }
 
 /// One direction of a link.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
-    parcels: VecDeque<Parcel>,
+    /// With the moment at which each leaves its sender.
+    parcels: VecDeque<(Time, Parcel)>,
     /// When the last parcel is due; none after it is due earlier.
     last: Time,
     /// Parcels that were due while nothing could pass.
@@ -83,7 +87,7 @@ pub(crate) struct Link {
     /// By the end that they lead to.
     pipes: [Pipe; 2],
     /// It carries a replication stream.
-    replication: bool,
+    pub(crate) tap: Option<Tap>,
     /// A hanging node took something from its client, or kept something from it.
     pub(crate) swallowed: bool,
     /// When its client sent the commands that have not arrived at a running process yet.
@@ -100,7 +104,7 @@ impl Link {
             parties: [opener, acceptor],
             open: [true, false],
             pipes: [Pipe::default(), Pipe::default()],
-            replication: false,
+            tap: None,
             swallowed: false,
             unheard: VecDeque::new(),
             said: None,
@@ -212,8 +216,13 @@ impl World {
             }
             (Party::Node(opener, _), Party::Node(master, _)) if self.nodes[opener].id.kind == NodeKind::Data => {
                 if to == End::Acceptor {
-                    self.links[link].replication |= matches!(&frame, Frame::Command(command) if command.is("PSYNC"));
-                } else if self.links[link].replication {
+                    if let Frame::Command(command) = &frame
+                        && let Some(tap) = Tap::on(command)
+                    {
+                        self.links[link].tap = Some(tap);
+                    }
+                } else if let Some(tap) = &mut self.links[link].tap {
+                    tap.sent(self.now, &frame);
                     extra = self.nodes[master].group.map_or(extra, |group| self.cluster.groups[group].replication_lag);
                 }
             }
@@ -235,16 +244,16 @@ impl World {
         }
         let pipe = &mut self.links[link].pipes[to as usize];
         pipe.last = pipe.last.max(self.now + delay);
-        pipe.parcels.push_back(parcel);
+        pipe.parcels.push_back((self.now + extra, parcel));
         self.queue.put(pipe.last, Event::Arrive(link, to));
     }
 
     /// The first parcel of a direction is due.
     pub(crate) fn arrive(&mut self, link: usize, to: End) {
-        let Some(parcel) = self.links[link].pipes[to as usize].parcels.front() else { return };
+        let Some((_, parcel)) = self.links[link].pipes[to as usize].parcels.front() else { return };
         if self.is_blocked(link, to, parcel) {
             self.links[link].pipes[to as usize].held += 1;
-        } else if let Some(parcel) = self.links[link].pipes[to as usize].parcels.pop_front() {
+        } else if let Some((_, parcel)) = self.links[link].pipes[to as usize].parcels.pop_front() {
             self.deliver(link, to, parcel);
             self.recycle(link);
         }
@@ -255,7 +264,7 @@ impl World {
         for link in 0..self.links.len() {
             for to in [End::Opener, End::Acceptor] {
                 let pipe = &self.links[link].pipes[to as usize];
-                let Some(first) = pipe.parcels.front() else { continue };
+                let Some((_, first)) = pipe.parcels.front() else { continue };
                 if pipe.held == 0 || self.is_blocked(link, to, first) {
                     continue;
                 }
@@ -281,6 +290,19 @@ impl World {
         self.recycle(link);
     }
 
+    /// A process ends: what it still kept back, to send it later, is gone.
+    pub(crate) fn drop_unsent(&mut self, link: usize, to: End) {
+        let Link { pipes, tap, .. } = &mut self.links[link];
+        for (leaves, parcel) in &mut pipes[to as usize].parcels {
+            if *leaves > self.now {
+                if let (Some(tap), Parcel::Frame(frame)) = (&mut *tap, &*parcel) {
+                    tap.unsent(frame);
+                }
+                *parcel = Parcel::Unsent;
+            }
+        }
+    }
+
     /// Cuts a client's connection: both sides find it closed.
     pub(crate) fn sever(&mut self, link: usize) {
         let Party::Node(node, conn) = self.links[link].parties[End::Acceptor as usize] else { return };
@@ -303,7 +325,7 @@ impl World {
                     Parcel::SynAck => Input::Connected(conn),
                     Parcel::Frame(frame) => Input::Received(conn, frame),
                     Parcel::Fin(_) => Input::Closed(conn),
-                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) => return,
+                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) | Parcel::Unsent => return,
                 };
                 let from_client = self.links[link].client().is_some();
                 if from_client && self.nodes[node].hangs > 0 && matches!(input, Input::Received(..)) {
@@ -322,7 +344,7 @@ impl World {
                         self.effects.push(Effect::Close { conn });
                         self.note_closed(link, client, by);
                     }
-                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::SynAck => {}
+                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::SynAck | Parcel::Unsent => {}
                 }
             }
             Party::Operator => {

@@ -153,6 +153,7 @@ impl World {
         let opened = opened.into_iter().map(|(_, link)| (link, End::Opener));
         for (link, end) in opened.chain(accepted.into_iter().map(|link| (link, End::Acceptor))) {
             self.links[link].open[end as usize] = false;
+            self.drop_unsent(link, end.other());
             self.send(link, end.other(), Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
             self.recycle(link);
         }

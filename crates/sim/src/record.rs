@@ -1,8 +1,9 @@
 //! What a command leaves in the history, and what is recorded at the end.
 
-use model::history::{Execution, FinalData, History, What};
+use model::history::{Execution, FinalData, History, Record, Stream, What};
 use model::{Command, OpId, Time};
 
+use crate::link::Party;
 use crate::world::World;
 
 /// The upper-case name of a command, with the subcommand where the command has them and a reader wants to know.
@@ -51,9 +52,25 @@ impl World {
         self.history.push(self.now, What::Executed(execution));
     }
 
-    /// Ends the run: records what every data node holds and what every Sentinel answers, and gives the history.
+    /// Records what the links have carried from master to replica.
+    fn record_streams(&mut self) {
+        let mut streams: Vec<Stream> = Vec::new();
+        for link in &self.links {
+            let [Party::Node(node, _), Party::Node(of, _)] = link.parties else { continue };
+            let Some(carried) = link.tap.as_ref().and_then(|tap| tap.stream.as_ref()) else { continue };
+            let Some(received) = carried.received.clone() else { continue };
+            let (begun, full, sent) = (carried.begun, carried.full, carried.sent.clone());
+            streams.push(Stream { node: self.nodes[node].id, of: self.nodes[of].id, begun, full, sent, received });
+        }
+        streams.sort_by_key(|stream| stream.begun);
+        let records = streams.into_iter().map(|stream| Record { at: self.now, what: What::Stream(stream) });
+        self.history.records.extend(records);
+    }
+
+    /// Ends the run: records what the links carried to replicas, what every data node holds and what every Sentinel answers, and gives the history.
     pub fn finish(mut self, now: Time) -> History {
         self.advance(now);
+        self.record_streams();
         for node in 0..self.nodes.len() {
             let process = &self.nodes[node];
             let up = process.is_up() && !self.is_unreachable(node);
