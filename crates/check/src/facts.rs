@@ -325,7 +325,7 @@ impl<'a> Facts<'a> {
     pub(crate) fn emptied(&self, node: NodeId, until: Time) -> Option<Time> {
         let changes = self.states.get(&node).map_or(&[][..], Steps::changes);
         let ends = changes.iter().filter(|(at, state)| *at <= until && *state == NodeState::Down);
-        ends.map(|(at, _)| *at).last()
+        ends.map(|(at, _)| *at).next_back()
     }
 
     /// When the last of `nodes` went down, after `at`; [`Time::NEVER`] if one did not.

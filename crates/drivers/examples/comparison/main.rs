@@ -102,13 +102,10 @@ fn version(driver: &str) -> String {
 
 /// Times, which are the first four columns, in milliseconds.
 fn row(driver: &str, sum: &Sum) -> String {
-    let mut row = format!("| `{driver}` |");
-    for (column, value) in sum.values().into_iter().enumerate() {
-        row += &match value {
-            Some(micros) if column < 4 => format!(" {} ms |", micros / 1_000),
-            Some(count) => format!(" {count} |"),
-            None => " - |".to_owned(),
-        };
-    }
-    row + "\n"
+    let cells = sum.values().into_iter().enumerate().map(|(column, value)| match value {
+        Some(micros) if column < 4 => format!("{} ms", micros / 1_000),
+        Some(count) => count.to_string(),
+        None => "-".to_owned(),
+    });
+    format!("| `{driver}` | {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }

@@ -11,13 +11,13 @@ use sentinel_lab_drivers as drivers;
 use testbed::{Run, RunOutcome};
 
 /// The client that has to be the best.
-pub const OURS: &str = "sentinel-client";
+pub(crate) const OURS: &str = "sentinel-client";
 
 /// The drivers that are compared; `redis-multiplexed` is left out, since it never moves.
-pub const DRIVERS: [&str; 4] = [OURS, "redis-sentinel", "redis-connection-manager", "deadpool-redis"];
+pub(crate) const DRIVERS: [&str; 4] = [OURS, "redis-sentinel", "redis-connection-manager", "deadpool-redis"];
 
 /// Scenarios with one client that writes and one failover.
-pub const SCENARIOS: [&str; 6] = [
+pub(crate) const SCENARIOS: [&str; 6] = [
     "kill",
     "2-hung/master-hang",
     "graceful-shutdown",
@@ -27,14 +27,14 @@ pub const SCENARIOS: [&str; 6] = [
 ];
 
 /// Operations of the client are this far apart, so that what is measured is the client and not its pauses.
-pub const EVERY: Duration = Duration::from_millis(10);
+pub(crate) const EVERY: Duration = Duration::from_millis(10);
 
 /// From the first Sentinel's new answer to the first good write, at the median.
-pub const GOAL: Duration = Duration::from_millis(150);
+pub(crate) const GOAL: Duration = Duration::from_millis(150);
 
 /// The columns in which a client can be better than another, from the least to the most, with the reason why ours is
 /// not the best there in some scenario. A column without a reason is one in which it must be.
-pub const COLUMNS: [(&str, Option<&str>); 9] = [
+pub(crate) const COLUMNS: [(&str, Option<&str>); 9] = [
     ("writable to first write: median", None),
     ("worst", None),
     ("answer to first write: median", None),
@@ -61,7 +61,7 @@ pub const COLUMNS: [(&str, Option<&str>); 9] = [
 
 /// What came of one driver in one scenario, over all seeds.
 #[derive(Default)]
-pub struct Sum {
+pub(crate) struct Sum {
     runs: usize,
     /// From the moment when the new master was writable to the first good write on it.
     from_writable: Vec<Duration>,
@@ -76,7 +76,7 @@ pub struct Sum {
 }
 
 /// A scenario of the repository, with the pace of the comparison.
-pub fn plan(scenario: &str) -> Result<Plan, Box<dyn std::error::Error>> {
+pub(crate) fn plan(scenario: &str) -> Result<Plan, Box<dyn std::error::Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../scenarios/{scenario}.yaml"));
     let mut plan = scenario::load(&file, &scenario::Options::default())?;
     for client in &mut plan.clients {
@@ -86,7 +86,7 @@ pub fn plan(scenario: &str) -> Result<Plan, Box<dyn std::error::Error>> {
 }
 
 /// Runs one driver with the seeds from 1 on.
-pub fn sum(plan: &Plan, driver: &str, seeds: u64) -> Result<Sum, Box<dyn std::error::Error>> {
+pub(crate) fn sum(plan: &Plan, driver: &str, seeds: u64) -> Result<Sum, Box<dyn std::error::Error>> {
     let mut sum = Sum::default();
     for seed in 1..=seeds {
         let driver = by_name(driver).ok_or("no such driver")?;
@@ -113,12 +113,12 @@ impl Sum {
     }
 
     /// From the first Sentinel's new answer to the first good write, at the median; `None` if that never came.
-    pub fn answer_to_write(&self) -> Option<Duration> {
+    pub(crate) fn answer_to_write(&self) -> Option<Duration> {
         median(&self.from_answer)
     }
 
     /// A value for each of [`COLUMNS`]; times in microseconds, `None` where there was no good write.
-    pub fn values(&self) -> [Option<u64>; COLUMNS.len()] {
+    pub(crate) fn values(&self) -> [Option<u64>; COLUMNS.len()] {
         let micros = |time: Option<Duration>| time.map(|time| time.as_micros() as u64);
         let worst = |times: &[Duration]| micros(times.iter().max().copied());
         [
@@ -136,7 +136,7 @@ impl Sum {
 }
 
 /// The columns in which the first of the rows has more than another one. No value is worse than any.
-pub fn not_best(rows: &[Sum]) -> Vec<usize> {
+pub(crate) fn not_best(rows: &[Sum]) -> Vec<usize> {
     let values: Vec<_> = rows.iter().map(Sum::values).collect();
     let value = |row: usize, column: usize| values[row][column].unwrap_or(u64::MAX);
     let worse = |column: &usize| (1..rows.len()).any(|row| value(0, *column) > value(row, *column));
