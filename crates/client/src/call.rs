@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult};
+use redis::{Cmd, Pipeline};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::Address;
@@ -31,12 +30,16 @@ impl<'a> Request<'a> {
         }
     }
 
-    pub(crate) fn natures(self) -> impl Iterator<Item = Nature> + 'a {
+    fn commands(self) -> impl Iterator<Item = &'a Cmd> {
         let (one, many) = match self {
             Self::One(command) => (Some(command), None),
             Self::Many(pipeline, ..) => (None, Some(pipeline.cmd_iter())),
         };
-        one.into_iter().chain(many.into_iter().flatten()).map(command::nature)
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    pub(crate) fn natures(self) -> impl Iterator<Item = Nature> + 'a {
+        self.commands().map(command::nature)
     }
 
     pub(crate) fn repeatable(self, ambiguous: Ambiguous) -> bool {
@@ -46,16 +49,10 @@ impl<'a> Request<'a> {
             Ambiguous::Always => true,
         }
     }
-
-    async fn send(self, connection: &mut MultiplexedConnection) -> RedisResult<Replies> {
-        match self {
-            Self::One(command) => connection.send_packed_command(command).await.map(Replies::One),
-            Self::Many(pipeline, offset, count) => {
-                connection.send_packed_commands(pipeline, offset, count).await.map(Replies::Many)
-            }
-        }
-    }
 }
+
+/// Longer than any connection lasts.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// One attempt on `link`.
 pub(crate) async fn attempt(
@@ -67,11 +64,17 @@ pub(crate) async fn attempt(
 ) -> Outcome {
     let sent_before = link.written();
     let mut connection = link.connection();
-    let end = begun.checked_add(within);
-    let sent = request.send(&mut connection);
-    let result = match end {
-        Some(end) => timeout_at(end, sent).await,
-        None => Ok(sent.await),
+    // Without an end that a clock can show, it ends with the connection.
+    let end = begun.checked_add(within).unwrap_or_else(|| begun + FOREVER);
+    let result = match request {
+        Request::One(command) => {
+            let sent = timeout_at(end, connection.send_packed_command(command)).await;
+            sent.map(|reply| reply.map(Replies::One))
+        }
+        Request::Many(pipeline, offset, count) => {
+            let sent = timeout_at(end, connection.send_packed_commands(pipeline, offset, count)).await;
+            sent.map(|replies| replies.map(Replies::Many))
+        }
     };
     let outcome = match result {
         Ok(result) => outcome(result, master),
@@ -128,7 +131,7 @@ pub(crate) async fn call(
     request: Request<'_>,
 ) -> Result<Replies, Failure> {
     let progress = Progress::new(request);
-    if let Some(reason) = request.natures().find_map(misuse) {
+    if let Some(reason) = request.commands().find_map(misuse) {
         return Err(progress.failed(Cause::Misuse(reason)));
     }
     let Some(held) = states.at_hand(0) else {
@@ -225,8 +228,11 @@ async fn persist(
 }
 
 /// Why a command must not be sent on a connection that others use too.
-fn misuse(nature: Nature) -> Option<&'static str> {
-    match nature {
+fn misuse(command: &Cmd) -> Option<&'static str> {
+    if !command::may_be_bound(command) {
+        return None;
+    }
+    match command::nature(command) {
         Nature::Blocking(_) => Some("a blocking command holds up all users of a shared connection: use `dedicated`"),
         Nature::Stateful => Some("this command changes a shared connection for all its users: use `dedicated`"),
         Nature::Repeatable | Nature::Once => None,

@@ -158,6 +158,22 @@ const STATEFUL: &[&str] = &[
     "WATCH",
 ];
 
+/// Commands that block, or do so with an option.
+const BLOCKING: &[&str] = &[
+    "BLMOVE",
+    "BLMPOP",
+    "BLPOP",
+    "BRPOP",
+    "BRPOPLPUSH",
+    "BZMPOP",
+    "BZPOPMAX",
+    "BZPOPMIN",
+    "WAIT",
+    "WAITAOF",
+    "XREAD",
+    "XREADGROUP",
+];
+
 /// Longer names than this are not in the tables.
 const LONGEST: usize = 24;
 
@@ -173,6 +189,13 @@ fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
         // The place of a cursor, which stands for a number.
         _ => b"0".as_slice(),
     })
+}
+
+/// False if a look at the name is enough to know that the command neither blocks nor changes its connection. Cheap, because
+/// names of another length need no comparison.
+pub(crate) fn may_be_bound(command: &Cmd) -> bool {
+    let Some(name) = words(command).next() else { return false };
+    BLOCKING.iter().chain(STATEFUL).any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
 }
 
 /// What a command is.
@@ -243,12 +266,25 @@ fn milliseconds(arg: Option<&[u8]>) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> Nature {
+    fn command(line: &str) -> Cmd {
         let mut command = Cmd::new();
         for word in line.split(' ') {
             command.arg(word);
         }
-        nature(&command)
+        command
+    }
+
+    fn of(line: &str) -> Nature {
+        nature(&command(line))
+    }
+
+    #[test]
+    fn whatever_is_bound_to_its_connection_is_noticed_by_its_name() {
+        for name in BLOCKING.iter().chain(STATEFUL) {
+            assert!(may_be_bound(&command(&name.to_ascii_lowercase())), "{name}");
+            assert!(!REPEATABLE.contains(name), "{name}");
+        }
+        assert!(!may_be_bound(&command("GET k")) && !may_be_bound(&Cmd::new()));
     }
 
     #[test]
@@ -298,6 +334,8 @@ mod tests {
         ];
         for (line, nature) in table {
             assert_eq!(of(line), nature, "{line}");
+            let bound = matches!(nature, Nature::Blocking(_) | Nature::Stateful);
+            assert!(!bound || may_be_bound(&command(line)), "{line}");
         }
         assert_eq!(nature(&Cmd::new()), Nature::Once);
     }

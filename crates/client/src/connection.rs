@@ -44,8 +44,8 @@ impl Connection {
         &self.retry
     }
 
-    async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
-        call::call(&self.node, &mut self.states, &self.retry, request).await
+    fn call<'a>(&'a mut self, request: Request<'a>) -> impl Future<Output = Result<Replies, Failure>> + 'a {
+        call::call(&self.node, &mut self.states, &self.retry, request)
     }
 
     /// Sends `command` and reads its reply, with this crate's own error. An error reply is a [`Cause::Server`].

@@ -54,6 +54,9 @@ pub enum UrlError {
         /// What is wrong.
         error: AddressError,
     },
+    /// There is an `@` where none can be, so a `/` or `?` before it belongs to a password. Nothing of it is repeated.
+    #[error("the url has an `@` after its first `/`: in a user or password write `/` as `%2F` and `?` as `%3F`")]
+    UnescapedLogin,
     /// The path names no master.
     #[error("the url has no master name: `/name` is expected after the sentinels")]
     NoMasterName,
@@ -109,6 +112,7 @@ impl FromStr for Settings {
         if !all_tls && !scheme.eq_ignore_ascii_case(SCHEME) {
             return Err(UrlError::Scheme);
         }
+        let whole = rest;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').ok_or(UrlError::NoMasterName)?;
         let (login, hosts) = match authority.rsplit_once('@') {
@@ -116,6 +120,11 @@ impl FromStr for Settings {
             None => (None, authority),
         };
 
+        // What stands before it would be told as a bad address otherwise, and it is a secret.
+        if path.contains('@') || login.is_none() && hosts.contains(':') && whole.contains('@') && !sentinels_only(hosts)
+        {
+            return Err(UrlError::UnescapedLogin);
+        }
         let mut sentinels = Vec::new();
         for (index, host) in hosts.split(',').enumerate() {
             let address = Address::parse(host, Some(SENTINEL_PORT));
@@ -144,6 +153,11 @@ impl FromStr for Settings {
         settings.check()?;
         Ok(settings)
     }
+}
+
+/// True if these are addresses and nothing else.
+fn sentinels_only(hosts: &str) -> bool {
+    hosts.split(',').all(|host| Address::parse(host, Some(SENTINEL_PORT)).is_ok())
 }
 
 fn parameters(settings: &mut Settings, query: &str, all_tls: bool) -> Result<(), UrlError> {
@@ -300,9 +314,20 @@ mod tests {
 
     #[test]
     fn no_error_repeats_a_password() {
-        for url in ["redis-sentinel://u:s3cret@s1:x/m", "redis-sentinel://u:s3cret@s1/m?sentinel_password=s3cret&x=1"] {
-            let text = format!("{:?}", read(url).expect_err("a bad url"));
-            assert!(!text.contains("s3cret"), "{text}");
+        let urls = [
+            "redis-sentinel://u:s3cret@s1:x/m",
+            "redis-sentinel://u:s3cret@s1/m?sentinel_password=s3cret&x=1",
+            "redis-sentinel://u:s3cret/x@s1/m",
+            "redis-sentinel://u:1/s3cret@s1/m",
+            "redis-sentinel://u:1/x/s3cret@s1",
+            "redis-sentinel://:s3cret?x@s1/m",
+            "redis-sentinel://:s3cret/x?y@s1/m",
+        ];
+        for url in urls {
+            let error = read(url).expect_err("a bad url");
+            for text in [format!("{error:?}"), error.to_string()] {
+                assert!(!text.contains("s3cret"), "{text}");
+            }
         }
     }
 }

@@ -4,5 +4,6 @@ mod endurance;
 mod failover;
 mod pool;
 mod replicas;
+mod secrets;
 mod server;
 mod subscriptions;
