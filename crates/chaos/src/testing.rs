@@ -3,13 +3,8 @@
 //! ```no_run
 //! use sentinel_lab_chaos::testing::survives;
 //! use sentinel_lab_chaos::profile::Profile;
-//! # struct MyClient;
-//! # impl testbed::driver::Driver for MyClient {
-//! #     fn name(&self) -> &'static str { "my-client" }
-//! #     fn about(&self) -> &'static str { "my client" }
-//! #     fn open(&self, _: testbed::driver::Settings) -> testbed::driver::BoxFuture<'_,
-//! #         Result<Box<dyn testbed::driver::Session>, testbed::driver::CallError>> { todo!() }
-//! # }
+//! // A `Driver` of your own; here it is one of the lab's.
+//! use drivers::SentinelClient as MyClient;
 //!
 //! #[test]
 //! fn my_client_survives() {
