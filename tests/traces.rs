@@ -5,12 +5,11 @@
 //! `a` the master is killed and later restarted, `b` frozen for 5 s, `c` a failover by hand, `e` a majority of the
 //! Sentinels and the master killed, `f` the best replica and the master killed, `i` two kills in a row.
 //!
-//! Two things happen to the real thing too, if seldom, and are taken as they are. A Sentinel that happens to have tried
-//! the old master just before the switch waits a second before it connects to the new one, and may find it down for that
-//! second: then a second failover starts. And `-odown` at the leader falls before, between or behind the last steps of
-//! the reconfiguration, or not at all, with how fast the others answer. Of 72 further kills of a real master on a busy
-//! machine, 1 had a second failover and 2 more showed only two of three switches in 6 s; 36 had `-odown` where these
-//! recordings have it, 1 earlier, 35 not at all.
+//! Two things happen to the real thing too, if seldom, and are taken as they are, as often as they happen there. A Sentinel
+//! that happens to have tried the old master just before the switch waits a second before it connects to the new one, and
+//! may find it down for that second: then a second failover starts (in 4 of 48 further kills of a real master, in 1 of 72
+//! on a busy machine). And `-odown` at the leader, which comes in the very pass that ends the failover, comes a pass earlier
+//! or not at all if the others answer a pass earlier or later (in 1 of those 48; in half of them on a busy machine).
 //!
 //! One and the same reading ([`story`], [`check_order`], [`phases`]) is applied to the recordings and to the fake, so a
 //! wrong expectation fails on the real thing first. Order must be equal; the time of each phase must lie in the recorded
@@ -278,13 +277,6 @@ fn check_order(case: &str, number: usize, moments: &[Moment]) -> Result<(), Stri
             return Err(format!("sentinel {sentinel}: {slaves} replicas after the switch"));
         }
         events.truncate(switch + 1);
-        // Where `-odown` falls is said above not to count; it must not come before the promotion.
-        if let Some(up) = events.iter().position(|(event, ..)| *event == E::ObjectivelyUp) {
-            if !events[..up].iter().any(|(event, ..)| *event == E::PromotedSlave) {
-                return Err(format!("sentinel {sentinel}: -odown before the promotion"));
-            }
-            events.remove(up);
-        }
         let about_master = |(event, about, _): &(E, &str, f64)| match event {
             E::SubjectivelyDown | E::SubjectivelyUp => *about == "master",
             _ => true,
@@ -307,13 +299,22 @@ fn check_order(case: &str, number: usize, moments: &[Moment]) -> Result<(), Stri
                 E::ReconfSlaves,
             ];
             if other_replica_alive {
-                expected.extend([E::SlaveReconfSent, E::SlaveReconfInprog, E::SlaveReconfDone]);
+                expected.extend([E::SlaveReconfSent, E::SlaveReconfInprog, E::SlaveReconfDone, E::ObjectivelyUp]);
             }
             expected.extend([E::FailoverEnd, E::SwitchMaster]);
             if by_hand {
-                expected.retain(|event| ![E::SubjectivelyDown, E::ObjectivelyDown].contains(event));
+                let of_down = [E::SubjectivelyDown, E::ObjectivelyDown, E::ObjectivelyUp];
+                expected.retain(|event| !of_down.contains(event));
             }
-            if got != expected {
+            // Where else it comes, or not, is counted by `compare`.
+            let without =
+                |events: &[E]| events.iter().copied().filter(|it| *it != E::ObjectivelyUp).collect::<Vec<E>>();
+            if got.iter().position(|it| *it == E::ObjectivelyUp) < got.iter().position(|it| *it == E::ReconfSlaves)
+                && got.contains(&E::ObjectivelyUp)
+            {
+                return Err(format!("leader {sentinel}: -odown before the promotion"));
+            }
+            if without(&got) != without(&expected) {
                 return Err(format!("leader {sentinel}:\n  got      {got:?}\n  expected {expected:?}"));
             }
         } else {
@@ -321,6 +322,16 @@ fn check_order(case: &str, number: usize, moments: &[Moment]) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+/// True if the leader, where it reconfigured a replica of a master that was down, took `-odown` elsewhere than in the pass
+/// that ended the failover.
+fn odown_elsewhere(moments: &[Moment]) -> bool {
+    let events = events_of(moments, leader(moments).unwrap_or_default());
+    let end = events.iter().position(|(event, ..)| *event == EventName::FailoverEnd).unwrap_or(events.len());
+    let had = |wanted: EventName| events[..end].iter().any(|(event, ..)| *event == wanted);
+    let last = events[..end].last().map(|(event, ..)| *event);
+    had(EventName::ObjectivelyDown) && had(EventName::SlaveReconfDone) && last != Some(EventName::ObjectivelyUp)
 }
 
 /// A follower: what must be there, in this order; what may be there, and where.
@@ -458,6 +469,7 @@ fn recorded(case: &str) -> Vec<BTreeMap<&'static str, (f64, f64)>> {
     for repetition in 1..=2 {
         for (number, part) in failovers(case, &recording(case, repetition)).iter().enumerate() {
             check_order(case, number, part).unwrap_or_else(|why| panic!("recording {case}-{repetition}: {why}"));
+            assert!(!odown_elsewhere(part), "recording {case}-{repetition}: -odown elsewhere");
             ranges.resize(ranges.len().max(number + 1), BTreeMap::new());
             for (phase, ms) in phases(case, part) {
                 let range = ranges[number].entry(phase).or_insert((ms, ms));
@@ -471,7 +483,7 @@ fn recorded(case: &str) -> Vec<BTreeMap<&'static str, (f64, f64)>> {
 fn compare(case: &str) {
     let recorded = recorded(case);
     let mut complaints = String::new();
-    let mut false_alarms = 0;
+    let (mut false_alarms, mut elsewhere) = (0, 0);
     let mut seen: Vec<BTreeMap<&'static str, Vec<f64>>> = vec![BTreeMap::new(); recorded.len()];
     for seed in 0..SEEDS {
         let story = fake(case, seed);
@@ -482,6 +494,7 @@ fn compare(case: &str) {
         let parts = failovers(case, &story);
         assert_eq!(parts.len(), recorded.len(), "case {case} seed {seed}");
         for (number, part) in parts.iter().enumerate() {
+            elsewhere += u64::from(odown_elsewhere(part));
             if let Err(why) = check_order(case, number, part) {
                 let _ = writeln!(complaints, "seed {seed}, failover {number}: {why}");
             }
@@ -520,6 +533,7 @@ fn compare(case: &str) {
     }
     assert!(complaints.is_empty(), "{complaints}\n{table}");
     assert!(false_alarms <= SEEDS / 12, "{false_alarms} of {SEEDS} runs had a false alarm");
+    assert!(elsewhere <= SEEDS / 20, "-odown came elsewhere or not at all in {elsewhere} of {SEEDS} runs");
 }
 
 /// The time in which a phase must lie. From the fault to the first `+sdown` it depends on where in the ping period the
