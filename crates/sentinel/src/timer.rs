@@ -1,7 +1,7 @@
 //! A pass of Sentinel's timer: the order of things is Redis's.
 
 use bytes::Bytes;
-use model::{Command, EventName, Output, Text};
+use model::{Command, Conn, EventName, Frame, Output, Text};
 
 use crate::Ms;
 use crate::down::{Limits, Signs, objectively_down, subjectively_down};
@@ -15,6 +15,20 @@ const MAX_PENDING: usize = 100;
 /// The channel on which Sentinels meet.
 pub(crate) const HELLO: &str = "__sentinel__:hello";
 
+/// Has whoever is asked for `INFO` answer after those who are not: Redis writes what a pass has queued when it is over, and
+/// a data node takes longer to build its `INFO` than a Sentinel to take a hello. So when a hello falls to the pass whose
+/// `INFO` shows the promotion, its reply, which counts as the last hello, comes before the new configuration is to be told.
+fn info_last(out: &mut [Output]) {
+    let asked = |output: &Output| match output {
+        Output::Send(conn, Frame::Command(command)) if command.name().eq_ignore_ascii_case(b"INFO") => Some(*conn),
+        _ => None,
+    };
+    let asked: Vec<Conn> = out.iter().filter_map(asked).collect();
+    if !asked.is_empty() {
+        out.sort_by_key(|output| matches!(output, Output::Send(conn, _) if asked.contains(conn)));
+    }
+}
+
 impl Sentinel {
     /// One pass, `delta` milliseconds after the one before.
     pub(crate) fn timer(&mut self, now: Ms, delta: Ms, out: &mut Vec<Output>) {
@@ -22,6 +36,7 @@ impl Sentinel {
             self.tilt_since = Some(now);
             self.emit_globally((EventName::Tilt, Text::from("#tilt mode entered")), out);
         }
+        let begin = out.len();
         let mut switch = None;
         for m in 0..self.masters.len() {
             self.instance_pass(Who::Master(m), now, out);
@@ -35,6 +50,7 @@ impl Sentinel {
                 switch = Some(m);
             }
         }
+        info_last(&mut out[begin..]);
         // Redis switches one master a pass.
         if let Some(m) = switch {
             self.switch_to_promoted(m, now, out);
