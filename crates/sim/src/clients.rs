@@ -116,15 +116,20 @@ impl World {
         }
     }
 
-    /// The other side closed a connection, or it could not be had. Nothing more is taken or sent on it.
-    pub fn closed(&mut self, now: Time, conn: u64) {
+    /// The other side closed a connection, or it could not be had. Nothing more is taken on it.
+    ///
+    /// True if the node's own end still stands, as that of a frozen process does, which reads of the closing only when it goes on:
+    /// until [`Effect::Close`] the connection is half closed, and what the node says is still sent.
+    pub fn closed(&mut self, now: Time, conn: u64) -> bool {
         self.advance(now);
-        if let Some((link, end)) = self.outer(conn) {
-            if let Some(client) = self.links[link].client() {
-                self.note_closed(link, client, ClosedBy::Client);
-            }
-            self.hang_up(link, end, ClosedBy::Client);
+        let Some((link, end)) = self.outer(conn) else { return false };
+        if let Some(client) = self.links[link].client() {
+            self.note_closed(link, client, ClosedBy::Client);
         }
+        self.hang_up(link, end, ClosedBy::Client);
+        let lingers = self.links[link].open[end.other() as usize];
+        self.links[link].lingers = lingers;
+        lingers
     }
 
     /// What happens now to a client that dials a node. Changes are told as [`Effect::Door`].

@@ -21,6 +21,7 @@ impl World {
             if matches!(input, Input::Closed(_)) {
                 self.links[link].open[end as usize] = false;
                 self.nodes[node].detach(link, end);
+                self.let_go(link);
                 self.recycle(link);
             }
         }

@@ -94,6 +94,8 @@ pub(crate) struct Link {
     pub(crate) unheard: VecDeque<Time>,
     /// When its client sent the command that arrived last.
     pub(crate) said: Option<Time>,
+    /// Somebody outside has closed it, but the node has not: its process is frozen, or does not know yet.
+    pub(crate) lingers: bool,
     /// The host has forgotten its number, which may be used again once nothing is under way.
     retired: bool,
 }
@@ -108,6 +110,7 @@ impl Link {
             swallowed: false,
             unheard: VecDeque::new(),
             said: None,
+            lingers: false,
             retired: false,
         }
     }
@@ -278,6 +281,14 @@ impl World {
         }
     }
 
+    /// The node's end is closed: whoever left before sees it closed at last.
+    pub(crate) fn let_go(&mut self, number: usize) {
+        let link = &mut self.links[number];
+        if std::mem::take(&mut link.lingers) && !link.retired {
+            self.effects.push(Effect::Close { conn: number as u64 });
+        }
+    }
+
     /// Ends a link from one end, and tells the other.
     pub(crate) fn hang_up(&mut self, link: usize, end: End, by: ClosedBy) {
         if !std::mem::take(&mut self.links[link].open[end as usize]) {
@@ -285,6 +296,7 @@ impl World {
         }
         if let Party::Node(node, _) = self.links[link].parties[end as usize] {
             self.nodes[node].detach(link, end);
+            self.let_go(link);
         }
         self.send(link, end.other(), Parcel::Fin(by), Duration::ZERO);
         self.recycle(link);
@@ -316,7 +328,9 @@ impl World {
             Parcel::Dial(addr) => return self.dial(link, addr),
             parcel => parcel,
         };
-        if !self.links[link].open[to as usize] {
+        // Who has closed one's own half still hears what is said until the other half is closed.
+        let hears = self.links[link].lingers && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_));
+        if !(self.links[link].open[to as usize] || hears && self.links[link].outer_end() == Some(to)) {
             return;
         }
         match self.links[link].parties[to as usize] {

@@ -154,6 +154,7 @@ impl World {
         for (link, end) in opened.chain(accepted.into_iter().map(|link| (link, End::Acceptor))) {
             self.links[link].open[end as usize] = false;
             self.drop_unsent(link, end.other());
+            self.let_go(link);
             self.send(link, end.other(), Parcel::Fin(ClosedBy::Fault), Duration::ZERO);
             self.recycle(link);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::plan::Cluster;
 use model::{EventName, Fault, NodeId, Target, Time};
 use sentinel_lab_testbed::{Testbed, TestbedError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -227,4 +228,30 @@ fn it_works_in_real_time() {
         let mut wire = Wire::connect(addr(&bed, REDIS_1)).await.unwrap();
         assert_eq!(wire.ask(&["PING"]).await.unwrap(), Value::Simple("PONG".into()));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_node_does_not_close_its_half() {
+    let bed = bed().await;
+    let mut stream = TcpStream::connect(addr(&bed, REDIS_1)).await.unwrap();
+    let mut killed = TcpStream::connect(addr(&bed, NodeId::data(2))).await.unwrap();
+    for node in [1, 2] {
+        bed.inject(Fault::Freeze(Target::Node(NodeId::data(node)))).await.unwrap();
+    }
+    for stream in [&mut stream, &mut killed] {
+        stream.write_all(b"PING\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
+    let mut answer = Vec::new();
+    assert!(timeout(3 * SECOND, stream.read_to_end(&mut answer)).await.is_err(), "{}", answer.escape_ascii());
+    // It goes on: what was asked before the end is answered, then it closes too.
+    bed.inject(Fault::Thaw(Target::Node(REDIS_1))).await.unwrap();
+    let before = bed.now();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"+PONG\r\n");
+    // A process that ends closes everything.
+    bed.inject(Fault::Kill(Target::Node(NodeId::data(2)))).await.unwrap();
+    answer.clear();
+    killed.read_to_end(&mut answer).await.unwrap();
+    assert_eq!((answer, bed.now()), (Vec::new(), before));
 }

@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use model::NodeId;
 use model::plan::Credentials;
+use model::{Fault, NodeId, Target};
 use real::{Block, Options, Process, Program};
 use sentinel_lab_testbed::Testbed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -137,4 +137,32 @@ async fn one_client_too_many_is_told_so() {
     assert_eq!(theirs, mine);
     drop((held, ours.pop()));
     assert_eq!(ask_fake(fake, b"PING\r\n").await, "+PONG\\r\\n");
+}
+
+/// What a client hears that asks and closes its half while the process is frozen, and after that process goes on.
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_does_not_close_its_half() {
+    let Some((mut process, _block)) = server(false) else { return };
+    let mut theirs = std::net::TcpStream::connect(process.addr()).unwrap();
+    process.freeze().unwrap();
+    theirs.write_all(b"PING\r\n").and_then(|()| theirs.shutdown(Shutdown::Write)).unwrap();
+    theirs.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut heard = Vec::new();
+    assert!(theirs.read_to_end(&mut heard).is_err(), "{}", heard.escape_ascii());
+    process.thaw().unwrap();
+    theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    theirs.read_to_end(&mut heard).unwrap();
+
+    let bed = Testbed::builder().start().await.unwrap();
+    let node = || Target::Node(NodeId::data(1));
+    let mut ours = tokio::net::TcpStream::connect(bed.node_addr(NodeId::data(1)).unwrap()).await.unwrap();
+    bed.inject(Fault::Freeze(node())).await.unwrap();
+    ours.write_all(b"PING\r\n").await.unwrap();
+    ours.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let waited = tokio::time::timeout(Duration::from_secs(1), ours.read_to_end(&mut answer)).await;
+    assert!(waited.is_err(), "{}", answer.escape_ascii());
+    bed.inject(Fault::Thaw(node())).await.unwrap();
+    ours.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(heard.escape_ascii().to_string(), answer.escape_ascii().to_string());
 }

@@ -23,6 +23,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     pub(super) client: ClientId,
     pub(super) wire: Wire,
+    /// The client has closed its half; the node, which is frozen, has not.
+    pub(super) lingers: bool,
     /// To be closed when everything is written.
     pub(super) closing: bool,
     /// Listed for writing.
@@ -45,7 +47,17 @@ impl Connection {
     }
 
     fn new(stream: TcpStream, client: ClientId, wire: Wire) -> Self {
-        Self { stream, client, wire, closing: false, listed: false, reader: None, writer: None, patience: None }
+        Self {
+            stream,
+            client,
+            wire,
+            lingers: false,
+            closing: false,
+            listed: false,
+            reader: None,
+            writer: None,
+            patience: None,
+        }
     }
 
     /// Reads once; false if the other side has closed the connection.

@@ -142,7 +142,8 @@ impl State {
     }
 
     pub(super) fn open_connections(&self, client: &ClientId) -> u64 {
-        self.connections.values().filter(|connection| connection.client == *client).count() as u64
+        let held = |connection: &&Connection| connection.client == *client && !connection.lingers;
+        self.connections.values().filter(held).count() as u64
     }
 
     /// Adds a client, with a gate to every node.
@@ -242,8 +243,13 @@ impl State {
             let more = ready!(connection.poll_read(cx));
             let now = self.now();
             if !more {
-                self.with_world(|world, now| world.closed(now, number));
-                self.forget(number);
+                let lingers = self.with_world(|world, now| world.closed(now, number)).unwrap_or_default();
+                match self.connections.get_mut(&number) {
+                    Some(connection) if lingers => connection.lingers = true,
+                    _ => self.forget(number),
+                }
+                self.settle(shared);
+                return Poll::Ready(());
             }
             while let Some(connection) = self.connections.get_mut(&number)
                 && !connection.closing
