@@ -4,11 +4,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::plan::Cluster;
 use model::{NodeId, Reply};
-use real::{RealCluster, Talk};
+use real::{Process, RealCluster};
 
 const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
 /// The longest that anything takes here, failovers among it.
@@ -42,23 +42,9 @@ impl Drop for Served {
     }
 }
 
-fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "not within {WITHIN:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// A field of `SENTINEL MASTER mymaster`.
 fn master_field(cluster: &RealCluster, sentinel: NodeId, field: &str) -> Option<String> {
-    let addr = cluster.addr(sentinel).expect("known");
-    let reply = Talk::connect(addr, Duration::from_secs(1))
-        .and_then(|mut talk| talk.ask(&["SENTINEL", "MASTER", "mymaster"], Duration::from_secs(1)));
-    let reply = reply.ok()?;
+    let reply = cluster.node(sentinel).ok()?.ask(&["SENTINEL", "MASTER", "mymaster"]).ok()?;
     let words: Vec<_> = reply.as_array()?.iter().filter_map(Reply::as_text).collect();
     words.iter().position(|word| *word == field).map(|at| words[at + 1].to_string())
 }
@@ -80,7 +66,8 @@ fn a_sentinel_goes_on_from_a_real_file_and_a_real_one_from_its_file() {
 
     // From the real file.
     cluster.node_mut(third).expect("known").shutdown().expect("ends");
-    wait("the real sentinel is gone", || master_field(&cluster, third, "name").is_none().then_some(()));
+    let gone = |process: &Process| process.ask(&["PING"]).is_err();
+    cluster.wait(third, "be gone", WITHIN, gone).expect("ends");
     let theirs = cluster.node(third).expect("known").folder().join("conf");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("sentinel.conf");
@@ -89,31 +76,28 @@ fn a_sentinel_goes_on_from_a_real_file_and_a_real_one_from_its_file() {
     let served = Served::start(&file);
     assert_eq!(master_field(&cluster, third, "num-other-sentinels").as_deref(), Some("2"), "known from the file");
     assert_eq!(master_field(&cluster, third, "num-slaves").as_deref(), Some("2"), "known from the file");
-    let met = |sentinel| {
-        let flags = master_field(&cluster, sentinel, "flags");
-        flags.filter(|flags| flags == "master")
-    };
-    wait("the fake sees the master", || met(third));
-    let port = cluster.addr(NodeId::data(1)).expect("known").port().to_string();
-    cluster.node_mut(NodeId::data(1)).expect("known").kill().expect("dies");
-    let port_of = |sentinel| master_field(&cluster, sentinel, "port");
-    let new = wait("all three answer the new master", || {
-        let ports: Vec<_> = all.iter().filter_map(|sentinel| port_of(*sentinel)).collect();
-        let ip = master_field(&cluster, third, "ip");
-        let here: Vec<_> = all.iter().filter_map(|sentinel| master_field(&cluster, *sentinel, "ip")).collect();
-        let agreed = ports.len() == 3 && here.len() == 3 && here.iter().all(|other| Some(other) == ip.as_ref());
-        let moved = ip.clone().map(|ip| (ip, ports[0].clone()));
-        moved.filter(|moved| {
-            agreed && *moved != (cluster.addr(NodeId::data(1)).expect("known").ip().to_string(), port.clone())
-        })
-    });
-    let epoch = wait("its epoch", || master_field(&cluster, third, "config-epoch").filter(|epoch| epoch != "0"));
+    let sees = |_: &Process| master_field(&cluster, third, "flags").is_some_and(|flags| flags == "master");
+    cluster.wait(third, "see the master", WITHIN, sees).expect("the fake sees the master");
+    let old = NodeId::data(1);
+    cluster.node_mut(old).expect("known").kill().expect("dies");
+    for sentinel in all {
+        let moved = |_: &Process| cluster.master_by(sentinel, "mymaster").is_some_and(|master| master != old);
+        cluster.wait(sentinel, "answer a new master", WITHIN, moved).expect("a failover");
+    }
+    let new = cluster.master_by(third, "mymaster").expect("known");
+    for sentinel in all {
+        assert_eq!(cluster.master_by(sentinel, "mymaster"), Some(new), "{sentinel} agrees");
+    }
+    let epoch = master_field(&cluster, third, "config-epoch").expect("an epoch");
+    assert_ne!(epoch, "0");
     served.end();
 
     // What it leaves.
     let after = std::fs::read_to_string(&file).expect("read");
     assert_eq!(line_of(&after, "sentinel myid"), line_of(&before, "sentinel myid"));
-    assert_eq!(line_of(&after, "sentinel monitor"), format!("sentinel monitor mymaster {} {} 2", new.0, new.1));
+    let addr = cluster.addr(new).expect("known");
+    let monitor = format!("sentinel monitor mymaster {} {} 2", addr.ip(), addr.port());
+    assert_eq!(line_of(&after, "sentinel monitor"), monitor);
     assert_eq!(line_of(&after, "sentinel config-epoch"), format!("sentinel config-epoch mymaster {epoch}"));
     assert_eq!(after.matches("sentinel known-sentinel").count(), 2);
     assert_eq!(after.matches("sentinel known-replica").count(), 2);
@@ -124,8 +108,7 @@ fn a_sentinel_goes_on_from_a_real_file_and_a_real_one_from_its_file() {
     let real = cluster.node_mut(third).expect("known");
     real.restart().expect("starts");
     real.wait_ready().expect("answers");
-    assert_eq!(master_field(&cluster, third, "ip").as_ref(), Some(&new.0));
-    assert_eq!(master_field(&cluster, third, "port").as_ref(), Some(&new.1));
+    assert_eq!(cluster.master_by(third, "mymaster"), Some(new));
     assert_eq!(master_field(&cluster, third, "config-epoch").as_ref(), Some(&epoch));
     assert_eq!(master_field(&cluster, third, "num-other-sentinels").as_deref(), Some("2"));
 }
