@@ -6,11 +6,21 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
     /// It is not there, or cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}{}", whence(source), path = path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     /// A folder without scenarios.
     #[error("{path}: no *.yaml file in this folder or a folder in it", path = path.display())]
     Empty { path: PathBuf },
+}
+
+/// For what is not there: from where it was looked for.
+fn whence(error: &std::io::Error) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("\nhelp: look at the path; it counts from {}", folder.display())
+        }
+        _ => String::new(),
+    }
 }
 
 /// The files that `paths` name, in their order; a folder stands for the `*.yaml` and `*.yml` files in it
@@ -62,6 +72,7 @@ mod tests {
         let errors = scenario_files(&["nowhere.yaml".into(), folder.path().to_owned()]).unwrap_err();
         assert_eq!(errors.len(), 2);
         assert!(errors[0].to_string().starts_with("nowhere.yaml: "), "{}", errors[0]);
+        assert!(errors[0].to_string().contains("help: look at the path"), "{}", errors[0]);
         assert!(errors[1].to_string().contains("no *.yaml file"), "{}", errors[1]);
     }
 }

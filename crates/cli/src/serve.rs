@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::args::{Color, Format, ServeArgs};
 use crate::check::{Scenario, read};
 use crate::exit::Exit;
+use crate::files::FilesError;
 use crate::print;
 
 /// How often it is looked whether a Sentinel has rewritten its configuration file, if nothing happens.
@@ -75,7 +76,8 @@ fn source(args: &ServeArgs) -> Option<Source> {
             print::error(&format!("{name}: a Sentinel alone has no timeline and no data nodes"));
             return None;
         }
-        let text = std::fs::read_to_string(&args.file).map_err(|error| print::error(&format!("{name}: {error}")));
+        let unreadable = |source| FilesError::Unreadable { path: args.file.clone(), source };
+        let text = std::fs::read_to_string(&args.file).map_err(|error| print::error(&unreadable(error).to_string()));
         return text.ok().map(Source::Sentinel);
     }
     let Ok([mut scenario]) = <[Scenario; 1]>::try_from(read(std::slice::from_ref(&args.file))?) else {
