@@ -1,8 +1,10 @@
 //! CPU time of a command while nothing happens to its connection, next to the crate `redis`'s own connection.
 //!
-//! `cargo bench -p sentinel-client --bench steady`. Time is that of the client's thread, the system's part included; the
-//! server is on another one. Both connections take turns, and the median of many turns counts, so that what else the
-//! machine does falls on both alike.
+//! `taskset -c 0 cargo bench -p sentinel-client --bench steady`. Time is that of the client's thread, the system's part
+//! included; the server is on another one, and both on one processor, so that neither slows the other down while it runs.
+//! The connections take turns, and the median of many turns counts, so that what else the machine does falls on all alike.
+//!
+//! The bare connection is measured as it comes, with a queue of 50 commands, and with a queue as long as this client's.
 
 #![allow(dead_code, clippy::print_stdout)]
 
@@ -11,8 +13,8 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use futures_util::future::join_all;
-use redis::Cmd;
 use redis::aio::ConnectionLike;
+use redis::{AsyncConnectionConfig, Cmd};
 use sentinel_client::{Address, Client, Settings};
 use tokio::runtime::{Builder, Runtime};
 
@@ -71,10 +73,12 @@ fn median(mut of: Vec<f64>) -> f64 {
 fn main() {
     let (master, sentinel) = servers();
     let runtime = runtime();
-    let (bare, own) = runtime.block_on(async {
-        let url = format!("redis://{master}");
-        let bare = redis::Client::open(url).expect("a url").get_multiplexed_async_connection().await.expect("a master");
-        (bare, Client::new(Settings::new([sentinel], "mymaster")).expect("settings").master())
+    let (bare, long, own) = runtime.block_on(async {
+        let bare = redis::Client::open(format!("redis://{master}")).expect("a url");
+        let long = AsyncConnectionConfig::new().set_pipeline_buffer_size(1_024);
+        let long = bare.get_multiplexed_async_connection_with_config(&long).await.expect("a master");
+        let bare = bare.get_multiplexed_async_connection().await.expect("a master");
+        (bare, long, Client::new(Settings::new([sentinel], "mymaster")).expect("settings").master())
     });
     let mut get = Cmd::new();
     get.arg("GET").arg("key");
@@ -85,29 +89,32 @@ fn main() {
     );
     for callers in [1, 64] {
         let mut bare = vec![bare.clone(); callers];
+        let mut long = vec![long.clone(); callers];
         let mut own = vec![own.clone(); callers];
-        let (mut times, mut ratios) = ((Vec::new(), Vec::new()), Vec::new());
+        let mut times: [Vec<f64>; 3] = Default::default();
         for index in 0..=TURNS {
             // Who begins takes turns too.
-            let (bare, own) = if index % 2 == 0 {
-                let bare = turn(&runtime, &mut bare, &get);
-                (bare, turn(&runtime, &mut own, &get))
-            } else {
-                let own = turn(&runtime, &mut own, &get);
-                (turn(&runtime, &mut bare, &get), own)
-            };
-            // The first turn connects.
-            if index > 0 {
-                times.0.push(bare.as_nanos() as f64);
-                times.1.push(own.as_nanos() as f64);
-                ratios.push(own.as_secs_f64() / bare.as_secs_f64());
+            for which in [0, 1, 2].map(|which| (which + index) % 3) {
+                let time = match which {
+                    0 => turn(&runtime, &mut bare, &get),
+                    1 => turn(&runtime, &mut long, &get),
+                    _ => turn(&runtime, &mut own, &get),
+                };
+                // The first turn connects.
+                if index > 0 {
+                    times[which].push(time.as_nanos() as f64);
+                }
             }
         }
+        let more =
+            |than: &[f64]| (median(times[2].iter().zip(than).map(|(own, than)| own / than).collect()) - 1.0) * 100.0;
         println!(
-            "{callers:2} callers: bare {:.0} ns, sentinel-client {:.0} ns of CPU time a command, {:+.1} %",
-            median(times.0),
-            median(times.1),
-            (median(ratios) - 1.0) * 100.0
+            "{callers:2} callers: sentinel-client {:.0} ns of CPU time a command, bare {:.0} ns ({:+.1} %), with a longer queue {:.0} ns ({:+.1} %)",
+            median(times[2].clone()),
+            median(times[0].clone()),
+            more(&times[0]),
+            median(times[1].clone()),
+            more(&times[1]),
         );
     }
 }

@@ -60,7 +60,7 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
     // What it said is why `current` is what it is.
     let mut votes: Vec<Vote> = asked.map(|_| current.clone()).into_iter().collect();
     while let Some(answer) = open.next().await {
-        let Ok((Some(vote), _)) = answer else { continue };
+        let Ok(Some(vote)) = answer else { continue };
         votes.push(mapped(core, vote));
         if let Some(place) = moved(&votes, known.len(), current) {
             return Some(place);

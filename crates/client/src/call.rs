@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::Address;
@@ -54,6 +56,11 @@ impl<'a> Request<'a> {
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
+/// When an attempt ends that began at `begun`. Without an end that a clock can show, it ends with the connection.
+fn end(begun: Instant, within: Duration) -> Instant {
+    begun.checked_add(within).unwrap_or_else(|| begun + FOREVER)
+}
+
 /// One attempt on `link`.
 pub(crate) async fn attempt(
     link: &Link,
@@ -64,8 +71,7 @@ pub(crate) async fn attempt(
 ) -> Outcome {
     let sent_before = link.written();
     let mut connection = link.connection();
-    // Without an end that a clock can show, it ends with the connection.
-    let end = begun.checked_add(within).unwrap_or_else(|| begun + FOREVER);
+    let end = end(begun, within);
     let result = match request {
         Request::One(command) => {
             let sent = timeout_at(end, connection.send_packed_command(command)).await;
@@ -76,6 +82,17 @@ pub(crate) async fn attempt(
             sent.map(|replies| replies.map(Replies::Many))
         }
     };
+    judge(link, sent_before, within, result, master)
+}
+
+/// What an attempt on `link` came to.
+fn judge(
+    link: &Link,
+    sent_before: u64,
+    within: Duration,
+    result: Result<RedisResult<Replies>, Elapsed>,
+    master: bool,
+) -> Outcome {
     let outcome = match result {
         Ok(result) => outcome(result, master),
         Err(_) => Outcome::Ambiguous(Cause::TimedOut(within)),
@@ -120,29 +137,67 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Carries out `request` on the connection that `node` holds, as `retry` says.
+/// The first attempt of a call.
 ///
-/// This is the path of every command, so it asks for no lock, reads the clock once, and allocates nothing. What comes
-/// after a first attempt that failed is in a future of its own, which would make the future of each call larger.
-pub(crate) async fn call(
+/// This is the path of every command: [`first`], the attempt, and nothing more if the reply is without error. So it asks
+/// for no lock, reads the clock once, allocates nothing, and is small. What comes after an attempt that failed is in a
+/// future of its own.
+pub(crate) struct First {
+    started: Instant,
+    /// When the attempt ends.
+    pub(crate) end: Instant,
+    /// The connection, and what was sent on it before; `None` if none is at hand.
+    held: Option<(Held, u64)>,
+}
+
+/// What the first attempt came to; `None` if there was no connection at hand to make it on.
+pub(crate) type Tried<T> = Option<Result<RedisResult<T>, Elapsed>>;
+
+/// Begins a call, and gives what its first attempt is to be made on.
+pub(crate) fn first<'s>(
     node: &Node,
-    states: &mut States,
+    states: &'s mut States,
     retry: &Retry,
-    request: Request<'_>,
-) -> Result<Replies, Failure> {
-    let progress = Progress::new(request);
-    if let Some(reason) = request.commands().find_map(misuse) {
-        return Err(progress.failed(Cause::Misuse(reason)));
+) -> (First, Option<&'s mut MultiplexedConnection>) {
+    let started = Instant::now();
+    let end = end(started, first_timeout(node, retry));
+    match states.at_hand(0) {
+        Some((held, connection)) => {
+            let sent_before = held.link.written();
+            (First { started, end, held: Some((held, sent_before)) }, Some(connection))
+        }
+        None => (First { started, end, held: None }, None),
     }
-    let Some(held) = states.at_hand(0) else {
-        return Box::pin(persist(node, states, retry, progress, None)).await;
-    };
-    let within = attempt_timeout(node, retry).min(retry.budget);
-    let master = node.target == Target::Master;
-    match attempt(&held.link, request, progress.started, within, master).await {
-        Outcome::Done(values) => Ok(values),
-        outcome => Box::pin(persist(node, states, retry, progress, Some((held, outcome)))).await,
+}
+
+impl First {
+    /// Goes on after an attempt that did not give a reply without error.
+    pub(crate) async fn then<T: Into<Replies> + From<Replies>>(
+        self,
+        node: &Node,
+        states: &mut States,
+        retry: &Retry,
+        request: Request<'_>,
+        tried: Tried<T>,
+    ) -> Result<T, Failure> {
+        let first = match (self.held, tried) {
+            (Some((held, sent_before)), Some(result)) => {
+                let result = result.map(|result| result.map(T::into));
+                let within = first_timeout(node, retry);
+                match judge(&held.link, sent_before, within, result, node.target == Target::Master) {
+                    Outcome::Done(replies) => return Ok(replies.into()),
+                    outcome => Some((held, outcome)),
+                }
+            }
+            _ => None,
+        };
+        let progress = Progress { started: self.started, ..Progress::new(request) };
+        persist(node, states, retry, progress, first).await.map(T::from)
     }
+}
+
+fn first_timeout(node: &Node, retry: &Retry) -> Duration {
+    attempt_timeout(node, retry).min(retry.budget)
 }
 
 fn attempt_timeout(node: &Node, retry: &Retry) -> Duration {
@@ -224,6 +279,18 @@ async fn persist(
         tracing::debug!(node = %link.address(), %cause, attempt = progress.attempts, ?wait, "trying again");
         drop(link);
         sleep(wait).await;
+    }
+}
+
+/// Fails if `request` must not be sent on a connection that others use too.
+pub(crate) fn may_be_shared(request: Request<'_>) -> Result<(), Failure> {
+    let misuse = match request {
+        Request::One(command) => misuse(command),
+        Request::Many(pipeline, ..) => pipeline.cmd_iter().find_map(misuse),
+    };
+    match misuse {
+        Some(reason) => Err(Progress::new(request).failed(Cause::Misuse(reason))),
+        None => Ok(()),
     }
 }
 

@@ -192,11 +192,31 @@ fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
 }
 
 /// False if a look at the name is enough to know that the command neither blocks nor changes its connection. Cheap, because
-/// names of another length need no comparison.
+/// hardly any other name begins with the same letter and has the same length.
 pub(crate) fn may_be_bound(command: &Cmd) -> bool {
-    let Some(name) = words(command).next() else { return false };
-    BLOCKING.iter().chain(STATEFUL).any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
+    let Some(name @ [first, ..]) = words(command).next() else { return false };
+    let lengths = BOUND.get(usize::from(first.to_ascii_uppercase().wrapping_sub(b'A'))).copied().unwrap_or(0);
+    name.len() <= LONGEST
+        && lengths & 1 << name.len() != 0
+        && BLOCKING.iter().chain(STATEFUL).any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
 }
+
+/// For each first letter the lengths of the names in [`BLOCKING`] and [`STATEFUL`]: bit n stands for n letters.
+const BOUND: [u32; 26] = {
+    let mut lengths = [0; 26];
+    let tables = [BLOCKING, STATEFUL];
+    let mut table = 0;
+    while table < tables.len() {
+        let mut index = 0;
+        while index < tables[table].len() {
+            let name = tables[table][index].as_bytes();
+            lengths[(name[0] - b'A') as usize] |= 1 << name.len();
+            index += 1;
+        }
+        table += 1;
+    }
+    lengths
+};
 
 /// What a command is.
 pub(crate) fn nature(command: &Cmd) -> Nature {

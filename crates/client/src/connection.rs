@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, Value};
+use tokio::time::timeout_at;
 
 use crate::call::{self, Request};
 use crate::error::{Cause, Failure};
 use crate::keeper::{Node, States};
-use crate::outcome::Replies;
+use crate::outcome;
 use crate::retry::Retry;
 
 /// A connection to the master, or to a replica, of one name, wherever that is at the moment.
@@ -44,8 +45,36 @@ impl Connection {
         &self.retry
     }
 
-    fn call<'a>(&'a mut self, request: Request<'a>) -> impl Future<Output = Result<Replies, Failure>> + 'a {
-        call::call(&self.node, &mut self.states, &self.retry, request)
+    async fn one<E: From<Failure>>(&mut self, command: &Cmd) -> Result<Value, E> {
+        let Self { node, states, retry } = self;
+        let request = Request::One(command);
+        call::may_be_shared(request)?;
+        let (first, connection) = call::first(node, states, retry);
+        let tried = match connection {
+            Some(connection) => match timeout_at(first.end, connection.send_packed_command(command)).await {
+                Ok(Ok(value)) if outcome::is_plain(&value) => return Ok(value),
+                tried => Some(tried),
+            },
+            None => None,
+        };
+        Box::pin(first.then(node, states, retry, request, tried)).await.map_err(E::from)
+    }
+
+    async fn many(&mut self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        let Self { node, states, retry } = self;
+        let request = Request::Many(pipeline, offset, count);
+        call::may_be_shared(request)?;
+        let (first, connection) = call::first(node, states, retry);
+        let tried = match connection {
+            Some(connection) => {
+                match timeout_at(first.end, connection.send_packed_commands(pipeline, offset, count)).await {
+                    Ok(Ok(values)) if values.iter().all(outcome::is_plain) => return Ok(values),
+                    tried => Some(tried),
+                }
+            }
+            None => None,
+        };
+        Ok(Box::pin(first.then(node, states, retry, request, tried)).await?)
     }
 
     /// Sends `command` and reads its reply, with this crate's own error. An error reply is a [`Cause::Server`].
@@ -64,7 +93,7 @@ impl Connection {
     pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Failure> {
         let started = tokio::time::Instant::now();
         let request = Request::One(command);
-        let value = self.call(request).await?.one();
+        let value = self.one::<Failure>(command).await?;
         let failed = |cause, may_have_run| Failure {
             command: request.name(),
             cause,
@@ -82,7 +111,7 @@ impl Connection {
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Ok(self.call(Request::One(command)).await?.one()) })
+        Box::pin(self.one(command))
     }
 
     fn req_packed_commands<'a>(
@@ -91,8 +120,7 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let request = Request::Many(pipeline, offset, count);
-        Box::pin(async move { Ok(self.call(request).await?.many()) })
+        Box::pin(self.many(pipeline, offset, count))
     }
 
     fn get_db(&self) -> i64 {

@@ -220,7 +220,7 @@ impl Dedicated {
 
 impl ConnectionLike for Dedicated {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move { Ok(self.call(Request::One(command)).await?.one()) })
+        Box::pin(async move { Ok(self.call(Request::One(command)).await?.into()) })
     }
 
     fn req_packed_commands<'a>(
@@ -229,7 +229,7 @@ impl ConnectionLike for Dedicated {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move { Ok(self.call(Request::Many(pipeline, offset, count)).await?.many()) })
+        Box::pin(async move { Ok(self.call(Request::Many(pipeline, offset, count)).await?.into()) })
     }
 
     fn get_db(&self) -> i64 {

@@ -1,7 +1,5 @@
 //! One round of finding a master or a replica: ask the Sentinels, connect, check the role.
 
-use std::sync::Arc;
-
 use redis::{Cmd, Pipeline, Value, cmd};
 
 use crate::address::Address;
@@ -24,27 +22,33 @@ pub(crate) struct Found {
     pub(crate) by: Address,
 }
 
+/// What one Sentinel says of a name.
+struct Told {
+    vote: Option<Vote>,
+    /// The other Sentinels that it knows.
+    others: Option<Vec<Address>>,
+}
+
 /// A connection to the master called `name`, which says that it is one.
 pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryError> {
-    let answers = survey::ask(core, &ballot::questions(name), ballot::read, |answers, _| {
-        matches!(answers.last(), Some(Answer { result: Ok((Some(_), _)), .. }))
-    })
-    .await;
-    let (by, vote, sentinel) = first_vote(name, answers)?;
-    core.sentinels().promote(&by);
-    let place = ballot::mapped(core, vote);
-    let found = {
-        let verified = master_at(core, &place.master);
-        let learned = learn_sentinels(core, name, &by, &sentinel);
-        tokio::pin!(verified);
-        // The list is refreshed on the side. It must not hold up the answer.
-        tokio::select! {
-            biased;
-            found = &mut verified => found,
-            () = learned => verified.await,
-        }
+    let mut questions = ballot::questions(name);
+    questions.add_command(question("SENTINELS", name));
+    let read = |replies: &[Value]| match replies {
+        [vote @ .., others] => Ok(Told { vote: ballot::read(vote)?, others: reply::sentinels(others) }),
+        [] => Err(OpenError::Answer("three questions need three answers".to_owned())),
     };
-    match found {
+    let named = |answers: &[Answer<Told>], _| {
+        answers.last().and_then(|last| last.result.as_ref().ok()).is_some_and(|told| told.vote.is_some())
+    };
+    let answers = survey::ask(core, &questions, read, named).await;
+    let (by, vote, others) = first_vote(name, answers)?;
+    core.sentinels().promote(&by);
+    if let Some(others) = others {
+        let others: Vec<Address> = others.into_iter().map(|other| core.settings.address_map.apply(other)).collect();
+        core.sentinels().learn(&by, &others);
+    }
+    let place = ballot::mapped(core, vote);
+    match master_at(core, &place.master).await {
         Ok(link) => Ok(Found { link, place, by }),
         Err(error) => {
             core.sentinels().demote(&by);
@@ -128,7 +132,7 @@ async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, Disc
         survey::ask(core, &questions, read, |answers, _| answers.last().is_some_and(|last| last.result.is_ok()));
     let mut answers = answers.await;
     match answers.pop() {
-        Some(Answer { sentinel, result: Ok((addresses, _)) }) => {
+        Some(Answer { sentinel, result: Ok(addresses) }) => {
             core.sentinels().promote(&sentinel);
             Ok(addresses.into_iter().map(|address| core.settings.address_map.apply(address)).collect())
         }
@@ -139,13 +143,13 @@ async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, Disc
     }
 }
 
-/// The answer that names an address; it is the last one, if there is one.
+/// The answer that names an address, and the Sentinels that it names; it is the last one, if there is one.
 fn first_vote(
     name: &str,
-    mut answers: Vec<Answer<Option<Vote>>>,
-) -> Result<(Address, Vote, Arc<Link>), DiscoveryError> {
+    mut answers: Vec<Answer<Told>>,
+) -> Result<(Address, Vote, Option<Vec<Address>>), DiscoveryError> {
     match answers.pop() {
-        Some(Answer { sentinel, result: Ok((Some(vote), link)) }) => Ok((sentinel, vote, link)),
+        Some(Answer { sentinel, result: Ok(Told { vote: Some(vote), others }) }) => Ok((sentinel, vote, others)),
         last => {
             answers.extend(last);
             Err(no_answer(name, answers))
@@ -169,14 +173,6 @@ fn no_answer<T>(name: &str, answers: Vec<Answer<T>>) -> DiscoveryError {
         DiscoveryError::Unreachable { sentinels: silent }
     } else {
         DiscoveryError::UnknownMaster { name: name.to_owned(), answered: asked - silent.len(), silent }
-    }
-}
-
-async fn learn_sentinels(core: &Core, name: &str, sentinel: &Address, link: &Link) {
-    let asked = link.ask(&question("SENTINELS", name), core.settings.response_timeout).await;
-    if let Some(others) = asked.ok().as_ref().and_then(reply::sentinels) {
-        let others: Vec<Address> = others.into_iter().map(|other| core.settings.address_map.apply(other)).collect();
-        core.sentinels().learn(sentinel, &others);
     }
 }
 

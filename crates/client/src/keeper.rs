@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -107,7 +108,7 @@ impl Node {
             let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
             OwnedTask::spawn(keep(core, shared, self.hints.subscribe()))
         });
-        if let Some(held) = states.at_hand(after) {
+        if let Some((held, _)) = states.at_hand(after) {
             return Ok(held);
         }
         let start = states.receiver.borrow().failed_rounds;
@@ -115,7 +116,11 @@ impl Node {
             let (failed, error) = {
                 let state = states.receiver.borrow_and_update();
                 if let Some(link) = state.link.as_ref().filter(|_| state.generation > after && !state.paused) {
-                    states.at_hand = Some((state.generation, Arc::downgrade(link)));
+                    states.at_hand = Some(AtHand {
+                        generation: state.generation,
+                        link: Arc::downgrade(link),
+                        connection: link.connection(),
+                    });
                     return Ok(Held { generation: state.generation, link: Arc::clone(link) });
                 }
                 states.at_hand = None;
@@ -172,19 +177,27 @@ impl Node {
 #[derive(Clone, Debug)]
 pub(crate) struct States {
     receiver: watch::Receiver<State>,
-    /// The connection of the state that was seen last, and its generation. Weak, because a connection ends when it is
-    /// given up, and not when its callers come back.
-    at_hand: Option<(u64, Weak<Link>)>,
+    at_hand: Option<AtHand>,
+}
+
+/// The connection of the state that was seen last.
+#[derive(Clone, Debug)]
+struct AtHand {
+    generation: u64,
+    /// Weak, because a connection ends when it is given up, and not when its callers come back.
+    link: Weak<Link>,
+    /// To send on, so that no command has to clone it.
+    connection: MultiplexedConnection,
 }
 
 impl States {
     /// The connection that was had last, if nothing has changed since, and it is newer than generation `after`.
-    pub(crate) fn at_hand(&self, after: u64) -> Option<Held> {
-        let (generation, link) = self.at_hand.as_ref().filter(|(generation, _)| *generation > after)?;
+    pub(crate) fn at_hand(&mut self, after: u64) -> Option<(Held, &mut MultiplexedConnection)> {
+        let at_hand = self.at_hand.as_mut().filter(|at_hand| at_hand.generation > after)?;
         if !matches!(self.receiver.has_changed(), Ok(false)) {
             return None;
         }
-        Some(Held { generation: *generation, link: link.upgrade()? })
+        Some((Held { generation: at_hand.generation, link: at_hand.link.upgrade()? }, &mut at_hand.connection))
     }
 }
 

@@ -19,6 +19,9 @@ use crate::settings::Settings;
 use crate::stream::CountedStream;
 use crate::task::OwnedTask;
 
+/// Commands that wait to be written, before their callers wait for their turn. Many, because what waits goes out together.
+const QUEUE: usize = 1_024;
+
 /// One connection to one node, which any number of callers share. Dropping it closes it, whatever is under way.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -45,7 +48,7 @@ impl Link {
         let within = core.settings.response_timeout;
         let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
         // Time-outs are the callers', each has its own.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         let handshake = MultiplexedConnection::new_with_config(login, stream, config);
         let (connection, driver) = match timeout(within, handshake).await {
             Ok(Ok(pair)) => pair,

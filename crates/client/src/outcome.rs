@@ -21,21 +21,47 @@ impl Replies {
             Self::Many(values) => values,
         }
     }
+}
 
-    /// The one reply to one command.
-    pub(crate) fn one(self) -> Value {
-        match self {
-            Self::One(value) => value,
-            Self::Many(values) => values.into_iter().next().unwrap_or(Value::Nil),
+impl From<Value> for Replies {
+    fn from(value: Value) -> Self {
+        Self::One(value)
+    }
+}
+
+impl From<Vec<Value>> for Replies {
+    fn from(values: Vec<Value>) -> Self {
+        Self::Many(values)
+    }
+}
+
+/// The one reply to one command.
+impl From<Replies> for Value {
+    fn from(replies: Replies) -> Self {
+        match replies {
+            Replies::One(value) => value,
+            Replies::Many(values) => values.into_iter().next().unwrap_or(Self::Nil),
         }
     }
+}
 
-    /// The replies to a pipeline.
-    pub(crate) fn many(self) -> Vec<Value> {
-        match self {
-            Self::One(value) => vec![value],
-            Self::Many(values) => values,
+/// The replies to a pipeline.
+impl From<Replies> for Vec<Value> {
+    fn from(replies: Replies) -> Self {
+        match replies {
+            Replies::One(value) => vec![value],
+            Replies::Many(values) => values,
         }
+    }
+}
+
+/// True if it may be seen at a glance that there is no error in `reply`, so that nothing more is to be decided.
+pub(crate) fn is_plain(reply: &Value) -> bool {
+    match reply {
+        Value::ServerError(_) => false,
+        // The replies of a transaction come as one array.
+        Value::Array(items) => items.iter().all(|item| !matches!(item, Value::ServerError(_))),
+        _ => true,
     }
 }
 

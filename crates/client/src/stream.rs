@@ -1,6 +1,6 @@
 //! Dialling, and the byte stream under a connection.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,6 +58,18 @@ impl AsyncWrite for Stream {
         either!(self.get_mut(), inner => Pin::new(inner).poll_write(cx, buf))
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), inner => Pin::new(inner).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        either!(self, inner => inner.is_write_vectored())
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self.get_mut(), inner => Pin::new(inner).poll_flush(cx))
     }
@@ -80,6 +92,13 @@ impl CountedStream {
         let written = Arc::new(AtomicU64::new(0));
         (Self { inner, written: Arc::clone(&written) }, written)
     }
+
+    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(written)) = result {
+            self.written.fetch_add(written as u64, Ordering::Relaxed);
+        }
+        result
+    }
 }
 
 impl AsyncRead for CountedStream {
@@ -91,10 +110,21 @@ impl AsyncRead for CountedStream {
 impl AsyncWrite for CountedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = result {
-            self.written.fetch_add(written as u64, Ordering::Relaxed);
-        }
-        result
+        self.count(result)
+    }
+
+    // Many commands at once go out in one piece without being copied together first.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.count(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

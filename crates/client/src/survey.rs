@@ -1,7 +1,5 @@
 //! Asking the Sentinels: one after the other, but never waiting long for one, until there are answers enough.
 
-use std::sync::Arc;
-
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep_until};
@@ -9,13 +7,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::address::Address;
 use crate::core::Core;
 use crate::error::OpenError;
-use crate::link::Link;
 
 /// What one Sentinel said.
 pub(crate) struct Answer<T> {
     pub(crate) sentinel: Address,
-    /// What it said, and the connection that it said it on.
-    pub(crate) result: Result<(T, Arc<Link>), OpenError>,
+    pub(crate) result: Result<T, OpenError>,
 }
 
 /// Asks the Sentinels in their order until `enough` of the answers so far, or until all are in. A Sentinel that keeps
@@ -74,17 +70,11 @@ pub(crate) async fn ask_sentinel<T>(
     sentinel: &Address,
     questions: &Pipeline,
     read: fn(&[Value]) -> Result<T, OpenError>,
-) -> Result<(T, Arc<Link>), OpenError> {
+) -> Result<T, OpenError> {
     let asked = async {
         let link = core.sentinel_link(sentinel).await?;
         let replies = link.ask_all(questions, core.settings.response_timeout).await;
-        match replies.and_then(|replies| read(&replies)) {
-            Ok(answer) => Ok((answer, link)),
-            Err(error) => {
-                core.forget(&link);
-                Err(error)
-            }
-        }
+        replies.and_then(|replies| read(&replies)).inspect_err(|_| core.forget(&link))
     };
     let result = asked.await;
     if let Err(error) = &result {

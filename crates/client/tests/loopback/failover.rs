@@ -166,6 +166,8 @@ async fn many_callers_cause_one_search() {
         assert_eq!(call.await.expect("no panic"), Ok(1));
     }
     assert_eq!(cluster.a.connections(), 1);
+    // The first check of the new connection is over then, and the next one has not begun.
+    sleep(Duration::from_millis(500)).await;
     let asked: usize = cluster.sentinels.iter().map(|s| s.count("SENTINEL GET-MASTER-ADDR-BY-NAME")).sum();
     // One by the search; the check of the new connection asks the other two.
     assert_eq!(asked, 3);

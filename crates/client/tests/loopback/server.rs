@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sentinel_client::Address;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast};
@@ -172,8 +172,8 @@ impl Server {
             inner.connections += 1;
             inner.connections
         };
-        let (read, mut write) = stream.into_split();
-        let mut read = BufReader::new(read);
+        let (read, write) = stream.into_split();
+        let (mut read, mut write) = (BufReader::new(read), BufWriter::new(write));
         let mut messages = self.publish.subscribe();
         let mut subscribed = false;
         loop {
@@ -183,12 +183,14 @@ impl Server {
                 command = command(&mut read) => {
                     let Some(command) = command else { return };
                     let reaction = self.reaction(number, &command, &mut subscribed);
-                    if !react(reaction, &mut write).await {
+                    let open = react(reaction, &mut write).await;
+                    // As Redis does: what came at once is answered at once.
+                    if (read.buffer().is_empty() || !open) && write.flush().await.is_err() || !open {
                         return;
                     }
                 }
                 Ok(message) = messages.recv(), if subscribed => {
-                    if write.write_all(message.as_bytes()).await.is_err() {
+                    if write.write_all(message.as_bytes()).await.is_err() || write.flush().await.is_err() {
                         return;
                     }
                 }
@@ -226,7 +228,7 @@ impl Server {
     }
 }
 
-async fn react(reaction: Reaction, write: &mut OwnedWriteHalf) -> bool {
+async fn react(reaction: Reaction, write: &mut BufWriter<OwnedWriteHalf>) -> bool {
     match reaction {
         Reaction::Say(resp) => write.write_all(resp.as_bytes()).await.is_ok(),
         Reaction::Hang => true,

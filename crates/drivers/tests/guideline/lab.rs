@@ -1,5 +1,6 @@
 //! A cluster, the client in it, and questions to the record of the nodes.
 
+use std::ops::Add;
 use std::time::Duration;
 
 use model::history::{ClosedBy, What};
@@ -172,17 +173,21 @@ impl Lab {
 
     /// The most connections opened within one second since `from`.
     pub(crate) fn most_dials(&self, from: Time) -> usize {
-        let opened: Vec<Time> =
-            self.seen_since(from).iter().filter(|sight| sight.seen == Seen::Opened).map(|sight| sight.at).collect();
-        let within =
-            |first: usize| opened[first..].partition_point(|at| at.since(opened[first]) < Duration::from_secs(1));
-        (0..opened.len()).map(within).max().unwrap_or(0)
+        let sights = self.seen_since(from);
+        let opened = sights.iter().filter(|sight| sight.seen == Seen::Opened);
+        most_within_a_second(&opened.map(|sight| sight.at.since(Time::ZERO)).collect::<Vec<_>>())
     }
 
     /// Waits for the first announcement of another master.
     pub(crate) async fn switched(&self) -> Time {
         self.bed.wait_for(EventName::SwitchMaster).await.expect("a failover")
     }
+}
+
+/// The most of these moments, which are in order, that lie within one second.
+pub(crate) fn most_within_a_second<T: Copy + PartialOrd + Add<Duration, Output = T>>(moments: &[T]) -> usize {
+    let within = |first: usize| moments[first..].partition_point(|at| *at < moments[first] + Duration::from_secs(1));
+    (0..moments.len()).map(within).max().unwrap_or(0)
 }
 
 /// A write that must succeed.
