@@ -127,6 +127,7 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
         Kind::ClockJump => (sentinel(), select(vec![3_000, -3_000, 60_000, -60_000, 2_500]))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms })
             .boxed(),
+        Kind::Resolve => Just(Fault::Resolve { name: "db-1".to_owned(), to: None }).boxed(),
         Kind::Heal => Just(Fault::Heal(Target::All)).boxed(),
         Kind::StaleAnswer => lying(Just(Answer::Stale)),
         Kind::NullAnswer => lying(Just(Answer::Null)),

@@ -57,6 +57,7 @@ kinds! {
     ClientKill "client_kill",
     KeepClients "keep_clients",
     ClockJump "clock_jump",
+    Resolve "resolve",
     Heal "heal",
     StaleAnswer "override:stale",
     NullAnswer "override:null",
@@ -92,6 +93,7 @@ impl Kind {
             Fault::ClientKill(_) => Self::ClientKill,
             Fault::KeepClients(_) => Self::KeepClients,
             Fault::ClockJump { .. } => Self::ClockJump,
+            Fault::Resolve { .. } => Self::Resolve,
             Fault::Heal(_) => Self::Heal,
             Fault::Override { answer, .. } => match answer {
                 Answer::Stale => Self::StaleAnswer,

@@ -397,6 +397,7 @@ impl Blow {
             | Fault::Partition { .. }
             | Fault::Failover { .. }
             | Fault::ClockJump { .. }
+            | Fault::Resolve { .. }
             | Fault::Override { .. }
             | Fault::Heal(_) => return,
         };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::id::NodeId;
+use crate::plan::Host;
 
 /// Which nodes a fault is for. Roles are resolved at the moment when the fault fires.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -187,6 +188,13 @@ pub enum Fault {
         /// By how much.
         by_ms: i64,
     },
+    /// A name stands for another address, or for none. Nobody is told: whoever asks the resolver again learns it.
+    Resolve {
+        /// The name.
+        name: String,
+        /// What it stands for from now on; `None` if nobody knows it any more.
+        to: Option<Host>,
+    },
     /// The Sentinel answers its clients otherwise than it knows. Lasts.
     Override {
         /// The Sentinel.
@@ -242,6 +250,7 @@ impl Fault {
             Self::ClientKill(_) => "client_kill",
             Self::KeepClients(_) => "keep_clients",
             Self::ClockJump { .. } => "clock_jump",
+            Self::Resolve { .. } => "resolve",
             Self::Override { .. } => "override",
             Self::Heal(_) => "heal",
         }
@@ -260,6 +269,7 @@ impl Fault {
                 | Self::ReplicaOf { .. }
                 | Self::ClientKill(_)
                 | Self::ClockJump { .. }
+                | Self::Resolve { .. }
                 | Self::Heal(_)
         )
     }
@@ -286,6 +296,7 @@ impl Fault {
             Self::Latency { between, and, .. } => vec![between, and],
             Self::Partition { from, to, .. } => from.iter().chain(to).collect(),
             Self::Failover { via, .. } => via.iter().collect(),
+            Self::Resolve { .. } => Vec::new(),
             Self::ReplicaOf { target, of } => std::iter::once(target).chain(of).collect(),
             Self::Override { target, answer: Answer::WrongAddress(wrong) } => vec![target, wrong],
             Self::Override { target, .. } => vec![target],
@@ -321,6 +332,8 @@ impl fmt::Display for Fault {
             }
             Self::ReplicaOf { target, of: Some(of) } => write!(f, "replicaof {of} at {target}"),
             Self::ReplicaOf { target, of: None } => write!(f, "replicaof no one at {target}"),
+            Self::Resolve { name, to: Some(host) } => write!(f, "resolve {name} to {host}"),
+            Self::Resolve { name, to: None } => write!(f, "resolve {name} no more"),
             Self::ClockJump { target, by_ms } => write!(f, "clock_jump of {target} by {by_ms} ms"),
             Self::Override { target, answer } => match answer {
                 Answer::Stale => write!(f, "{target} answers what it knew"),

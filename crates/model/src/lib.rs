@@ -13,6 +13,7 @@
 //! | [`plan`] | a run as data: cluster, clients, timeline, expectations |
 //! | [`history`] | what happened, record by record, with its NDJSON form and its digest |
 //! | [`verdict`] | pass, fail or inconclusive, with reasons |
+//! | [`hosts`] | the resolver of the world |
 //! | [`words`] | lines of words and their quotes |
 //! | [`seed`] | one root seed, named random streams |
 
@@ -20,6 +21,7 @@ pub mod addr;
 pub mod event;
 pub mod fault;
 pub mod history;
+pub mod hosts;
 pub mod id;
 pub mod machine;
 pub mod plan;

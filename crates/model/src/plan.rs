@@ -1,11 +1,15 @@
 //! [`Plan`]: a run as data. A scenario file becomes one, the builder of the testbed makes one, a chaos schedule is one.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::Addr;
 use crate::event::EventName;
 use crate::fault::Fault;
+use crate::hosts::Hosts;
 use crate::id::NodeId;
 use crate::verdict::Invariant;
 
@@ -43,6 +47,13 @@ pub struct Cluster {
     /// Addresses of nodes inside the world, of those that have others than the usual ones. Behind the real clock all have
     /// the addresses of their sockets.
     pub addresses: BTreeMap<NodeId, Addr>,
+    /// What names stand for at the start; see [`Fault::Resolve`] for how that changes.
+    pub hosts: BTreeMap<String, Host>,
+    /// `sentinel resolve-hostnames`: Sentinels take names, and monitor a master by the name that it has in
+    /// [`Cluster::hosts`].
+    pub resolve_hostnames: bool,
+    /// `sentinel announce-hostnames`: Sentinels tell names. Every node that has one announces itself by it.
+    pub announce_hostnames: bool,
     /// Texts of configuration files from which Sentinels start, in place of what the groups say.
     pub sentinel_files: BTreeMap<NodeId, String>,
     /// Unix time at the start of the run, which expiry goes by; by default 1 January 2024, the same in every run.
@@ -87,6 +98,33 @@ pub struct Group {
     pub client_reconfig_script: Option<String>,
 }
 
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// The machine of this node.
+    Node(NodeId),
+    /// An address that need not be any node's.
+    Ip(IpAddr),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "{node}"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Host {
+    type Err = ();
+
+    /// Reads the written form. Whether the node exists is for the plan to say.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().map(Self::Ip).or_else(|_| text.parse().map(Self::Node))
+    }
+}
+
 /// User and password. User `None` is the default user, as by `requirepass`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
@@ -109,6 +147,9 @@ impl Cluster {
             sentinel_auth: None,
             node_latency: Duration::from_micros(200),
             addresses: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            resolve_hostnames: false,
+            announce_hostnames: false,
             sentinel_files: BTreeMap::new(),
             unix_start: Duration::from_secs(1_704_067_200),
         }
@@ -174,6 +215,28 @@ impl Cluster {
     /// The address of a node inside the world.
     pub fn address(&self, node: NodeId) -> Addr {
         self.addresses.get(&node).cloned().unwrap_or_else(|| Self::addr(node))
+    }
+
+    /// The address that a name is to stand for.
+    pub fn host(&self, host: Host) -> Arc<str> {
+        match host {
+            Host::Node(node) => self.address(node).host,
+            Host::Ip(ip) => Arc::from(ip.to_string()),
+        }
+    }
+
+    /// What names stand for at the start.
+    pub fn resolver(&self) -> Hosts {
+        let mut hosts = Hosts::default();
+        for (name, host) in &self.hosts {
+            hosts.set(name, Some(&self.host(*host)));
+        }
+        hosts
+    }
+
+    /// The name of a node, the first of several; `None` if it has none.
+    pub fn host_name(&self, node: NodeId) -> Option<&str> {
+        self.hosts.iter().find(|(_, host)| **host == Host::Node(node)).map(|(name, _)| name.as_str())
     }
 
     /// The usual address of a node inside the world: `10.0.0.1:6379` for `redis-1`, `10.128.0.1:26379` for `sentinel-1`.

@@ -26,6 +26,8 @@ pub struct Config {
     pub min_replicas_max_lag: Duration,
     /// `replica-serve-stale-data`.
     pub serve_stale_data: bool,
+    /// `replica-announce-ip`: under which host a replica's master tells of it.
+    pub announce_ip: Option<String>,
     /// `repl-diskless-sync-delay`: how long a master waits for further replicas before it sends a snapshot. Redis
     /// has 5 s; here it is zero, as is usual where failovers are rehearsed.
     pub diskless_sync_delay: Duration,
@@ -58,6 +60,7 @@ impl Config {
             min_replicas_to_write: 0,
             min_replicas_max_lag: Duration::from_secs(10),
             serve_stale_data: true,
+            announce_ip: None,
             diskless_sync_delay: Duration::ZERO,
             backlog_size: 1 << 20,
             ping_period: Duration::from_secs(10),

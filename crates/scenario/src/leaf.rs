@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::event::EventName;
 use model::fault::Target;
 use model::id::NodeId;
-use model::plan::Workload;
+use model::plan::{Host, Workload};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::duration;
@@ -218,6 +218,57 @@ impl Form for NodeName {
 }
 
 leaf!(NodeName, "NodeName", json_schema!({"type": "string", "pattern": "^(redis|sentinel)-[1-9][0-9]*$"}));
+
+/// What a name stands for: `redis-1`, `10.0.0.9`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostOf(pub(crate) Host);
+
+impl Form for HostOf {
+    const WHAT: &'static str = "a node or an IP address";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let text = text(scalar, Self::WHAT)?;
+        text.parse().map(Self).map_err(|()| {
+            Mistake::new(format!("`{}` is neither a node nor an IP address", shortened(text)))
+                .help("write a node such as `redis-1`, or an address such as `10.0.0.9`")
+        })
+    }
+}
+
+leaf!(HostOf, "Host", json_schema!({"type": "string", "examples": ["redis-1", "10.0.0.9"]}));
+
+/// The name of a machine: `db-1.example.org`.
+#[derive(Clone, Debug)]
+pub(crate) struct HostName(pub(crate) String);
+
+impl HostName {
+    /// The name `text`, if it is one.
+    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
+        let label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if text.len() > 253 || !text.split('.').all(label) {
+            return Err(Mistake::new(format!("`{}` is not the name of a machine", shortened(text)))
+                .help("it has letters, digits, `-` and `_`, in parts with `.` between"));
+        }
+        if model::hosts::literal(text).is_some() {
+            return Err(
+                Mistake::new(format!("`{text}` is an IP address, no name")).help("an address stands for itself")
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Form for HostName {
+    const WHAT: &'static str = "the name of a machine";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        Self::parse(text(scalar, Self::WHAT)?)
+    }
+}
+
+leaf!(HostName, "HostName", json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"}));
 
 /// Which nodes a fault is for: `master`, `sentinel-2`, `zone:a`.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::form::{Either, Entries, Field, Form, Mistake, Node, Record, Scalar};
-use crate::leaf::{Aim, Count, Event, Flag, Jump, MasterName, Name, NodeName, Rate, Span, Text, Work};
+use crate::leaf::{
+    Aim, Count, Event, Flag, HostName, HostOf, Jump, MasterName, Name, NodeName, Rate, Span, Text, Work,
+};
 
 /// A run of Redis Sentinel clients through failovers: the nodes, the clients, what is done to them and what must come
 /// out.
@@ -83,6 +85,12 @@ with_group_settings! {
         pub(crate) zones: Field<Entries<Vec<Node<NodeName>>>>,
         /// `replica-priority` of data nodes: `{redis-2: 0}`; 100 by default, 0 is never promoted.
         pub(crate) priorities: Field<Entries<Count>>,
+        /// Names and what they stand for, a node or an IP address: `{db-1: redis-1, far: 10.9.9.9}`.
+        pub(crate) hosts: Field<Entries<HostOf>>,
+        /// `resolve-hostnames` of Sentinel; false by default. Sentinels then monitor a master by its name in `hosts`.
+        pub(crate) resolve_hostnames: Field<Flag>,
+        /// `announce-hostnames` of Sentinel; false by default. Nodes that have a name in `hosts` then announce it.
+        pub(crate) announce_hostnames: Field<Flag>,
         /// ACL user that the Sentinels ask for.
         pub(crate) sentinel_user: Field<Text>,
         /// Password that the Sentinels ask of clients and of each other.
@@ -189,6 +197,8 @@ pub(crate) struct Step {
     pub(crate) keep_clients: Field<Aim>,
     /// The Sentinel's clock jumps.
     pub(crate) clock_jump: Field<Record<ClockJump>>,
+    /// A name stands for another node or address, or for none; nobody is told.
+    pub(crate) resolve: Field<Record<Resolve>>,
     /// The Sentinel answers its clients otherwise than it knows.
     #[serde(rename = "override")]
     pub(crate) overriding: Field<Record<Override>>,
@@ -288,6 +298,17 @@ pub(crate) struct ClockJump {
     pub(crate) of: Field<Aim>,
     /// By how much, forwards or back.
     pub(crate) by: Field<Jump>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, extend("required" = ["name"]))]
+pub(crate) struct Resolve {
+    /// The name, which need not be in `hosts`.
+    pub(crate) name: Field<HostName>,
+    /// A node or an IP address; without it nobody knows the name.
+    pub(crate) to: Field<HostOf>,
 }
 
 /// What a Sentinel answers instead of what it knows.

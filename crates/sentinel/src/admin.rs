@@ -10,6 +10,7 @@ use crate::commands::help::SENTINEL_HELP;
 use crate::commands::{Answer, NOT_AN_INTEGER, parse, word};
 use crate::config::Settings;
 use crate::config::{Monitor, Periods};
+use crate::instance::Who;
 use crate::link::Lane;
 use crate::machine::Sentinel;
 
@@ -43,8 +44,8 @@ impl Sentinel {
             }
             "get-master-addr-by-name" => Ok(match self.named(command, 2) {
                 Ok(m) => {
-                    let addr = self.masters[m].current_addr();
-                    Reply::Array(vec![Reply::host(addr), Reply::port(addr)])
+                    let addr = self.shown(self.masters[m].current());
+                    Reply::Array(vec![Reply::host(&addr), Reply::port(&addr)])
                 }
                 Err(_) => Reply::NullArray,
             }),
@@ -94,9 +95,8 @@ impl Sentinel {
         let host = word(command, 2);
         let port: i64 = parse(&command.0[3]).ok_or(NOT_AN_INTEGER)?;
         let epoch: i64 = parse(&command.0[4]).ok_or(NOT_AN_INTEGER)?;
-        let found = self.masters.iter().position(|master| {
-            i64::from(master.base.addr.port) == port && master.base.addr.host.eq_ignore_ascii_case(&host)
-        });
+        let asked = u16::try_from(port).ok().and_then(|port| self.resolver().place_or_name(&Addr::new(&host, port)));
+        let found = asked.and_then(|place| self.masters.iter().position(|master| master.base.place.is(&place)));
         let Some(m) = found else {
             return Ok(Reply::Array(vec![Reply::Int(0), Reply::word("*"), Reply::Int(0)]));
         };
@@ -159,7 +159,7 @@ impl Sentinel {
             self.links.release(peer.base.link, out);
         }
         self.reset(m, now, out);
-        self.emit(m, (EventName::ResetMaster, self.masters[m].text()), out);
+        self.emit(m, (EventName::ResetMaster, self.text_of(Who::Master(m))), out);
     }
 
     fn monitor(&mut self, command: &Command, now: Time, out: &mut Vec<Output>) -> Answer {
@@ -169,8 +169,7 @@ impl Sentinel {
             return Err("ERR Quorum must be 1 or greater.".into());
         }
         let host = word(command, 3);
-        // Names are taken only where they may be resolved.
-        if host.parse::<std::net::IpAddr>().is_err() && !self.settings.resolve_hostnames {
+        if self.resolver().place(&Addr::new(&host, 0)).is_none() {
             return Err("ERR Invalid IP address or hostname specified".into());
         }
         let port = u16::try_from(port).map_err(|_| "ERR Invalid port number.")?;
@@ -183,15 +182,16 @@ impl Sentinel {
             failover_timeout: Duration::from_millis(self.periods.default_failover_timeout as u64),
             ..Monitor::new(&name, Addr::new(&host, port), u32::try_from(quorum).unwrap_or(u32::MAX))
         };
-        let m = self.add_master(monitor.into(), now);
+        self.add_master(monitor.into(), now);
+        let m = self.masters.len() - 1;
         self.rewrites += 1;
-        let text = self.masters[m].text().str(format!(" quorum {quorum}"));
+        let text = self.text_of(Who::Master(m)).str(format!(" quorum {quorum}"));
         self.emit(m, (EventName::Monitor, text), out);
         Ok(Reply::OK)
     }
 
     fn remove(&mut self, m: usize, out: &mut Vec<Output>) {
-        let text = self.masters[m].text();
+        let text = self.text_of(Who::Master(m));
         self.emit(m, (EventName::MonitorRemoved, text), out);
         let master = self.masters.remove(m);
         self.rewrites += 1;
@@ -258,7 +258,7 @@ impl Sentinel {
                 }
             }
             let shown = if option == "auth-pass" { "******".to_owned() } else { value };
-            let mut text = self.masters[m].text().str(format!(" {option} {shown}"));
+            let mut text = self.text_of(Who::Master(m)).str(format!(" {option} {shown}"));
             if wanted == 2 {
                 text = text.str(format!(" {}", word(command, at + 2)));
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::hosts::Hosts;
 use model::plan::Credentials;
 use model::{Addr, Command, Epoch, RunId, machine::Identity};
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub settings: Settings,
     /// Sentinel's time constants, which are not in the file.
     pub periods: Periods,
+    /// What names stand for, where it may look them up.
+    pub hosts: Hosts,
     /// The file that this was read from, whose comments, order and other options are kept when it is rewritten; empty if
     /// there was none.
     pub text: String,
@@ -35,6 +38,7 @@ impl Config {
             masters: Vec::new(),
             settings: Settings::default(),
             periods: Periods::default(),
+            hosts: Hosts::default(),
             text: String::new(),
         }
     }

@@ -36,7 +36,7 @@ impl Sentinel {
         master.failover_epoch = epoch;
         master.failover_start = now + desync;
         master.state_since = now;
-        let text = master.text();
+        let text = self.text_of(Who::Master(m));
         self.emit(m, (EventName::NewEpoch, Text::from(epoch.to_string())), out);
         self.emit(m, (EventName::TryFailover, text), out);
     }
@@ -80,7 +80,7 @@ impl Sentinel {
             }
             return;
         }
-        let text = master.text();
+        let text = self.text_of(Who::Master(m));
         self.emit(m, (EventName::ElectedLeader, text.clone()), out);
         if self.crash_after_election {
             out.push(Output::Exit);
@@ -154,7 +154,7 @@ impl Sentinel {
             self.abort(m, EventName::AbortNoGoodSlave, now, out);
             return;
         };
-        let text = self.masters[m].replica_text(r);
+        let text = self.text_of(Who::Replica(m, r));
         self.emit(m, (EventName::SelectedSlave, text.clone()), out);
         self.masters[m].replicas[r].promoted = true;
         self.enter(m, FailoverState::SendSlaveofNoone, now);
@@ -170,7 +170,7 @@ impl Sentinel {
             return;
         }
         self.send_slaveof(Who::Replica(m, r), None, out);
-        self.emit(m, (EventName::WaitPromotion, self.masters[m].replica_text(r)), out);
+        self.emit(m, (EventName::WaitPromotion, self.text_of(Who::Replica(m, r))), out);
         self.enter(m, FailoverState::WaitPromotion, now);
     }
 
@@ -197,7 +197,7 @@ impl Sentinel {
 
     /// The promoted replica reports itself as a master.
     pub(crate) fn promotion_seen(&mut self, m: usize, r: usize, now: Ms, out: &mut Vec<Output>) {
-        let text = self.masters[m].replica_text(r);
+        let text = self.text_of(Who::Replica(m, r));
         self.masters[m].config_epoch = self.masters[m].failover_epoch;
         self.rewrites += 1;
         self.enter(m, FailoverState::ReconfSlaves, now);
@@ -205,8 +205,9 @@ impl Sentinel {
         if self.crash_after_promotion {
             out.push(Output::Exit);
         }
-        self.emit(m, (EventName::ReconfSlaves, self.masters[m].text()), out);
-        let (from, to) = (self.masters[m].base.addr.clone(), self.masters[m].replicas[r].base.addr.clone());
+        self.emit(m, (EventName::ReconfSlaves, self.text_of(Who::Master(m))), out);
+        let master = &self.masters[m];
+        let (from, to) = (self.shown(&master.base.place), self.shown(&master.replicas[r].base.place));
         self.reconfigure_clients(m, Teller::Leader, &from, &to);
         self.force_hello(m);
     }
@@ -222,7 +223,7 @@ impl Sentinel {
 
     fn reconf_next(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
         let master = &self.masters[m];
-        let Some(new_master) = master.promoted().map(|r| master.replicas[r].base.addr.clone()) else { return };
+        let Some(new_master) = master.promoted().map(|r| self.shown(&master.replicas[r].base.place)) else { return };
         let under_way = |replica: &&Replica| matches!(replica.reconf, Reconf::Sent(_) | Reconf::InProgress);
         let mut in_progress = master.replicas.iter().filter(under_way).count();
         for r in 0..master.replicas.len() {
@@ -235,14 +236,14 @@ impl Sentinel {
             }
             match replica.reconf {
                 Reconf::Sent(at) if now - at > self.periods.slave_reconf_timeout => {
-                    let text = self.masters[m].replica_text(r);
+                    let text = self.text_of(Who::Replica(m, r));
                     self.emit(m, (EventName::SlaveReconfSentTimeout, text), out);
                     self.masters[m].replicas[r].reconf = Reconf::Done;
                 }
                 Reconf::None if !self.link(Who::Replica(m, r)).disconnected => {
                     self.send_slaveof(Who::Replica(m, r), Some(&new_master), out);
                     self.masters[m].replicas[r].reconf = Reconf::Sent(now);
-                    self.emit(m, (EventName::SlaveReconfSent, self.masters[m].replica_text(r)), out);
+                    self.emit(m, (EventName::SlaveReconfSent, self.text_of(Who::Replica(m, r))), out);
                     in_progress += 1;
                 }
                 _ => {}
@@ -259,7 +260,7 @@ impl Sentinel {
         let missing = |replica: &Replica| !replica.promoted && replica.reconf != Reconf::Done && !replica.base.s_down;
         let done = !master.replicas.iter().any(missing);
         let timeout = self.stuck(m, now);
-        let text = master.text();
+        let text = self.text_of(Who::Master(m));
         if timeout {
             self.emit(m, (EventName::FailoverEndForTimeout, text.clone()), out);
         }
@@ -275,14 +276,14 @@ impl Sentinel {
                     continue;
                 }
                 self.send_slaveof(Who::Replica(m, r), Some(new_master), out);
-                self.emit(m, (EventName::SlaveReconfSentBe, self.masters[m].replica_text(r)), out);
+                self.emit(m, (EventName::SlaveReconfSentBe, self.text_of(Who::Replica(m, r))), out);
                 self.masters[m].replicas[r].reconf = Reconf::Sent(now);
             }
         }
     }
 
     fn abort(&mut self, m: usize, why: EventName, now: Ms, out: &mut Vec<Output>) {
-        self.emit(m, (why, self.masters[m].text()), out);
+        self.emit(m, (why, self.text_of(Who::Master(m))), out);
         self.enter(m, FailoverState::None, now);
         let master = &mut self.masters[m];
         master.in_progress = false;
@@ -292,34 +293,32 @@ impl Sentinel {
 
     /// The end of a failover at its leader: the promoted replica becomes the master.
     pub(crate) fn switch_to_promoted(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
-        let new = self.masters[m].current_addr().clone();
-        self.announce_switch(m, &new, out);
-        self.change_address(m, &new, now, out);
+        let new = self.masters[m].current().clone();
+        self.announce_switch(m, &self.shown(&new), out);
+        self.change_address(m, &new.shown(true), now, out);
     }
 
     /// Publishes `+switch-master`.
     pub(crate) fn announce_switch(&mut self, m: usize, new: &Addr, out: &mut Vec<Output>) {
         let master = &self.masters[m];
-        let text = Text::from(master.name().to_owned()).str(" ").spaced(&master.base.addr).str(" ").spaced(new);
+        let old = self.shown(&master.base.place);
+        let text = Text::from(master.name().to_owned()).str(" ").spaced(&old).str(" ").spaced(new);
         self.emit(m, (EventName::SwitchMaster, text), out);
     }
 
-    /// Starts over with a new address. The other Sentinels are kept, the replicas made anew, the old master among them.
+    /// Starts over with a new address, unless that is a name that cannot be resolved. The other Sentinels are kept, the replicas made anew, the old master among them.
     pub(crate) fn change_address(&mut self, m: usize, new: &Addr, now: Ms, out: &mut Vec<Output>) {
-        let old = self.masters[m].base.addr.clone();
-        let replicas = self.masters[m].replicas.iter().map(|replica| replica.base.addr.clone());
-        let mut replicas: Vec<Addr> = replicas.filter(|addr| addr != new).collect();
-        if old != *new {
-            replicas.push(old);
-        }
+        let Some(new) = self.resolver().place(new) else { return };
+        let old = &self.masters[m].base.place;
+        let replicas = self.masters[m].replicas.iter().map(|replica| &replica.base.place).chain([old]);
+        let replicas: Vec<Addr> = replicas.filter(|place| !place.is(&new)).map(|place| place.shown(true)).collect();
         self.reset(m, now, out);
         let master = &mut self.masters[m];
         self.rewrites += 1;
-        master.base.addr = new.clone();
-        master.config.addr = new.clone();
+        master.base.place = new;
         master.base.s_down_since = 0;
         master.o_down_since = 0;
-        for addr in replicas {
+        for addr in &replicas {
             self.add_replica(m, addr, now, out);
         }
     }
@@ -349,15 +348,17 @@ impl Sentinel {
         master.report.role_since = now;
     }
 
-    /// Adds a replica, unless it is known.
-    pub(crate) fn add_replica(&mut self, m: usize, addr: Addr, now: Ms, out: &mut Vec<Output>) {
-        if self.masters[m].replicas.iter().any(|replica| replica.base.addr == addr) {
+    /// Adds a replica, unless it is known or has a name where only addresses are taken.
+    pub(crate) fn add_replica(&mut self, m: usize, addr: &Addr, now: Ms, out: &mut Vec<Output>) {
+        let Some(place) = self.resolver().place_or_name(addr) else { return };
+        let name = self.shown(&place);
+        if self.masters[m].replicas.iter().any(|replica| replica.name == name) {
             return;
         }
         let link = self.links.create(now);
         self.rewrites += 1;
-        self.masters[m].replicas.push(Replica::new(addr, link, now));
-        let text = self.masters[m].replica_text(self.masters[m].replicas.len() - 1);
+        self.masters[m].replicas.push(Replica::new(name, place, link, now));
+        let text = self.text_of(Who::Replica(m, self.masters[m].replicas.len() - 1));
         self.emit(m, (EventName::Slave, text), out);
     }
 }

@@ -3,8 +3,9 @@
 use model::{Addr, EventName, Output, RunId, Text};
 
 use crate::Ms;
-use crate::instance::Peer;
+use crate::instance::{Peer, Who};
 use crate::machine::Sentinel;
+use crate::place::Place;
 use crate::scripts::Teller;
 
 /// `ip,port,id,current_epoch,master name,master ip,master port,master config_epoch`
@@ -42,9 +43,12 @@ impl Sentinel {
         }
         let Some(hello) = Hello::parse(text) else { return };
         let Some(m) = self.masters.iter().position(|master| master.name() == hello.master) else { return };
-        let known = self.masters[m].peers.iter().any(|peer| *peer.id() == hello.id && peer.base.addr == hello.addr);
-        if !known {
-            self.meet(m, &hello, now, out);
+        let place = self.resolver().place_or_name(&hello.addr);
+        let known = |place: &Place| {
+            self.masters[m].peers.iter().any(|peer| *peer.id() == hello.id && peer.base.place.is(place))
+        };
+        if !place.as_ref().is_some_and(known) {
+            self.meet(m, &hello, place, now, out);
         }
         if hello.current_epoch > self.current_epoch {
             self.current_epoch = hello.current_epoch;
@@ -55,35 +59,41 @@ impl Sentinel {
         if self.masters[m].config_epoch < hello.config_epoch {
             self.masters[m].config_epoch = hello.config_epoch;
             self.rewrites += 1;
-            if self.masters[m].base.addr != hello.master_addr {
-                self.emit(m, (EventName::ConfigUpdateFrom, self.masters[m].peer_text(p)), out);
+            let Addr { host, port } = &hello.master_addr;
+            if !self.resolver().leads_to(&self.masters[m].base.place, host, *port) {
+                self.emit(m, (EventName::ConfigUpdateFrom, self.text_of(Who::Peer(m, p))), out);
                 self.announce_switch(m, &hello.master_addr, out);
-                let from = self.masters[m].base.addr.clone();
+                let from = self.shown(&self.masters[m].base.place);
                 self.change_address(m, &hello.master_addr, now, out);
-                self.reconfigure_clients(m, Teller::Observer, &from, &hello.master_addr);
+                let to = self.shown(&self.masters[m].base.place);
+                self.reconfigure_clients(m, Teller::Observer, &from, &to);
             }
         }
         self.masters[m].peers[p].last_hello = now;
     }
 
-    /// Adds a Sentinel that is not known at this address.
-    fn meet(&mut self, m: usize, hello: &Hello<'_>, now: Ms, out: &mut Vec<Output>) {
+    /// Adds a Sentinel that is not known at this address. One that announces a name where only addresses are taken is
+    /// forgotten, wherever it was known.
+    fn meet(&mut self, m: usize, hello: &Hello<'_>, place: Option<Place>, now: Ms, out: &mut Vec<Output>) {
         let moved = self.forget_peer(m, &hello.id, out);
         if moved {
-            let text = self.masters[m].text().str(" ip ").host(&hello.addr).str(" port ").port(&hello.addr);
+            let text = self.text_of(Who::Master(m)).str(" ip ").host(&hello.addr).str(" port ").port(&hello.addr);
             self.emit(m, (EventName::SentinelAddressSwitch, text.str(format!(" for {}", hello.id))), out);
-        } else if let Some(other) = self.masters[m].peers.iter().position(|peer| peer.base.addr == hello.addr) {
+        } else if let Some(place) = &place
+            && let Some(other) = self.masters[m].peers.iter().position(|peer| peer.base.place.is(place))
+        {
             // Another Sentinel has taken over the address: the former one is forgotten everywhere.
-            self.emit(m, (EventName::SentinelInvalidAddr, self.masters[m].peer_text(other)), out);
+            self.emit(m, (EventName::SentinelInvalidAddr, self.text_of(Who::Peer(m, other))), out);
             let gone = self.masters[m].peers[other].id().clone();
             for m in 0..self.masters.len() {
                 self.forget_peer(m, &gone, out);
             }
         }
+        let Some(place) = place else { return };
         let link = self.peer_link(&hello.id, now);
         self.rewrites += 1;
-        self.masters[m].peers.push(Peer::new(hello.addr.clone(), hello.id.clone(), link, now));
-        let text = self.masters[m].peer_text(self.masters[m].peers.len() - 1);
+        self.masters[m].peers.push(Peer::new(place, hello.id.clone(), link, now));
+        let text = self.text_of(Who::Peer(m, self.masters[m].peers.len() - 1));
         if moved {
             self.move_peer_elsewhere(m, hello, &text, out);
         } else {
@@ -100,10 +110,11 @@ impl Sentinel {
 
     /// A Sentinel that moved has its address changed for the other masters too.
     fn move_peer_elsewhere(&mut self, m: usize, hello: &Hello<'_>, text: &Text, out: &mut Vec<Output>) {
+        let Some(place) = self.masters[m].peers.last().map(|peer| peer.base.place.clone()) else { return };
         let mut updated = Vec::new();
         for (other, master) in self.masters.iter_mut().enumerate().filter(|(other, _)| *other != m) {
             if let Some(peer) = master.peers.iter_mut().find(|peer| *peer.id() == hello.id) {
-                peer.base.addr = hello.addr.clone();
+                peer.base.place = place.clone();
                 updated.push((other, peer.base.link));
             }
         }

@@ -6,6 +6,7 @@ use model::{Addr, EventName, Output, RunId};
 use crate::Ms;
 use crate::instance::{FailoverState, Reconf, Replica, Role, Who};
 use crate::machine::Sentinel;
+use crate::place::Place;
 
 /// What Sentinel reads in an `INFO`.
 #[derive(Debug, Default, PartialEq)]
@@ -73,7 +74,7 @@ impl Sentinel {
         }
         if let Who::Master(m) = who {
             for addr in &info.replicas {
-                self.add_replica(m, addr.clone(), now, out);
+                self.add_replica(m, addr, now, out);
             }
         }
         if let Who::Replica(m, r) = who {
@@ -142,44 +143,40 @@ impl Sentinel {
             && no_down_for(replica, wait, now)
             && now - replica.report.role_since > wait
         {
-            let to = self.masters[m].base.addr.clone();
+            let to = self.shown(&self.masters[m].base.place);
             self.send_slaveof(Who::Replica(m, r), Some(&to), out);
-            self.emit(m, (EventName::ConvertToSlave, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::ConvertToSlave, self.text_of(Who::Replica(m, r))), out);
         }
     }
 
     fn replica_is_slave(&mut self, m: usize, r: usize, now: Ms, out: &mut Vec<Output>) {
         let master = &self.masters[m];
         let replica = &master.replicas[r];
-        let follows = |addr: &Addr| {
-            replica.master_port == addr.port
-                && replica.master_host.as_deref().is_some_and(|host| host.eq_ignore_ascii_case(&addr.host))
+        let follows = |place: &Place| {
+            let host = replica.master_host.as_deref();
+            host.is_some_and(|host| self.resolver().leads_to(place, host, replica.master_port))
         };
+        let to_promoted = master.promoted().is_some_and(|promoted| follows(&master.replicas[promoted].base.place));
         let wait = master.failover_timeout();
-        if !follows(&master.base.addr)
+        let follows_master = follows(&master.base.place);
+        if !follows_master
             && self.master_looks_sane(m, now)
             && no_down_for(replica, wait, now)
             && now - replica.conf_changed > wait
         {
-            let to = master.base.addr.clone();
+            let to = self.shown(&master.base.place);
             self.send_slaveof(Who::Replica(m, r), Some(&to), out);
-            self.emit(m, (EventName::FixSlaveConfig, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::FixSlaveConfig, self.text_of(Who::Replica(m, r))), out);
         }
-        let master = &self.masters[m];
-        let replica = &master.replicas[r];
-        let to_promoted = master.promoted().is_some_and(|promoted| {
-            let addr = &master.replicas[promoted].base.addr;
-            replica.master_port == addr.port
-                && replica.master_host.as_deref().is_some_and(|host| host.eq_ignore_ascii_case(&addr.host))
-        });
+        let replica = &self.masters[m].replicas[r];
         let link_up = replica.link_up;
         if matches!(replica.reconf, Reconf::Sent(_)) && to_promoted {
             self.masters[m].replicas[r].reconf = Reconf::InProgress;
-            self.emit(m, (EventName::SlaveReconfInprog, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::SlaveReconfInprog, self.text_of(Who::Replica(m, r))), out);
         }
         if self.masters[m].replicas[r].reconf == Reconf::InProgress && link_up {
             self.masters[m].replicas[r].reconf = Reconf::Done;
-            self.emit(m, (EventName::SlaveReconfDone, self.masters[m].replica_text(r)), out);
+            self.emit(m, (EventName::SlaveReconfDone, self.text_of(Who::Replica(m, r))), out);
         }
     }
 

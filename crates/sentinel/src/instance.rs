@@ -1,16 +1,17 @@
 //! Masters, replicas and other Sentinels, as one Sentinel knows them.
 
-use model::{Addr, Epoch, RunId, Text};
+use model::{Addr, Epoch, RunId};
 
 use crate::Ms;
 use crate::config::Monitor;
 use crate::election::Ballot;
 use crate::link::LinkId;
+use crate::place::Place;
 
 /// What every instance has.
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
-    pub addr: Addr,
+    pub place: Place,
     /// Run id of a data node (`None` until its first INFO), id of a Sentinel.
     pub run_id: Option<RunId>,
     pub link: LinkId,
@@ -21,8 +22,8 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(addr: Addr, link: LinkId, now: Ms) -> Self {
-        Self { addr, run_id: None, link, last_publish: now, s_down: false, s_down_since: 0 }
+    pub(crate) fn new(place: Place, link: LinkId, now: Ms) -> Self {
+        Self { place, run_id: None, link, last_publish: now, s_down: false, s_down_since: 0 }
     }
 }
 
@@ -73,6 +74,8 @@ pub(crate) enum Reconf {
 /// A replica.
 #[derive(Clone, Debug)]
 pub(crate) struct Replica {
+    /// As it was told when it was met, which it stays: the `ip:port` that is its name.
+    pub name: Addr,
     pub base: Instance,
     pub report: Report,
     pub promoted: bool,
@@ -88,9 +91,10 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn new(addr: Addr, link: LinkId, now: Ms) -> Self {
+    pub(crate) fn new(name: Addr, place: Place, link: LinkId, now: Ms) -> Self {
         Self {
-            base: Instance::new(addr, link, now),
+            name,
+            base: Instance::new(place, link, now),
             report: Report::new(Role::Slave, now),
             promoted: false,
             reconf: Reconf::None,
@@ -119,8 +123,8 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(addr: Addr, id: RunId, link: LinkId, now: Ms) -> Self {
-        let mut base = Instance::new(addr, link, now);
+    pub(crate) fn new(place: Place, id: RunId, link: LinkId, now: Ms) -> Self {
+        let mut base = Instance::new(place, link, now);
         base.run_id = Some(id);
         Self { base, last_hello: now, last_down_reply: now, finds_down: false, leader: None, leader_epoch: 0 }
     }
@@ -181,12 +185,11 @@ pub(crate) struct Master {
 }
 
 impl Master {
-    pub(crate) fn new(key: u32, config: Monitor, link: LinkId, now: Ms) -> Self {
-        let addr = config.addr.clone();
+    pub(crate) fn new(key: u32, config: Monitor, place: Place, link: LinkId, now: Ms) -> Self {
         Self {
             key,
             config,
-            base: Instance::new(addr, link, now),
+            base: Instance::new(place, link, now),
             report: Report::new(Role::Master, now),
             replicas: Vec::new(),
             peers: Vec::new(),
@@ -224,35 +227,14 @@ impl Master {
         self.replicas.iter().position(|replica| replica.promoted)
     }
 
-    /// The address that clients and other Sentinels are told: the promoted replica's from its promotion on.
-    pub(crate) fn current_addr(&self) -> &Addr {
+    /// Where clients and other Sentinels are sent: to the promoted replica from its promotion on.
+    pub(crate) fn current(&self) -> &Place {
         match self.promoted() {
             Some(promoted) if self.in_progress && self.state >= FailoverState::ReconfSlaves => {
-                &self.replicas[promoted].base.addr
+                &self.replicas[promoted].base.place
             }
-            _ => &self.base.addr,
+            _ => &self.base.place,
         }
-    }
-
-    /// `master mymaster 10.0.0.1 6379`
-    pub(crate) fn text(&self) -> Text {
-        Text::from("master ").str(self.config.name.clone()).str(" ").spaced(&self.base.addr)
-    }
-
-    fn at_master(&self, text: Text) -> Text {
-        text.str(" @ ").str(self.config.name.clone()).str(" ").spaced(&self.base.addr)
-    }
-
-    /// `slave 10.0.0.2:6379 10.0.0.2 6379 @ mymaster 10.0.0.1 6379`
-    pub(crate) fn replica_text(&self, replica: usize) -> Text {
-        let addr = &self.replicas[replica].base.addr;
-        self.at_master(Text::from("slave ").host_port(addr).str(" ").spaced(addr))
-    }
-
-    /// `sentinel <id> 10.128.0.2 26379 @ mymaster 10.0.0.1 6379`
-    pub(crate) fn peer_text(&self, peer: usize) -> Text {
-        let peer = &self.peers[peer];
-        self.at_master(Text::from("sentinel ").str(peer.id().to_string()).str(" ").spaced(&peer.base.addr))
     }
 }
 

@@ -20,6 +20,7 @@
 //! | [`select`] | which replica is promoted |
 //! | `failover` | the state machine of a failover |
 //! | `commands`, `admin`, `tables` | what clients can ask |
+//! | `place` | names of hosts and what they stand for |
 //! | `scripts` | the scripts that it runs, as events |
 //! | `acl` | users and what they may do |
 
@@ -38,6 +39,7 @@ mod info;
 mod instance;
 mod link;
 mod machine;
+mod place;
 mod replies;
 mod scripts;
 mod tables;

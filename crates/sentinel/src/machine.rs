@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use model::hosts::Hosts;
 use model::machine::{Identity, Note};
 use model::{Addr, Command, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
 use rand::RngExt as _;
@@ -13,6 +14,7 @@ use crate::commands::Denial;
 use crate::config::{Config, KnownMaster, Periods, Settings};
 use crate::instance::{Instance, Master, Peer, Replica, Who};
 use crate::link::{Link, Links};
+use crate::place::{Place, Resolver};
 use crate::scripts::Scripts;
 
 /// One Sentinel. See [`model::machine`] for how to drive it.
@@ -30,6 +32,7 @@ pub struct Sentinel {
     pub(crate) periods: Periods,
     pub(crate) tilt_since: Option<Ms>,
     pub(crate) settings: Settings,
+    hosts: Hosts,
     pub(crate) crash_after_election: bool,
     pub(crate) crash_after_promotion: bool,
     pub(crate) next_key: u32,
@@ -121,6 +124,7 @@ impl Sentinel {
             executed: 0,
             errors: 0,
             settings: config.settings,
+            hosts: config.hosts,
             crash_after_election: false,
             crash_after_promotion: false,
             next_key: 0,
@@ -142,39 +146,44 @@ impl Sentinel {
         sentinel
     }
 
-    pub(crate) fn add_master(&mut self, known: KnownMaster, now: Time) -> usize {
+    /// Adds a master with what is known of it; whatever has a name where only addresses are taken is left out. False if
+    /// that is the master itself.
+    pub(crate) fn add_master(&mut self, known: KnownMaster, now: Time) -> bool {
         let ms = self.clock(now);
+        let Some(place) = self.resolver().place_or_name(&known.monitor.addr) else { return false };
         let link = self.links.create(ms);
-        let mut master = Master::new(self.next_key, known.monitor, link, ms);
+        let mut master = Master::new(self.next_key, known.monitor, place, link, ms);
         self.next_key += 1;
         master.config_epoch = known.config_epoch;
         master.ballot.epoch = known.leader_epoch;
         for addr in known.replicas {
-            master.replicas.push(Replica::new(addr, self.links.create(ms), ms));
+            let Some(place) = self.resolver().place_or_name(&addr) else { continue };
+            master.replicas.push(Replica::new(self.shown(&place), place, self.links.create(ms), ms));
         }
         for (addr, id) in known.sentinels {
+            let Some(place) = self.resolver().place_or_name(&addr) else { continue };
             let link = self.peer_link(&id, ms);
-            master.peers.push(Peer::new(addr, id, link, ms));
+            master.peers.push(Peer::new(place, id, link, ms));
         }
         self.masters.push(master);
-        self.masters.len() - 1
+        true
     }
 
     /// What its configuration file holds now: what it would be started with again.
     pub fn config(&self) -> Config {
         let masters = self.masters.iter().map(|master| {
-            let current = master.current_addr();
+            let current = master.current();
             let mut monitor = master.config.clone();
-            monitor.addr = current.clone();
+            monitor.addr = self.shown(current);
             // From its promotion on the new master stands as the master, and the old one as a replica.
-            let replicas = master.replicas.iter().map(|replica| &replica.base.addr);
-            let replicas = replicas.map(|addr| if addr == current { &master.base.addr } else { addr }).cloned();
+            let replicas = master.replicas.iter().map(|replica| &replica.base.place);
+            let replicas = replicas.map(|place| if place.is(current) { &master.base.place } else { place });
             KnownMaster {
                 monitor,
                 config_epoch: master.config_epoch,
                 leader_epoch: master.ballot.epoch,
-                replicas: replicas.collect(),
-                sentinels: master.peers.iter().map(|peer| (peer.base.addr.clone(), peer.id().clone())).collect(),
+                replicas: replicas.map(|place| self.shown(place)).collect(),
+                sentinels: master.peers.iter().map(|peer| (self.shown(&peer.base.place), peer.id().clone())).collect(),
             }
         });
         Config {
@@ -183,6 +192,7 @@ impl Sentinel {
             current_epoch: self.current_epoch,
             masters: masters.collect(),
             settings: self.current_settings(),
+            hosts: self.hosts.clone(),
             periods: Periods::default(),
             text: self.text.clone(),
         }
@@ -220,9 +230,14 @@ impl Sentinel {
         &self.id
     }
 
-    /// The address that it answers for a master.
-    pub fn master_addr(&self, name: &str) -> Option<&Addr> {
-        self.masters.iter().find(|master| master.name() == name).map(Master::current_addr)
+    /// The address that it answers for a master, or that stands for the name that it answers.
+    pub fn master_addr(&self, name: &str) -> Option<Addr> {
+        self.masters.iter().find(|master| master.name() == name).map(|master| master.current().addr())
+    }
+
+    /// What it answers for a master: the address or, with `announce-hostnames`, the name.
+    pub fn told_addr(&self, name: &str) -> Option<Addr> {
+        self.masters.iter().find(|master| master.name() == name).map(|master| self.shown(master.current()))
     }
 
     /// The current epoch.
@@ -285,7 +300,7 @@ impl Sentinel {
         let ms = self.clock(now);
         if self.last_pass.is_none() {
             for m in 0..self.masters.len() {
-                let text = self.masters[m].text().str(format!(" quorum {}", self.masters[m].config.quorum));
+                let text = self.text_of(Who::Master(m)).str(format!(" quorum {}", self.masters[m].config.quorum));
                 self.emit(m, (EventName::Monitor, text), out);
             }
         }
@@ -316,7 +331,7 @@ impl Sentinel {
     /// Tells the history when the answer for a master changes.
     fn note_answers(&mut self, out: &mut Vec<Output>) {
         for master in &self.masters {
-            let addr = master.current_addr();
+            let addr = &master.current().addr();
             let known = self.answers.iter_mut().find(|(key, _)| *key == master.key);
             match known {
                 Some((_, known)) if known == addr => continue,
@@ -381,13 +396,31 @@ impl Sentinel {
         self.links.get_mut(id)
     }
 
+    /// `master mymaster 10.0.0.1 6379`, `slave 10.0.0.2:6379 10.0.0.2 6379 @ mymaster 10.0.0.1 6379` or
+    /// `sentinel <id> 10.128.0.2 26379 @ mymaster 10.0.0.1 6379`.
     pub(crate) fn text_of(&self, who: Who) -> Text {
         let master = &self.masters[who.master()];
-        match who {
-            Who::Master(_) => master.text(),
-            Who::Replica(_, r) => master.replica_text(r),
-            Who::Peer(_, p) => master.peer_text(p),
-        }
+        let of = Text::from(master.name().to_owned()).str(" ").spaced(&self.shown(&master.base.place));
+        let text = match who {
+            Who::Master(_) => return Text::from("master ").text(of),
+            Who::Replica(_, r) => Text::from("slave ").host_port(&master.replicas[r].name),
+            Who::Peer(_, p) => Text::from("sentinel ").str(master.peers[p].id().to_string()),
+        };
+        text.str(" ").spaced(&self.shown(&self.instance(who).place)).str(" @ ").text(of)
+    }
+
+    /// The address under which it tells of a place.
+    pub(crate) fn shown(&self, place: &Place) -> Addr {
+        place.shown(self.settings.announce_hostnames)
+    }
+
+    /// Names stand for these addresses from now on. It looks them up as it needs them.
+    pub fn set_hosts(&mut self, hosts: Hosts) {
+        self.hosts = hosts;
+    }
+
+    pub(crate) fn resolver(&self) -> Resolver<'_> {
+        Resolver { hosts: &self.hosts, names: self.settings.resolve_hostnames }
     }
 
     /// The link to the Sentinel `id`: the one that another master already has to it, or a new one.

@@ -28,7 +28,7 @@ impl Sentinel {
         let replica = &self.masters[m].replicas[r];
         let report = &replica.report;
         let mut table = Table(Vec::with_capacity(24));
-        let name = Reply::Text(Text::new().host_port(&replica.base.addr));
+        let name = Reply::Text(Text::new().host_port(&replica.name));
         self.common(&mut table, Who::Replica(m, r), name, now);
         table.number("info-refresh", age(report.at, now));
         table.text("role-reported", report.role.as_str());
@@ -65,8 +65,9 @@ impl Sentinel {
         let instance: &Instance = self.instance(who);
         let link = self.links.get(instance.link);
         table.push("name", name);
-        table.push("ip", Reply::host(&instance.addr));
-        table.push("port", Reply::port(&instance.addr));
+        let shown = self.shown(&instance.place);
+        table.push("ip", Reply::host(&shown));
+        table.push("port", Reply::port(&shown));
         let run_id = instance.run_id.as_ref().map_or_else(String::new, ToString::to_string);
         table.push("runid", Reply::bulk(run_id));
         table.push("flags", Reply::bulk(self.flags(who)));

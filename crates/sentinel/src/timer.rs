@@ -81,14 +81,25 @@ impl Sentinel {
 
     fn reconnect(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
         let instance = self.instance(who);
-        let (id, addr) = (instance.link, instance.addr.clone());
+        let (id, port) = (instance.link, instance.place.port);
         let link = self.links.get_mut(id);
-        if !link.disconnected || addr.port == 0 || now - link.last_reconnect < self.periods.ping {
+        if !link.disconnected || port == 0 || now - link.last_reconnect < self.periods.ping {
             return;
         }
         link.last_reconnect = now;
         let needs_commands = !link.has_commands();
         let needs_pubsub = !link.has_pubsub() && !matches!(who, Who::Peer(..));
+        // A name may have come to stand for another address.
+        if needs_commands
+            && self.settings.resolve_hostnames
+            && let Some(place) = self.resolver().place(&self.instance(who).place.shown(true))
+        {
+            self.instance_mut(who).place = place;
+        }
+        let addr = self.instance(who).place.addr();
+        if addr.host.is_empty() {
+            return;
+        }
         if needs_commands {
             self.links.open(id, Lane::Commands, &addr, now, out);
             let greeting = self.greeting(who, "cmd");
@@ -200,7 +211,7 @@ impl Sentinel {
         }
         let master = &self.masters[who.master()];
         let (host, port) = self.announced();
-        let current = master.current_addr();
+        let current = self.shown(master.current());
         let payload = format!(
             "{host},{port},{},{},{},{},{},{}",
             self.id,
@@ -277,20 +288,24 @@ impl Sentinel {
     }
 
     fn check_objectively_down(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
-        let master = &mut self.masters[m];
+        let master = &self.masters[m];
         let others = master.peers.iter().filter(|peer| peer.finds_down).count();
         let down = objectively_down(master.base.s_down, others, master.config.quorum);
         if down == master.o_down {
             return;
         }
-        master.o_down = down;
+        let text = self.text_of(Who::Master(m));
         let event = if down {
-            master.o_down_since = now;
-            let text = master.text().str(format!(" #quorum {}/{}", others + 1, master.config.quorum));
-            (EventName::ObjectivelyDown, text)
+            let votes = format!(" #quorum {}/{}", others + 1, master.config.quorum);
+            (EventName::ObjectivelyDown, text.str(votes))
         } else {
-            (EventName::ObjectivelyUp, master.text())
+            (EventName::ObjectivelyUp, text)
         };
+        let master = &mut self.masters[m];
+        master.o_down = down;
+        if down {
+            master.o_down_since = now;
+        }
         self.emit(m, event, out);
     }
 
@@ -298,6 +313,7 @@ impl Sentinel {
     fn ask_others(&mut self, m: usize, forced: bool, now: Ms, out: &mut Vec<Output>) {
         let periods = self.periods;
         let epoch = self.current_epoch;
+        let addr = self.shown(&self.masters[m].base.place);
         let Self { masters, links, id, .. } = self;
         let master = &mut masters[m];
         let candidate = if master.state > FailoverState::None { id.to_string() } else { "*".to_owned() };
@@ -315,8 +331,8 @@ impl Sentinel {
                 .config
                 .command("SENTINEL")
                 .arg("is-master-down-by-addr")
-                .arg(master.base.addr.host.to_string())
-                .arg(master.base.addr.port.to_string())
+                .arg(addr.host.to_string())
+                .arg(addr.port.to_string())
                 .arg(epoch.to_string())
                 .arg(candidate.clone());
             link.send(command, Pending::Ask { master: master.key }, out);

@@ -48,7 +48,7 @@ impl World {
         for group in 0..self.cluster.groups.len() {
             let sentinel = self.nodes[node].machine.as_ref().and_then(|machine| machine.sentinel());
             let answer = sentinel.and_then(|sentinel| sentinel.master_addr(&self.cluster.groups[group].name));
-            if let Some(master) = answer.and_then(|addr| self.node_at(addr)) {
+            if let Some(master) = answer.and_then(|addr| self.node_at(&addr)) {
                 self.set_answer(node, group, master);
             }
         }

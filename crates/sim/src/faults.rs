@@ -93,6 +93,7 @@ impl World {
                 }
                 nodes
             }
+            Fault::Resolve { name, to } => self.resolve_to(name, *to),
             Fault::Override { target, answer } => self.override_answers(firing, target, answer),
             Fault::Heal(target) => self.heal(target),
         }

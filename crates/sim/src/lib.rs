@@ -33,6 +33,6 @@ mod timeline;
 mod world;
 
 pub use effect::{Door, Effect};
-pub use machine::read_sentinel_file;
+pub use machine::{SentinelFile, read_sentinel_file};
 pub use sentinel::FileError;
 pub use world::World;

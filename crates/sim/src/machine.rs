@@ -1,5 +1,8 @@
 //! [`Machine`]: a data node or a Sentinel, which the world treats alike.
 
+use std::collections::BTreeSet;
+
+use model::hosts::Hosts;
 use model::machine::{Identity, Input, Output};
 use model::plan::Cluster;
 use model::{Addr, NodeId, Seed, Time};
@@ -31,7 +34,7 @@ impl Machine {
         if let Some((group, place)) = cluster.place(id) {
             let replica_of = match saved {
                 Saved::Data(of) => of.clone(),
-                _ => (place > 0).then(|| cluster.address(cluster.first_master(group))),
+                _ => (place > 0).then(|| named(cluster, cluster.first_master(group), cluster.announce_hostnames)),
             };
             return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
         }
@@ -44,6 +47,7 @@ impl Machine {
             None => sentinel_config(cluster, id),
         };
         config.identity.addr = cluster.address(id);
+        config.hosts = cluster.resolver();
         Self::Sentinel(Sentinel::new(config, seed, boot, now))
     }
 
@@ -52,6 +56,13 @@ impl Machine {
         match self {
             Self::Data(node) => Saved::Data(node.master_addr().cloned()),
             Self::Sentinel(sentinel) => Saved::Sentinel(sentinel.config_file()),
+        }
+    }
+
+    /// Names stand for these addresses from now on. Data nodes ask the world as they dial.
+    pub(crate) fn set_hosts(&mut self, hosts: &Hosts) {
+        if let Self::Sentinel(sentinel) = self {
+            sentinel.set_hosts(hosts.clone());
         }
     }
 
@@ -84,12 +95,27 @@ impl Machine {
     }
 }
 
-/// Reads the configuration file of a Sentinel, as a cluster may start it from: the address at which it listens.
+/// What a host must know of the configuration file of a Sentinel before it starts one from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentinelFile {
+    /// The address at which it listens.
+    pub addr: Addr,
+    /// Names of hosts that it will look up.
+    pub names: BTreeSet<String>,
+}
+
+/// Reads the configuration file of a Sentinel, as a cluster may start it from.
 ///
 /// # Errors
 /// The first line that is wrong, and what would be right.
-pub fn read_sentinel_file(text: &str) -> Result<Addr, FileError> {
-    Ok(sentinel::file::parse(text, NodeId::sentinel(1))?.identity.addr)
+pub fn read_sentinel_file(text: &str) -> Result<SentinelFile, FileError> {
+    let config = sentinel::file::parse(text, NodeId::sentinel(1))?;
+    let addrs = config.masters.iter().flat_map(|master| {
+        let others = master.sentinels.iter().map(|(addr, _)| addr);
+        std::iter::once(&master.monitor.addr).chain(&master.replicas).chain(others)
+    });
+    let names = addrs.filter(|addr| model::hosts::literal(&addr.host).is_none()).map(|addr| addr.host.to_string());
+    Ok(SentinelFile { names: names.collect(), addr: config.identity.addr })
 }
 
 fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node::Config {
@@ -103,8 +129,23 @@ fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node:
         min_replicas_max_lag: group.min_replicas_max_lag,
         serve_stale_data: group.serve_stale_data,
         unix_start: cluster.unix_start,
+        announce_ip: announced(cluster, id).map(str::to_owned),
         ..node::Config::new(Identity { node: id, addr: cluster.address(id) })
     }
+}
+
+/// The address of a node, by its name if it has one and `by_name` says so.
+fn named(cluster: &Cluster, node: NodeId, by_name: bool) -> Addr {
+    let addr = cluster.address(node);
+    match cluster.host_name(node).filter(|_| by_name) {
+        Some(name) => Addr::new(name, addr.port),
+        None => addr,
+    }
+}
+
+/// The name by which a node announces itself, if it does.
+fn announced(cluster: &Cluster, id: NodeId) -> Option<&str> {
+    cluster.host_name(id).filter(|_| cluster.announce_hostnames)
 }
 
 fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
@@ -116,9 +157,18 @@ fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
         reboot_down_after: group.reboot_down_after,
         notification_script: group.notification_script.clone(),
         client_reconfig_script: group.client_reconfig_script.clone(),
-        ..sentinel::Monitor::new(&group.name, cluster.address(cluster.first_master(index)), u32::from(group.quorum))
+        ..sentinel::Monitor::new(
+            &group.name,
+            named(cluster, cluster.first_master(index), cluster.resolve_hostnames),
+            u32::from(group.quorum),
+        )
     };
     let mut config = sentinel::Config::new(Identity { node: id, addr: cluster.address(id) });
+    config.settings.resolve_hostnames = cluster.resolve_hostnames;
+    config.settings.announce_hostnames = cluster.announce_hostnames;
+    if let Some(name) = announced(cluster, id) {
+        name.clone_into(&mut config.settings.announce_ip);
+    }
     config.masters = cluster.groups.iter().enumerate().map(|group| monitor(group).into()).collect();
     if let Some(auth) = &cluster.sentinel_auth {
         config.settings = config.settings.guarded(auth);

@@ -88,8 +88,8 @@ impl Override {
                 }
             }
             Self::WrongAddress { master, wrong } => {
-                if let Some(right) = sentinel.master_addr(master) {
-                    replace(reply, &right.clone(), wrong);
+                if let Some(right) = sentinel.told_addr(master) {
+                    replace(reply, &right, wrong);
                 }
             }
             Self::Slow(_) | Self::NoSwitchEvent | Self::LateSwitchEvent(_) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::history::{ClosedBy, NodeState, What};
 use model::machine::{Conn, Input};
-use model::plan::Cluster;
+use model::plan::{Cluster, Host};
 use model::{Addr, NodeId, NodeKind, Time};
 
 use crate::link::{End, Parcel};
@@ -133,7 +133,8 @@ impl World {
         if process.state != NodeState::Down {
             return;
         }
-        let machine = Machine::start(&self.cluster, process.id, &process.saved, self.seed, process.boot, self.now);
+        let mut machine = Machine::start(&self.cluster, process.id, &process.saved, self.seed, process.boot, self.now);
+        machine.set_hosts(&self.hosts);
         process.boot += 1;
         self.deadlines[node] = machine.deadline();
         process.machine = Some(machine);
@@ -191,6 +192,21 @@ impl World {
         }
     }
 
+    /// Has a name stand for something else. Gives the node that it now stands for.
+    pub(crate) fn resolve_to(&mut self, name: &str, to: Option<Host>) -> Vec<usize> {
+        let ip = to.map(|host| self.cluster.host(host));
+        self.hosts.set(name, ip.as_deref());
+        for process in &mut self.nodes {
+            if let Some(machine) = &mut process.machine {
+                machine.set_hosts(&self.hosts);
+            }
+        }
+        match to {
+            Some(Host::Node(node)) => self.node_index(node).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn set_state(&mut self, node: usize, state: NodeState) {
         self.nodes[node].state = state;
         if self.begun {
@@ -206,8 +222,9 @@ impl World {
         self.nodes.get(index).filter(|process| process.id == id).map(|_| index)
     }
 
-    /// The index of the node with this address.
+    /// The index of the node with this address, or with the one that this name stands for now.
     pub(crate) fn node_at(&self, addr: &Addr) -> Option<usize> {
-        self.nodes.iter().position(|process| process.addr == *addr)
+        let at = |addr: &Addr| self.nodes.iter().position(|process| process.addr == *addr);
+        at(addr).or_else(|| at(&Addr { host: self.hosts.resolve(&addr.host)?, port: addr.port }))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::history::{FORMAT, Header, History, Record, What};
+use model::hosts::Hosts;
 use model::machine::{Input, Output};
 use model::plan::Cluster;
 use model::{ClientId, Fault, NodeId, Plan, Reply, Seed, Time};
@@ -27,6 +28,8 @@ use crate::timeline::Timeline;
 pub struct World {
     pub(crate) cluster: Cluster,
     pub(crate) seed: Seed,
+    /// What names stand for.
+    pub(crate) hosts: Hosts,
     pub(crate) now: Time,
     /// False while the first processes start, which is no event of its own.
     pub(crate) begun: bool,
@@ -77,6 +80,7 @@ impl World {
         };
         let mut world = Self {
             seed,
+            hosts: plan.cluster.resolver(),
             now: Time::ZERO,
             begun: false,
             nodes: ids.iter().map(|id| Process::new(&plan.cluster, *id)).collect(),

@@ -9,11 +9,11 @@
 //! come, so that a server may run for as long as it likes.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::history::{Header, Record};
-use model::plan::{Cluster, Expect};
+use model::plan::{Cluster, Expect, Host as Place};
 use model::{Fault, History, NodeId, Plan, Seed, Time};
 
 use sim::FileError;
@@ -115,12 +115,13 @@ impl Server {
     }
 
     /// Starts one Sentinel from the text of its configuration file, which may have been written by a real one. It listens
-    /// where the file says (at 127.0.0.1 if it says everywhere), unless `listen` names a port.
+    /// where the file says (at 127.0.0.1 if it says everywhere), unless `listen` names a port. Names of hosts in the file are
+    /// looked up once, now; others that it may be told of later are not known to it.
     ///
     /// # Errors
     /// See [`ServeError`].
     pub fn start_sentinel(text: &str, seed: Seed, listen: &Listen) -> Result<Self, ServeError> {
-        let addr = sim::read_sentinel_file(text)?;
+        let sim::SentinelFile { addr, names } = sim::read_sentinel_file(text)?;
         let mut listen = *listen;
         if listen.sentinel_port.is_none() {
             let ip: Option<IpAddr> = addr.host.parse().ok();
@@ -130,6 +131,13 @@ impl Server {
             listen.sentinel_port = Some(addr.port);
         }
         let mut cluster = Cluster { groups: Vec::new(), sentinels: 1, ..Cluster::standard() };
+        for name in names {
+            // One that is not known now leaves the Sentinel without an address, as in Redis.
+            let found = (name.as_str(), 0).to_socket_addrs().ok().and_then(|mut found| found.next());
+            if let Some(found) = found {
+                cluster.hosts.insert(name, Place::Ip(found.ip()));
+            }
+        }
         cluster.sentinel_files.insert(NodeId::sentinel(1), text.to_owned());
         let plan = Plan {
             title: "a Sentinel from its configuration file".to_owned(),

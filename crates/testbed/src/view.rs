@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use model::plan::Cluster;
+use model::plan::{Cluster, Host};
 use model::{Addr, Command, NodeId, Reply};
 
 /// The channel on which Sentinels find each other.
@@ -22,6 +22,8 @@ pub(crate) struct View {
     nodes: BTreeMap<NodeId, SocketAddr>,
     real: BTreeMap<Addr, Addr>,
     world: BTreeMap<Addr, Addr>,
+    /// The ports of nodes that have names, in the world and outside. The names are the same.
+    names: BTreeMap<String, (u16, u16)>,
 }
 
 impl View {
@@ -33,7 +35,13 @@ impl View {
             .filter(|(world, real)| world != real)
             .collect();
         let world = pairs.iter().map(|(world, real)| (real.clone(), world.clone())).collect();
-        Self { nodes, real: pairs.into_iter().collect(), world }
+        let port = |node: &NodeId| Some((cluster.address(*node).port, nodes.get(node)?.port()));
+        let named = |(name, host): (&String, &Host)| match host {
+            Host::Node(node) => Some((name.to_ascii_lowercase(), port(node)?)),
+            Host::Ip(_) => None,
+        };
+        let names = cluster.hosts.iter().filter_map(named).collect();
+        Self { nodes, real: pairs.into_iter().collect(), world, names }
     }
 
     /// The address of a node.
@@ -44,17 +52,31 @@ impl View {
     /// How the client sees an address of the world. Another port of a node's machine is one of that machine; what is of no
     /// node stays what it is.
     pub(crate) fn real(&self, addr: &Addr) -> Addr {
-        if let Some(real) = self.real.get(addr) {
-            return real.clone();
+        if let Some(real) = self.known(addr) {
+            return real;
         }
         let machine = self.real.iter().find(|(world, _)| world.host == addr.host);
         machine.map_or_else(|| addr.clone(), |(_, real)| Addr { host: real.host.clone(), port: addr.port })
     }
 
+    /// How the client sees the address or the name of a node; `None` if it is no node's.
+    fn known(&self, addr: &Addr) -> Option<Addr> {
+        let by_name = || {
+            let (world, real) = self.names.get(&addr.host.to_ascii_lowercase())?;
+            (addr.port == *world).then(|| Addr { host: addr.host.clone(), port: *real })
+        };
+        self.real.get(addr).cloned().or_else(by_name)
+    }
+
     /// The address in the world of what the client dials as `host`, `port`; `None` if that is no node.
-    fn world(&self, host: &[u8], port: &[u8]) -> Option<&Addr> {
+    fn world(&self, host: &[u8], port: &[u8]) -> Option<Addr> {
         let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
-        self.world.get(&Addr::new(host, port.parse().ok()?))
+        let addr = Addr::new(host, port.parse().ok()?);
+        let by_name = || {
+            let (world, real) = self.names.get(&host.to_ascii_lowercase())?;
+            (addr.port == *real).then(|| Addr { host: addr.host.clone(), port: *world })
+        };
+        self.world.get(&addr).cloned().or_else(by_name)
     }
 
     /// Translates the addresses in a client's command into those of the world.
@@ -73,7 +95,7 @@ impl View {
             b"failover" if sub == b"to" => self.translate_pair(command, 2),
             b"publish" if sub == HELLO => {
                 if let Some(payload) = command.0.get_mut(2)
-                    && let Some(translated) = translate_hello(payload, |host, port| self.world(host, port).cloned())
+                    && let Some(translated) = translate_hello(payload, |host, port| self.world(host, port))
                 {
                     *payload = translated;
                 }
@@ -119,7 +141,7 @@ impl View {
         };
         let real = |host: &[u8], port: &[u8]| {
             let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
-            self.real.get(&Addr::new(host, port.parse().ok()?)).cloned()
+            self.known(&Addr::new(host, port.parse().ok()?))
         };
         let Some(payload) = translate_hello(word(index), real) else { return Cow::Borrowed(reply) };
         let mut reply = reply.clone();
@@ -178,7 +200,9 @@ mod tests {
             (NodeId::data(2), "127.64.0.11:7000".parse().unwrap()),
             (NodeId::sentinel(1), "127.64.0.3:26379".parse().unwrap()),
         ]);
-        View::new(&Cluster::standard(), nodes)
+        let mut cluster = Cluster::standard();
+        cluster.hosts.insert("db".to_owned(), Host::Node(NodeId::data(2)));
+        View::new(&cluster, nodes)
     }
 
     #[test]
@@ -186,6 +210,8 @@ mod tests {
         let table = [
             ("REPLICAOF 127.64.0.1 6379", "REPLICAOF 10.0.0.1 6379"),
             ("slaveof 127.64.0.11 7000", "slaveof 10.0.0.2 6379"),
+            ("SLAVEOF DB 7000", "SLAVEOF DB 6379"),
+            ("SLAVEOF db 7001", "SLAVEOF db 7001"),
             ("SLAVEOF NO ONE", "SLAVEOF NO ONE"),
             ("REPLICAOF 127.64.0.1", "REPLICAOF 127.64.0.1"),
             (
@@ -220,6 +246,9 @@ mod tests {
         };
         let real = message("127.64.0.3,26379,id,1,m,127.64.0.1,6379,1");
         assert_eq!(view().translate_reply(&message(world)).into_owned(), real);
+        let named = |port| message(if port == 6379 { "x,1,id,1,m,db,6379,1" } else { "x,1,id,1,m,db,7000,1" });
+        assert_eq!(view().translate_reply(&named(6379)).into_owned(), named(7000));
+        assert_eq!(view().real(&Addr::new("db", 6379)).to_string(), "db:7000");
         let stored = Reply::Array(vec![Reply::word("message"), Reply::word("news"), Reply::word(world)]);
         assert_eq!(*view().translate_reply(&stored), stored);
     }

@@ -193,6 +193,9 @@ impl Node {
         }
         let port = self.config.identity.addr.port.to_string();
         self.ask(Command::of(&["REPLCONF", "listening-port"]).arg(port), Expected::Conf, out);
+        if let Some(host) = &self.config.announce_ip {
+            self.ask(Command::of(&["REPLCONF", "ip-address"]).arg(host.clone()), Expected::Conf, out);
+        }
         // A real master passes over what it does not know.
         let capa = ["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "lineage"];
         self.ask(Command::of(&capa), Expected::Conf, out);

@@ -5,12 +5,12 @@ use std::mem::take;
 use std::time::Duration;
 
 use model::id::NodeId;
-use model::plan::{Cluster, Credentials, Group};
+use model::plan::{Cluster, Credentials, Group, Host};
 
 use super::TICK;
 use crate::collect::Collector;
 use crate::form::{Entries, Field, Mistake, Node, Record};
-use crate::leaf::{Count, Flag, MasterName, Name, NodeName, Text};
+use crate::leaf::{Count, Flag, HostName, HostOf, MasterName, Name, NodeName, Text};
 use crate::problems::Place;
 use crate::raw;
 use crate::suggest::listed;
@@ -28,7 +28,8 @@ pub(super) fn cluster(field: Field<Record<raw::Cluster>>, collector: &mut Collec
     cluster.sentinel_auth =
         credentials(take(&mut raw.sentinel_user), take(&mut raw.sentinel_password), words, collector);
     cluster.groups = groups(&mut raw, cluster.sentinels, collector);
-    priorities(raw.priorities, &mut cluster, collector);
+    priorities(take(&mut raw.priorities), &mut cluster, collector);
+    hosts(&mut raw, &mut cluster, collector);
     let zones = zones(raw.zones, &mut cluster, collector);
     (cluster, zones)
 }
@@ -140,6 +141,38 @@ fn credentials(
         );
     }
     password.map(|(Text(password), _)| Credentials { user: user.map(|(Text(user), _)| user), password })
+}
+
+/// Sets what has to do with names of machines.
+fn hosts(raw: &mut raw::Cluster, cluster: &mut Cluster, collector: &mut Collector) {
+    for (place, name, host) in collector.value(take(&mut raw.hosts)).map(|entries| entries.0).unwrap_or_default() {
+        let name = HostName::parse(&name).map_err(|mistake| collector.add(place, mistake));
+        let host_place = host.place;
+        let Some(HostOf(host)) = collector.node(host) else { continue };
+        if let Host::Node(node) = host
+            && known_node(&node.to_string(), host_place, cluster, collector).is_none()
+        {
+            continue;
+        }
+        let Ok(HostName(name)) = name else { continue };
+        if cluster.hosts.keys().any(|known| known.eq_ignore_ascii_case(&name)) {
+            let help = "upper and lower case are the same";
+            collector.add(place, Mistake::new(format!("the name `{name}` is there twice")).help(help));
+            continue;
+        }
+        cluster.hosts.insert(name, host);
+    }
+    if let Some(Flag(flag)) = collector.value(take(&mut raw.resolve_hostnames)) {
+        cluster.resolve_hostnames = flag;
+    }
+    if let Some((Flag(flag), place)) = collector.field(take(&mut raw.announce_hostnames)) {
+        cluster.announce_hostnames = flag;
+        if flag && !cluster.resolve_hostnames {
+            let help =
+                "add `resolve_hostnames: true`: a Sentinel forgets whoever announces a name that it may not resolve";
+            collector.add(place, Mistake::new("`announce_hostnames` without `resolve_hostnames`").help(help));
+        }
+    }
 }
 
 /// Sets `priorities` of each group to what the map says.

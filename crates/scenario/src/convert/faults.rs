@@ -1,17 +1,18 @@
 //! The fault of a step.
 
 use model::fault::{Answer, Fault, Target};
+use model::plan::Host;
 
 use super::names::{Aimed, Names};
 use crate::collect::Collector;
 use crate::form::{Either, Field, Mistake, Node, Record};
-use crate::leaf::{Aim, Flag, Jump, MasterName, Span, Text};
+use crate::leaf::{Aim, Flag, HostName, HostOf, Jump, MasterName, Span, Text};
 use crate::problems::Place;
 use crate::raw::{self, AnswerWord};
 use crate::suggest::listed;
 
 /// Every key of a step that is a fault, in the order of the documentation.
-pub(crate) const FAULTS: [&str; 21] = [
+pub(crate) const FAULTS: [&str; 22] = [
     "kill",
     "restart",
     "shutdown",
@@ -31,6 +32,7 @@ pub(crate) const FAULTS: [&str; 21] = [
     "client_kill",
     "keep_clients",
     "clock_jump",
+    "resolve",
     "override",
     "heal",
 ];
@@ -79,6 +81,21 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
             reader.collector.add(by_place, Mistake::new("the clock does not jump"));
         }
         Some(Fault::ClockJump { target: target?, by_ms })
+    });
+    reader.with(&mut found, raw.resolve, |reader, record, place| {
+        let raw = reader.collector.fields(record, place);
+        let name = reader.collector.required(raw.name, place, "name", "db-1");
+        let to = match reader.collector.field(raw.to) {
+            None => None,
+            Some((HostOf(host), place)) => {
+                if let Host::Node(node) = host {
+                    reader.checked(Target::Node(node), place, Aimed::Nodes)?;
+                }
+                Some(host)
+            }
+        };
+        let (HostName(name), _) = name?;
+        Some(Fault::Resolve { name, to })
     });
     reader.with(&mut found, raw.overriding, |reader, record, place| {
         let raw = reader.collector.fields(record, place);

@@ -35,6 +35,15 @@ pub(super) fn cluster(plan: &Plan) -> Map {
     if !zones.is_empty() {
         map.put("zones", zones);
     }
+    if !cluster.hosts.is_empty() {
+        let mut hosts = Map::flow();
+        for (name, host) in &cluster.hosts {
+            hosts.put(name.clone(), host.to_string());
+        }
+        map.put("hosts", hosts);
+    }
+    map.put_unless(&false, "resolve_hostnames", &cluster.resolve_hostnames, |flag| (*flag).into());
+    map.put_unless(&false, "announce_hostnames", &cluster.announce_hostnames, |flag| (*flag).into());
     if let Some(auth) = &cluster.sentinel_auth {
         if let Some(user) = &auth.user {
             map.put("sentinel_user", user.as_str());

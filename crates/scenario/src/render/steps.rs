@@ -86,6 +86,13 @@ fn fault(fault: &Fault) -> Yaml {
             }
             map.into()
         }
+        Fault::Resolve { name, to } => {
+            let mut map = Map::of("name", name.as_str());
+            if let Some(to) = to {
+                map.put("to", to.to_string());
+            }
+            map.into()
+        }
         Fault::ClockJump { target, by_ms } => {
             let mut map = Map::of("of", name(target));
             map.put("by", write_signed_ms(*by_ms));

@@ -148,6 +148,16 @@ fn forms_of_faults() {
 }
 
 #[test]
+fn names_of_hosts() {
+    assert_snapshot!(cluster(
+        "{announce_hostnames: true, hosts: {db-1: redis-9, 'a b': redis-1, 10.0.0.1: redis-1, x: y, up: redis-1, UP: redis-2}}"
+    ));
+    assert_snapshot!(timeline(
+        "  - {at: 1s, resolve: {to: redis-1}}\n  - {at: 1s, resolve: {name: db, to: redis-9}}\n  - {at: 1s, resolve: db}"
+    ));
+}
+
+#[test]
 fn expectations() {
     assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
 }

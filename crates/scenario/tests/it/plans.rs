@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::event::EventName;
 use model::fault::{Answer, Fault, Target};
 use model::id::NodeId;
-use model::plan::{Client, Cluster, Credentials, Expect, Group, Plan, Step, Trigger, Workload};
+use model::plan::{Client, Cluster, Credentials, Expect, Group, Host, Plan, Step, Trigger, Workload};
 use model::verdict::Invariant;
 use proptest::collection::vec;
 use proptest::option;
@@ -95,8 +95,12 @@ fn cluster() -> impl Strategy<Value = Cluster> {
         group("mymaster").prop_map(|group| vec![group]),
         (group("cache"), group("a.b")).prop_map(|(a, b)| vec![a, b]),
     ];
-    (groups, 3_u16..6, zones(3), option::of(credentials()), duration()).prop_map(
-        |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency)| Cluster {
+    let hosts = proptest::collection::btree_map("[a-z]{1,3}(-[0-9])?([.]lab)?", host(), 0..3);
+    (groups, 3_u16..6, zones(3), option::of(credentials()), duration(), (hosts, 0_u8..3)).prop_map(
+        |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency, (hosts, names))| Cluster {
+            hosts,
+            resolve_hostnames: names > 0,
+            announce_hostnames: names > 1,
             groups,
             sentinels,
             sentinel_zones,
@@ -185,6 +189,11 @@ fn any_target(known: &Known) -> impl Strategy<Value = Target> + use<> {
     prop_oneof![data_target(known), sentinel_target(known), select(clients)]
 }
 
+/// What a name stands for.
+fn host() -> impl Strategy<Value = Host> {
+    select(vec!["redis-1", "sentinel-3", "10.9.9.9", "::1"]).prop_map(|text| text.parse().expect("a host"))
+}
+
 fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
     let node = || prop_oneof![data_target(known), sentinel_target(known)];
     let simple = (
@@ -230,6 +239,7 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
         (sentinel_target(known), (-3_600_000_i64..3_600_000).prop_filter("a jump", |by| *by != 0))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms }),
         (data_target(known), option::of(data_target(known))).prop_map(|(target, of)| Fault::ReplicaOf { target, of }),
+        ("[a-z]{1,8}([.]lab)?", option::of(host())).prop_map(|(name, to)| Fault::Resolve { name, to }),
         (sentinel_target(known), answer).prop_map(|(target, answer)| Fault::Override { target, answer }),
     ]
 }

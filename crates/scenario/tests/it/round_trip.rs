@@ -35,6 +35,7 @@ timeline:
   - {on: +switch-master, after: 2s, cut_reply: {of: master, command: INCR}}
   - {at: 20s, failover: mymaster}
   - {at: 30s, override: {of: sentinel-1, answer: {error: ERR busy}}}
+  - {at: 32s, resolve: {name: db-1, to: redis-2}}
   - {at: 35s, heal: all}
 run_for: 45s
 expect: {recovered_within: 12s, waive: {I4: the minority acknowledges what it loses}}

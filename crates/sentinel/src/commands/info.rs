@@ -139,7 +139,7 @@ impl Sentinel {
             };
             text = text
                 .str(format!("master{index}:name={},status={status},address=", master.name()))
-                .host_port(&master.base.addr)
+                .host_port(&self.shown(&master.base.place))
                 .str(format!(",slaves={},sentinels={}\r\n", master.replicas.len(), master.peers.len() + 1));
         }
         text

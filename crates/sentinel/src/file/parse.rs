@@ -78,7 +78,7 @@ impl Statement<'_> {
     /// Arguments `index` and the one behind it, as host and port.
     fn addr(&self, index: usize, names: bool) -> Result<Addr, FileError> {
         let host = &self.words[index];
-        if host.parse::<std::net::IpAddr>().is_err() && !names {
+        if model::hosts::literal(host).is_none() && !names {
             return Err(self.error(
                 format!("`{host}` is not an IP address"),
                 "write an IP address, or allow names with `sentinel resolve-hostnames yes`",
