@@ -132,6 +132,17 @@ impl World {
         lingers
     }
 
+    /// True if the process of the node at a connection stands still: what arrives waits in its kernel.
+    pub fn is_frozen(&self, conn: u64) -> bool {
+        let frozen = |link: &Link| {
+            link.parties.iter().any(|party| match party {
+                Party::Node(node, _) => self.nodes[*node].state == NodeState::Frozen,
+                _ => false,
+            })
+        };
+        usize::try_from(conn).ok().and_then(|number| self.links.get(number)).is_some_and(frozen)
+    }
+
     /// What happens now to a client that dials a node. Changes are told as [`Effect::Door`].
     pub fn door(&self, client: &ClientId, node: NodeId) -> Door {
         match (self.client_index(client), self.node_index(node)) {

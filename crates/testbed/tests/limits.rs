@@ -166,3 +166,56 @@ async fn a_frozen_process_does_not_close_its_half() {
     ours.read_to_end(&mut answer).await.unwrap();
     assert_eq!(heard.escape_ascii().to_string(), answer.escape_ascii().to_string());
 }
+
+/// What breaks the protocol is answered by a process, so by none that stands still.
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_does_not_say_what_breaks_the_protocol() {
+    let Some((mut process, _block)) = server(false) else { return };
+    let bytes = b"PING\r\n*x\r\nPING\r\n";
+    let mut theirs = std::net::TcpStream::connect(process.addr()).unwrap();
+    process.freeze().unwrap();
+    theirs.write_all(bytes).unwrap();
+    theirs.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut heard = Vec::new();
+    assert!(theirs.read_to_end(&mut heard).is_err(), "{}", heard.escape_ascii());
+    process.thaw().unwrap();
+    theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    theirs.read_to_end(&mut heard).unwrap();
+
+    let bed = Testbed::builder().start().await.unwrap();
+    let node = || Target::Node(NodeId::data(1));
+    let mut ours = tokio::net::TcpStream::connect(bed.node_addr(NodeId::data(1)).unwrap()).await.unwrap();
+    bed.inject(Fault::Freeze(node())).await.unwrap();
+    ours.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let waited = tokio::time::timeout(Duration::from_secs(1), ours.read_to_end(&mut answer)).await;
+    assert!(waited.is_err() && answer.is_empty(), "{}", answer.escape_ascii());
+    bed.inject(Fault::Thaw(node())).await.unwrap();
+    ours.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(heard.escape_ascii().to_string(), answer.escape_ascii().to_string());
+}
+
+/// A sender to a process that stands still has to wait when the buffers of both kernels are full; nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_takes_no_more_than_its_socket_holds() {
+    /// Far more than the buffers of two sockets on any usual system.
+    const ALL: usize = 64 * 1024 * 1024;
+    let bed = Testbed::builder().start().await.unwrap();
+    let node = || Target::Node(NodeId::data(1));
+    let ours = tokio::net::TcpStream::connect(bed.node_addr(NodeId::data(1)).unwrap()).await.unwrap();
+    bed.inject(Fault::Freeze(node())).await.unwrap();
+    let (mut read, mut write) = ours.into_split();
+    let command = [&b"*2\r\n$4\r\nECHO\r\n$65536\r\n"[..], &vec![b'x'; 65_536], b"\r\n"].concat();
+    let count = ALL / command.len();
+    let sent = tokio::time::timeout(Duration::from_secs(5), async {
+        for _ in 0..count {
+            write.write_all(&command).await.unwrap();
+        }
+    });
+    assert!(sent.await.is_err(), "{ALL} bytes were taken");
+    bed.inject(Fault::Thaw(node())).await.unwrap();
+    // What had been taken is answered.
+    let mut answer = vec![0; 1024 * 1024];
+    read.read_exact(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"$65536\r\nxxx"));
+}

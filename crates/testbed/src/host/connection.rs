@@ -4,9 +4,9 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use model::ClientId;
+use model::{ClientId, Reply};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -14,6 +14,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::wire::Wire;
 use crate::view::View;
+
+/// Bytes that a frozen process' socket takes before the sender has to wait, as a kernel's buffer does.
+const FROZEN_MAX: usize = 1024 * 1024;
 
 /// Bytes that are read at a time, as Redis does.
 const READ_MAX: usize = 16 * 1024;
@@ -25,6 +28,14 @@ pub(super) struct Connection {
     pub(super) wire: Wire,
     /// The client has closed its half; the node, which is frozen, has not.
     pub(super) lingers: bool,
+    /// What arrived and the process, which is frozen, has not read.
+    unread: usize,
+    /// What arrived broke the protocol, which the process has not seen yet.
+    pub(super) broken: bool,
+    /// The last thing to be said to that, if there is one.
+    pub(super) last_words: Option<Reply>,
+    /// Waits for a frozen process to go on.
+    pub(super) parked: Option<Waker>,
     /// To be closed when everything is written.
     pub(super) closing: bool,
     /// Listed for writing.
@@ -52,6 +63,10 @@ impl Connection {
             client,
             wire,
             lingers: false,
+            unread: 0,
+            broken: false,
+            last_words: None,
+            parked: None,
             closing: false,
             listed: false,
             reader: None,
@@ -60,12 +75,22 @@ impl Connection {
         }
     }
 
+    /// True if nothing more is read while the process is `frozen`: its socket is full, or what has arrived is not to be
+    /// understood and nobody is there to say so.
+    pub(super) fn is_full(&mut self, frozen: bool) -> bool {
+        if !frozen {
+            self.unread = 0;
+        }
+        frozen && (self.unread >= FROZEN_MAX || self.broken)
+    }
+
     /// Reads once; false if the other side has closed the connection.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut bytes = [std::mem::MaybeUninit::uninit(); READ_MAX];
         let mut bytes = ReadBuf::uninit(&mut bytes);
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes));
         self.wire.input().extend_from_slice(bytes.filled());
+        self.unread += bytes.filled().len();
         Poll::Ready(result.is_ok() && !bytes.filled().is_empty())
     }
 

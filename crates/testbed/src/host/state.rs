@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use model::history::Record;
 use model::plan::Cluster;
-use model::{Addr, ClientId, Frame, History, NodeId, Plan, Seed, Time};
+use model::{Addr, ClientId, Frame, History, NodeId, Plan, Reply, Seed, Time};
 use sim::{Door, Effect, World};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -40,6 +40,8 @@ pub(super) struct State {
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
     connections: BTreeMap<u64, Connection>,
+    /// Connections to frozen processes from which no more is read.
+    parked: Vec<u64>,
     /// Connections that are being dialled.
     dialling: BTreeMap<u64, AbortHandle>,
     /// The client that everybody outside is, of whom nothing is recorded; `None` if the world is closed to them.
@@ -106,6 +108,7 @@ impl State {
             nodes: data.chain(sentinels).collect(),
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
+            parked: Vec::new(),
             dialling: BTreeMap::new(),
             outside: None,
             dirty: VecDeque::new(),
@@ -240,6 +243,18 @@ impl State {
         while let Some(connection) = self.connections.get_mut(&number)
             && !connection.closing
         {
+            let frozen = self.world.as_ref().is_some_and(|world| world.is_frozen(number));
+            if connection.is_full(frozen) {
+                connection.parked = Some(cx.waker().clone());
+                self.parked.push(number);
+                return Poll::Pending;
+            }
+            if connection.broken {
+                let last_words = connection.last_words.take();
+                self.break_off(number, last_words, shared);
+                self.settle(shared);
+                continue;
+            }
             let more = ready!(connection.poll_read(cx));
             let now = self.now();
             if !more {
@@ -265,18 +280,11 @@ impl State {
                         }
                     }
                     Ok(None) => break,
-                    Err(last_words) => {
-                        // After the replies to what came before in the same batch.
-                        self.carry_out(shared);
-                        if let Some(connection) = self.connections.get_mut(&number) {
-                            if let Some(reply) = last_words {
-                                connection.wire.send(now, &Frame::Reply(reply));
-                            }
-                            connection.closing = true;
-                        }
-                        self.mark(number);
-                        self.with_world(|world, now| world.closed(now, number));
+                    Err(last_words) if frozen => {
+                        (connection.broken, connection.last_words) = (true, last_words);
+                        break;
                     }
+                    Err(last_words) => self.break_off(number, last_words, shared),
                 }
             }
             self.carry_out(shared);
@@ -288,6 +296,33 @@ impl State {
             self.settle(shared);
         }
         Poll::Ready(())
+    }
+
+    /// Closes a connection on which no more can be understood, after the replies to what came before.
+    fn break_off(&mut self, number: u64, last_words: Option<Reply>, shared: &Arc<Shared>) {
+        self.carry_out(shared);
+        let now = self.now();
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if let Some(reply) = last_words {
+                connection.wire.send(now, &Frame::Reply(reply));
+            }
+            connection.closing = true;
+        }
+        self.mark(number);
+        self.with_world(|world, now| world.closed(now, number));
+    }
+
+    /// Goes on reading where a process was frozen and is no more.
+    fn unpark(&mut self) {
+        let Some(world) = &self.world else { return };
+        let (parked, free) = std::mem::take(&mut self.parked).into_iter().partition(|number| world.is_frozen(*number));
+        self.parked = parked;
+        let free: Vec<u64> = free;
+        for number in free {
+            if let Some(waker) = self.connections.get_mut(&number).and_then(|connection| connection.parked.take()) {
+                waker.wake();
+            }
+        }
     }
 
     /// Lets the world do what is due.
@@ -397,6 +432,9 @@ impl State {
             }
         }
         self.effects = effects;
+        if !self.parked.is_empty() {
+            self.unpark();
+        }
     }
 
     /// Connects a node to an address outside.
