@@ -283,6 +283,7 @@ async fn persist(
 }
 
 /// Fails if `request` must not be sent on a connection that others use too.
+#[allow(clippy::result_large_err)] // It goes no further than the call that fails with it.
 pub(crate) fn may_be_shared(request: Request<'_>) -> Result<(), Failure> {
     let misuse = match request {
         Request::One(command) => misuse(command),

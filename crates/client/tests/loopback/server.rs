@@ -185,7 +185,8 @@ impl Server {
                     let reaction = self.reaction(number, &command, &mut subscribed);
                     let open = react(reaction, &mut write).await;
                     // As Redis does: what came at once is answered at once.
-                    if (read.buffer().is_empty() || !open) && write.flush().await.is_err() || !open {
+                    let gone = (read.buffer().is_empty() || !open) && write.flush().await.is_err();
+                    if gone || !open {
                         return;
                     }
                 }
