@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{History, Plan, Seed};
 use testbed::Run;
+use testbed::driver::Driver;
 
 const SEEDS: u64 = 200;
 
@@ -126,7 +127,12 @@ fn every_scenario_and_driver_is_repeatable() {
     let all = drivers::all();
     for file in files {
         let plan = scenario::load(&file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));
-        for chosen in all.iter().filter(|driver| driver.name() != "deadpool-redis") {
+        let repeatable = |driver: &&Arc<dyn Driver>| {
+            driver.repeats()
+                && driver.name() != "deadpool-redis"
+                && plan.clients.iter().all(|client| driver.can(client.workload))
+        };
+        for chosen in all.iter().filter(repeatable) {
             let (first, others): (Vec<_>, Vec<_>) =
                 all.iter().cloned().partition(|driver| driver.name() == chosen.name());
             let drivers: Vec<_> = first.into_iter().chain(others).collect();

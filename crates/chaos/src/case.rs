@@ -134,6 +134,15 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
 impl CaseResult {
     /// The result of a run that left no history.
     pub fn broken(case: &Case, error: &RunError) -> Self {
+        if let RunError::NotApplicable { .. } = error {
+            let missing = vec![error.to_string()];
+            return Self {
+                ending: Ending::Inconclusive,
+                failures: Vec::new(),
+                missing,
+                ..Self::lost(case, String::new(), String::new())
+            };
+        }
         let signature = match error {
             RunError::Panicked { message } => format!("panic: {}", plain(message)),
             RunError::Hung { .. } => "hang".to_owned(),

@@ -7,7 +7,6 @@ use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectio
 use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
 use model::history::Cause;
 use model::plan::Credentials;
-use redis::sentinel::SentinelServerType as Server;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
 use crate::outcome::{self, Stage};
@@ -91,18 +90,8 @@ impl Session for PoolSession {
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(async move {
-            // The pool has no subscriptions; its documentation sends the reader to the crate `redis`.
-            let connecting = |error| outcome::call_error(Stage::Connecting, &error);
-            let mut sentinel = match redis_setup::sentinel_client(&self.settings, Server::Master) {
-                Ok(sentinel) => sentinel,
-                Err(error) => return connecting(error),
-            };
-            match sentinel.async_get_client().await {
-                Ok(client) => redis_setup::subscribe(&client, channel, on_message).await,
-                Err(error) => connecting(error),
-            }
-        })
+        // The pool has no subscriptions; its documentation sends the reader to the crate `redis`.
+        Box::pin(redis_setup::subscribe_anew(&self.settings, channel, on_message))
     }
 }
 

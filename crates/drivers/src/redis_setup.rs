@@ -78,3 +78,17 @@ pub(crate) async fn subscribe(client: &Client, channel: &str, mut on_message: On
     }
     outcome::subscription_lost()
 }
+
+/// Subscribes to `channel` at the master that a Sentinel client of its own finds, until the connection is lost: for pools,
+/// which have no subscriptions.
+pub(crate) async fn subscribe_anew(settings: &Settings, channel: &str, on_message: OnMessage) -> CallError {
+    let connecting = |error| outcome::call_error(Stage::Connecting, &error);
+    let mut sentinel = match sentinel_client(settings, SentinelServerType::Master) {
+        Ok(sentinel) => sentinel,
+        Err(error) => return connecting(error),
+    };
+    match sentinel.async_get_client().await {
+        Ok(client) => subscribe(&client, channel, on_message).await,
+        Err(error) => connecting(error),
+    }
+}

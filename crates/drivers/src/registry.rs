@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use testbed::driver::Driver;
 
-use crate::{DeadpoolRedis, RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
+use crate::{DeadpoolRedis, RedisBlocking, RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
 
 /// Name of the driver that is used where none is named.
 pub const DEFAULT: &str = "sentinel-client";
 
-/// Every driver, the default one first.
+/// Names of the drivers behind features, whether or not this build has them.
+pub const OPTIONAL: &[&str] = &["redis-bb8", "fred", "rustis", "redis-r2d2"];
+
+/// Every driver that this build has, the default one first, those in real time last.
 pub fn all() -> Vec<Arc<dyn Driver>> {
     vec![
         Arc::new(SentinelClient),
@@ -17,6 +20,15 @@ pub fn all() -> Vec<Arc<dyn Driver>> {
         Arc::new(RedisMultiplexed),
         Arc::new(RedisConnectionManager),
         Arc::new(DeadpoolRedis),
+        #[cfg(feature = "bb8")]
+        Arc::new(crate::RedisBb8),
+        #[cfg(feature = "fred")]
+        Arc::new(crate::Fred),
+        #[cfg(feature = "rustis")]
+        Arc::new(crate::Rustis),
+        Arc::new(RedisBlocking),
+        #[cfg(feature = "r2d2")]
+        Arc::new(crate::RedisR2d2),
     ]
 }
 

@@ -10,7 +10,7 @@ use testbed::driver::{Answer, Request};
 pub(crate) const BLOCKING_SLACK: Duration = Duration::from_millis(500);
 
 /// The command of `request`.
-fn command(request: &Request) -> Cmd {
+pub(crate) fn command(request: &Request) -> Cmd {
     let mut command;
     match request {
         Request::Incr(key) => {
@@ -48,7 +48,7 @@ pub(crate) async fn run(connection: &mut impl ConnectionLike, request: &Request)
 }
 
 /// What the reply to `request` means.
-fn answer(request: &Request, reply: Value) -> RedisResult<Answer> {
+pub(crate) fn answer(request: &Request, reply: Value) -> RedisResult<Answer> {
     Ok(match (request, reply) {
         (_, Value::Nil) => Answer::Nil,
         (Request::Pop(..), reply) => {

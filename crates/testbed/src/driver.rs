@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use model::history::Cause;
-use model::plan::Credentials;
+use model::plan::{Credentials, Workload};
 
 /// A boxed future, as the trait's methods return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,6 +31,15 @@ pub struct Settings {
     pub retry_ambiguous: bool,
     /// Seed for the client's own randomness (jitter), for clients that can be given one.
     pub seed: u64,
+    /// How much faster than the real clock that of the run goes, for a client whose calls [block](Driver::blocks).
+    pub speed: u32,
+}
+
+impl Settings {
+    /// `time` of the run on the real clock, which is that of a client whose calls block.
+    pub fn real(&self, time: Duration) -> Duration {
+        time / self.speed
+    }
 }
 
 /// One way of using one client.
@@ -40,6 +49,23 @@ pub trait Driver: Send + Sync {
 
     /// One line on which client it is and how it is used.
     fn about(&self) -> &'static str;
+
+    /// True if the client can do what `workload` asks. A run that asks more of it is [not
+    /// applicable](crate::RunError::NotApplicable).
+    fn can(&self, _workload: Workload) -> bool {
+        true
+    }
+
+    /// True if its calls block threads. The clock of its runs follows the real one, four times as fast, and no two runs of it
+    /// are the same.
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    /// True if the same seed gives the same run. A client that polls in an order that nothing can seed says no.
+    fn repeats(&self) -> bool {
+        !self.blocks()
+    }
 
     /// Sets the client up, as an application does at its start. May connect, or leave that to the first call.
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>>;

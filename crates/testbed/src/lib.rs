@@ -87,6 +87,7 @@ pub mod driver;
 mod entropy;
 mod gate;
 mod host;
+mod pace;
 mod panics;
 mod run;
 mod serve;

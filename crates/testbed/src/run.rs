@@ -17,6 +17,7 @@ use crate::calls::Calls;
 use crate::driver::{Driver, Settings};
 use crate::entropy::Entropy;
 use crate::host::Host;
+use crate::pace::{SPEED, pace};
 use crate::panics;
 use crate::view::View;
 use crate::workload::{Worker, work};
@@ -61,6 +62,16 @@ pub enum RunError {
         /// The driver; empty if it named none and there are none.
         driver: String,
     },
+    /// The client cannot do what the plan asks of it.
+    #[error("the driver {driver} cannot do what {client} is to do: {workload}")]
+    NotApplicable {
+        /// The client.
+        client: String,
+        /// Its driver.
+        driver: &'static str,
+        /// What it is to do.
+        workload: &'static str,
+    },
     /// The client, or the lab, panicked.
     #[error("panicked: {message}")]
     Panicked {
@@ -87,7 +98,7 @@ impl Run {
     }
 
     /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it. The same plan, seed and drivers give
-    /// the same history.
+    /// the same history. If a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
     ///
     /// # Errors
     /// See [`RunError`]. The thread of a run that hung is left behind.
@@ -98,6 +109,12 @@ impl Run {
             .iter()
             .map(|client| self.driver_of(client.driver.as_deref(), &client.id))
             .collect::<Result<_, _>>()?;
+        for (client, driver) in self.plan.clients.iter().zip(&drivers) {
+            if !driver.can(client.workload) {
+                let (client, workload) = (client.id.clone(), client.workload.name());
+                return Err(RunError::NotApplicable { client, driver: driver.name(), workload });
+            }
+        }
         let began = std::time::Instant::now();
         let watchdog = self.watchdog;
         let clock = Arc::new(AtomicU64::new(0));
@@ -145,8 +162,18 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     let _entropy = Entropy::seed_thread(run.seed);
     panics::keep();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let blocks = drivers.iter().any(|driver| driver.blocks());
         let runtime = Builder::new_current_thread().enable_io().enable_time().start_paused(true).build()?;
-        runtime.block_on(play(run, drivers, clock))
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = pace(), if blocks => unreachable!("it goes on for ever"),
+                outcome = play(run, drivers, clock) => outcome,
+            }
+        });
+        // A thread that still blocks is left behind. Its node's socket is closed, so that it ends by itself.
+        runtime.shutdown_background();
+        outcome
     }));
     match (panics::take(), outcome) {
         (None, Ok(outcome)) => Ok(outcome?),
@@ -210,5 +237,6 @@ fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) 
         deadline: client.deadline,
         retry_ambiguous: client.retry_ambiguous,
         seed: seed.derive(&format!("client:{}", client.id)).0,
+        speed: SPEED,
     }
 }

@@ -1,0 +1,163 @@
+//! Driver `rustis`: the crate `rustis`, a multiplexed `Client` as its example for Sentinel shows, and an
+//! `ExclusiveClient` for blocking commands, which its documentation asks for.
+
+use ::rustis::client::{Client, Config, ExclusiveClient, SentinelConfig, ServerConfig};
+use ::rustis::commands::{BlockingCommands as _, PubSubCommands as _};
+use ::rustis::resp::{CommandBuilder, Value, cmd};
+use ::rustis::{Error, ErrorKind, RedisErrorKind};
+use futures_util::StreamExt as _;
+use model::history::Cause;
+use model::plan::Workload;
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+
+/// `rustis::client::Client` with a Sentinel configuration.
+pub struct Rustis;
+
+impl Driver for Rustis {
+    fn name(&self) -> &'static str {
+        "rustis"
+    }
+
+    fn about(&self) -> &'static str {
+        "rustis 0.27, one multiplexed Client; an ExclusiveClient for blocking commands"
+    }
+
+    /// It has no reads from the replicas of a master under Sentinel.
+    fn can(&self, workload: Workload) -> bool {
+        workload != Workload::ReplicaReads
+    }
+
+    /// Its network task polls by `tokio::select!` in an order that nothing can seed.
+    fn repeats(&self) -> bool {
+        false
+    }
+
+    fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        Box::pin(async move {
+            let client = Client::connect(config(&settings)).await.map_err(|error| call_error(&error))?;
+            Ok(Box::new(RustisSession { settings, client, popping: None }) as Box<dyn Session>)
+        })
+    }
+}
+
+fn config(settings: &Settings) -> Config {
+    let mut sentinel = SentinelConfig::default();
+    sentinel.instances.clone_from(&settings.sentinels);
+    sentinel.service_name.clone_from(&settings.master);
+    if let Some(auth) = &settings.sentinel_auth {
+        sentinel.username.clone_from(&auth.user);
+        sentinel.password = Some(auth.password.clone());
+    }
+    let mut config = Config::default();
+    config.server = ServerConfig::Sentinel(sentinel);
+    config.command_timeout = settings.deadline;
+    config.retry_on_error = settings.retry_ambiguous;
+    if let Some(auth) = &settings.data_auth {
+        config.username.clone_from(&auth.user);
+        config.password = Some(auth.password.clone());
+    }
+    config
+}
+
+struct RustisSession {
+    settings: Settings,
+    client: Client,
+    /// Opened by the first blocking command.
+    popping: Option<ExclusiveClient>,
+}
+
+impl RustisSession {
+    async fn pop(&mut self, key: &str, seconds: u64) -> Result<Answer, Error> {
+        let client = match &mut self.popping {
+            Some(client) => client,
+            None => self.popping.insert(ExclusiveClient::connect(config(&self.settings)).await?),
+        };
+        let popped: Option<(String, String)> = client.blpop(key, seconds as f64).await?;
+        Ok(popped.map_or(Answer::Nil, |(_, item)| Answer::Value(item.into_bytes())))
+    }
+}
+
+impl Session for RustisSession {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            let result = match command(request) {
+                Ok(command) => self.client.send::<Value>(command, None).await.map(answer),
+                Err((key, seconds)) => self.pop(key, seconds).await,
+            };
+            result.map_err(|error| call_error(&error))
+        })
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(async move {
+            let mut messages = match self.client.subscribe(channel).await {
+                Ok(messages) => messages,
+                Err(error) => return call_error(&error),
+            };
+            while let Some(message) = messages.next().await {
+                match message {
+                    Ok(message) => on_message(message.payload()),
+                    Err(error) => return call_error(&error),
+                }
+            }
+            CallError { may_have_run: true, cause: Cause::Connection, text: "the messages have ended".to_owned() }
+        })
+    }
+}
+
+/// The command of a request; list and time-out of one that blocks.
+fn command(request: &Request) -> Result<CommandBuilder, (&str, u64)> {
+    Ok(match request {
+        Request::Incr(key) => cmd("INCR").key(key),
+        Request::Set(key, value) => cmd("SET").key(key).arg(value),
+        Request::Get(key) | Request::ReplicaGet(key) => cmd("GET").key(key),
+        Request::Push(key, value) => cmd("LPUSH").key(key).arg(value),
+        Request::Publish(channel, message) => cmd("PUBLISH").arg(channel).arg(message),
+        Request::Pop(key, seconds) => return Err((key, *seconds)),
+    })
+}
+
+fn answer(reply: Value) -> Answer {
+    match reply {
+        Value::Null => Answer::Nil,
+        Value::Integer(number) => Answer::Number(number),
+        Value::BulkString(bytes) => Answer::Value(bytes),
+        _ => Answer::Done,
+    }
+}
+
+fn call_error(error: &Error) -> CallError {
+    let text = error.to_string();
+    let (may_have_run, cause) = match error.kind() {
+        ErrorKind::Redis(error) => match error.kind {
+            RedisErrorKind::NoAuth | RedisErrorKind::WrongPass | RedisErrorKind::NoPerm => (false, Cause::Auth),
+            _ => (false, Cause::Server),
+        },
+        ErrorKind::Sentinel(told) if told.contains("unreachable") => (false, Cause::NoSentinel),
+        ErrorKind::Sentinel(told) if told.contains("unknown") => (false, Cause::UnknownMaster),
+        ErrorKind::Sentinel(_) => (false, Cause::NoMaster),
+        _ if error.is_timeout() => (true, Cause::Timeout),
+        ErrorKind::IO(io) => (io.kind() != std::io::ErrorKind::ConnectionRefused, Cause::Connection),
+        ErrorKind::EOF | ErrorKind::DisconnectedByPeer => (true, Cause::Connection),
+        _ => (true, Cause::Other),
+    };
+    CallError { may_have_run, cause, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_in_words() {
+        let told = |kind: ErrorKind| {
+            let told = call_error(&Error::from(kind));
+            (told.may_have_run, told.cause)
+        };
+        assert_eq!(told(ErrorKind::DisconnectedByPeer), (true, Cause::Connection));
+        let unreachable = "All Sentinel instances are unreachable".to_owned();
+        assert_eq!(told(ErrorKind::Sentinel(unreachable)), (false, Cause::NoSentinel));
+        let unknown = "master mymaster is unknown by all Sentinel instances".to_owned();
+        assert_eq!(told(ErrorKind::Sentinel(unknown)), (false, Cause::UnknownMaster));
+    }
+}
