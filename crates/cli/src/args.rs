@@ -40,8 +40,10 @@ pub(crate) enum Command {
     /// Do runs as told on standard input
     #[command(hide = true)]
     ChaosWorker,
+    /// Run clients against scenarios and print which survives what
+    Matrix(MatrixArgs),
     /// List the clients that can be put under test
-    Drivers,
+    Drivers(DriversArgs),
     /// Print the JSON Schema of scenario files, for editors
     Schema(SchemaArgs),
 }
@@ -184,6 +186,61 @@ pub(crate) enum ParityFormat {
     /// One JSON document a scenario, a line each
     Json,
     /// One table of the medians of all scenarios
+    Markdown,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DriversArgs {
+    /// List the clients that are wrong on purpose instead
+    #[arg(long)]
+    pub zoo: bool,
+}
+
+/// Exit codes: 0 every cell passes or is not applicable, 1 one fails, 2 unusable arguments or scenario, 3 one is inconclusive
+/// and none fails. With `--drivers zoo`: 0 if every defect is caught, every scenario catches one, and the client without a
+/// defect passes; else 1.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MatrixArgs {
+    /// Scenario files, or folders whose *.yaml files are run, also those of folders in them
+    #[arg(value_name = "FILE|FOLDER", default_value = "scenarios")]
+    pub paths: Vec<PathBuf>,
+
+    /// Clients to run, by name; `all` drivers; or `zoo`, the clients that are wrong on purpose, for which scenario catches which
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = ["all".to_owned()])]
+    pub drivers: Vec<String>,
+
+    /// Root seed of the first run of each scenario and driver
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Runs of each scenario with each driver, with the seeds that follow; a driver in real time runs once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub seeds: u64,
+
+    /// Runs in virtual time at a time [default: the number of cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub jobs: Option<u64>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = MatrixFormat::Text)]
+    pub format: MatrixFormat,
+
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Colours
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatrixFormat {
+    /// A table for people, and a reason for every cell that did not pass
+    Text,
+    /// One JSON document
+    Json,
+    /// A page of Markdown
     Markdown,
 }
 

@@ -6,10 +6,12 @@
 mod args;
 mod chaos;
 mod check;
+mod clients;
 mod determinism;
 mod exit;
 mod files;
 mod jobs;
+mod matrix;
 mod parity_command;
 mod print;
 mod run;
@@ -36,8 +38,9 @@ fn main() -> ExitCode {
         Command::Chaos(args) => chaos::chaos(&args),
         Command::Merge(args) => chaos::merge(&args),
         Command::ChaosWorker => chaos::work(),
-        Command::Drivers => {
-            print::drivers();
+        Command::Matrix(args) => matrix::matrix(&args),
+        Command::Drivers(args) => {
+            print::drivers(&if args.zoo { zoo::all() } else { drivers::all() });
             exit::Exit::Pass
         }
         Command::Schema(args) => schema::schema(&args),

@@ -3,10 +3,12 @@
 
 use std::io::IsTerminal as _;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use report::Style;
+use testbed::driver::Driver;
 
 use crate::args::Color;
 
@@ -36,8 +38,7 @@ pub(crate) fn diagnostics(text: &str) {
 }
 
 /// The list of drivers.
-pub(crate) fn drivers() {
-    let drivers = drivers::all();
+pub(crate) fn drivers(drivers: &[Arc<dyn Driver>]) {
     let width = drivers.iter().map(|driver| driver.name().len()).max().unwrap_or(0);
     for driver in drivers {
         let default = if driver.name() == drivers::DEFAULT { " (the default)" } else { "" };

@@ -13,13 +13,13 @@ use crate::args::{Format, RunArgs};
 use crate::check::{Scenario, read};
 use crate::determinism::first_difference;
 use crate::exit::Exit;
-use crate::jobs;
 use crate::print::{self, Progress};
+use crate::{clients, jobs};
 
 /// One run to do: which scenario, with which driver, from which seed.
 struct Job<'a> {
     scenario: &'a Scenario,
-    driver: &'a str,
+    driver: &'a dyn Driver,
     seed: u64,
 }
 
@@ -31,7 +31,7 @@ struct Done {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Exit {
-    let Some(drivers) = chosen_drivers(&args.driver) else { return Exit::Unusable };
+    let Some(drivers) = clients::chosen("--driver", &args.driver) else { return Exit::Unusable };
     let Some(scenarios) = read(&args.paths) else { return Exit::Unusable };
     let history = match args.history.as_ref().map(File::create).transpose() {
         Ok(file) => file.map(BufWriter::new),
@@ -44,11 +44,14 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     let mut jobs = Vec::new();
     for scenario in &scenarios {
         for driver in &drivers {
-            jobs.extend((0..args.repeat).map(|n| Job { scenario, driver, seed: args.seed.wrapping_add(n) }));
+            jobs.extend((0..args.repeat).map(|n| Job { scenario, driver: &**driver, seed: args.seed.wrapping_add(n) }));
         }
     }
     let mut output = Output::new(args, &scenarios, jobs.len(), history);
-    let registry = drivers::all();
+    let registry = clients::registry();
+    for driver in drivers.iter().filter(|driver| args.check_determinism && !driver.repeats()) {
+        output.progress.error(&format!("{}: its runs do not repeat, so that is not checked", driver.name()));
+    }
     let work = |index: usize| {
         let job: &Job<'_> = &jobs[index];
         carry_out(job, &registry, args.check_determinism)
@@ -58,30 +61,14 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     output.finish()
 }
 
-/// The names of the drivers asked for; `None` after complaining about one that there is not.
-pub(crate) fn chosen_drivers(asked: &[String]) -> Option<Vec<String>> {
-    let all: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
-    let mut chosen = Vec::new();
-    for name in asked {
-        if name == "all" {
-            chosen.extend(all.iter().map(|name| (*name).to_owned()));
-        } else if all.contains(&name.as_str()) {
-            chosen.push(name.clone());
-        } else {
-            print::error(&format!("--driver {name}: there is no such driver; there are {}, and all", all.join(", ")));
-            return None;
-        }
-    }
-    Some(chosen)
-}
-
 fn carry_out(job: &Job<'_>, registry: &[Arc<dyn Driver>], twice: bool) -> Done {
     // The first driver is that of the clients that name none.
-    let (chosen, others): (Vec<_>, Vec<_>) = registry.iter().cloned().partition(|driver| driver.name() == job.driver);
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        registry.iter().cloned().partition(|driver| driver.name() == job.driver.name());
     let drivers: Vec<Arc<dyn Driver>> = chosen.into_iter().chain(others).collect();
     let once = || Run::new(job.scenario.plan.clone(), Seed(job.seed), drivers.clone()).run();
     let outcome = once();
-    let difference = match (&outcome, twice) {
+    let difference = match (&outcome, twice && job.driver.repeats()) {
         (Ok(first), true) => match once() {
             Ok(second) => first_difference(&first.history, &second.history),
             Err(error) => Some(format!("the second run broke: {error}")),
@@ -116,7 +103,7 @@ impl<'a> Output<'a> {
             progress: Progress::new(runs),
             history,
             name_width: name_width.max(8),
-            several_drivers: args.driver.len() > 1 || args.driver.iter().any(|name| name == "all"),
+            several_drivers: args.driver.len() > 1 || args.driver.iter().any(|name| name == "all" || name == "zoo"),
             last_driver: String::new(),
             tally: Tally::default(),
             tallied: 0,
@@ -138,8 +125,12 @@ impl<'a> Output<'a> {
                 }
                 Exit::of(outcome.verdict.outcome)
             }
+            Err(error @ RunError::NotApplicable { .. }) => {
+                self.progress.error(&format!("{}: not applicable: {error}", job.scenario.file));
+                Exit::Inconclusive
+            }
             Err(error) => {
-                let replay = replay(job);
+                let replay = replay(&job.scenario.file, job.driver.name(), job.seed);
                 self.progress.error(&format!("{}, seed {}: {error}\nreplay: {replay}", job.scenario.file, job.seed));
                 Exit::Violation
             }
@@ -158,12 +149,12 @@ impl<'a> Output<'a> {
     }
 
     fn print(&mut self, job: &Job<'_>, outcome: &RunOutcome) {
-        let replay = replay(job);
+        let replay = replay(&job.scenario.file, job.driver.name(), job.seed);
         let run = report::Run {
             name: &job.scenario.name,
             file: Some(&job.scenario.file),
             seed: job.seed,
-            driver: job.driver,
+            driver: job.driver.name(),
             plan: &job.scenario.plan,
             history: &outcome.history,
             verdict: &outcome.verdict,
@@ -175,7 +166,7 @@ impl<'a> Output<'a> {
             self.progress.out(&report::json::json(&run));
             return;
         }
-        self.heading(job.driver);
+        self.heading(job.driver.name());
         let passed = Exit::of(outcome.verdict.outcome) == Exit::Pass;
         self.tally.add(&outcome.verdict);
         self.tallied += 1;
@@ -229,12 +220,12 @@ impl<'a> Output<'a> {
 }
 
 /// The command that repeats a run.
-fn replay(job: &Job<'_>) -> String {
-    let quoted = if job.scenario.file.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
-        job.scenario.file.clone()
+pub(crate) fn replay(file: &str, driver: &str, seed: u64) -> String {
+    let quoted = if file.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
+        file.to_owned()
     } else {
-        format!("'{}'", job.scenario.file.replace('\'', r"'\''"))
+        format!("'{}'", file.replace('\'', r"'\''"))
     };
-    let driver = if job.driver == drivers::DEFAULT { String::new() } else { format!(" --driver {}", job.driver) };
-    format!("cargo run --release -- run {quoted} --seed {}{driver}", job.seed)
+    let driver = if driver == drivers::DEFAULT { String::new() } else { format!(" --driver {driver}") };
+    format!("cargo run --release -- run {quoted} --seed {seed}{driver}")
 }

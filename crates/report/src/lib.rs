@@ -8,11 +8,13 @@
 //! | [`timeline`] | what happened in a run, folded so that it can be read |
 //! | [`Tally`] | many runs of one scenario: outcomes, and how recovery was distributed |
 //! | [`json`] | one JSON document for each run |
+//! | [`matrix`] | clients against scenarios |
 
 mod describe;
 mod failure;
 pub mod json;
 mod line;
+pub mod matrix;
 mod phases;
 mod run;
 #[cfg(test)]

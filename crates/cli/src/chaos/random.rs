@@ -18,9 +18,8 @@ use super::pool::Pool;
 use super::show::{self, Saved};
 use super::stop::Stop;
 use crate::exit::Exit;
-use crate::jobs;
 use crate::print::{self, Progress};
-use crate::run::chosen_drivers;
+use crate::{clients, jobs};
 
 /// Kinds of failure that are shrunk, per profile and driver; more are seldom independent of each other.
 const MOST_SHRUNK: usize = 12;
@@ -148,7 +147,19 @@ struct Setup {
 impl Setup {
     /// `None` after complaining.
     fn of(args: &ChaosArgs) -> Option<Self> {
-        let drivers = chosen_drivers(&args.driver)?;
+        let all = args.driver.iter().any(|name| name == "all");
+        let mut drivers = Vec::new();
+        for driver in clients::chosen("--driver", &args.driver)? {
+            let name = driver.name();
+            if !driver.blocks() {
+                drivers.push(name.to_owned());
+            } else if !all {
+                print::error(&format!(
+                    "--driver {name}: its runs are in real time and do not repeat, so nothing can be shrunk"
+                ));
+                return None;
+            }
+        }
         let mut profiles = Vec::new();
         for name in &args.profile {
             if name == "all" {

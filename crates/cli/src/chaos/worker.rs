@@ -23,7 +23,7 @@ pub(crate) struct Order {
 
 /// Does runs until standard input ends.
 pub(crate) fn work() -> Exit {
-    let drivers = drivers::all();
+    let drivers = crate::clients::registry();
     let stdin = std::io::stdin().lock();
     for line in stdin.lines() {
         let Ok(line) = line else { break };

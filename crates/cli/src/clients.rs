@@ -1,0 +1,38 @@
+//! Which clients the arguments name.
+
+use std::sync::Arc;
+
+use testbed::driver::Driver;
+
+use crate::print;
+
+/// Every client that a name may stand for: the drivers, and the clients that are wrong on purpose.
+pub(crate) fn registry() -> Vec<Arc<dyn Driver>> {
+    drivers::all().into_iter().chain(zoo::all()).collect()
+}
+
+/// The clients that the names given to `option` stand for; `all` for the drivers, `zoo` for the clients that are wrong on
+/// purpose. `None` after complaining about a name that there is not.
+pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Driver>>> {
+    let mut chosen = Vec::new();
+    for name in asked {
+        match name.as_str() {
+            "all" => chosen.extend(drivers::all()),
+            "zoo" => chosen.extend(zoo::all()),
+            name => match registry().into_iter().find(|driver| driver.name() == name) {
+                Some(driver) => chosen.push(driver),
+                None if drivers::OPTIONAL.contains(&name) => {
+                    print::error(&format!("{option} {name}: this build lacks it; build with `--features all-clients`"));
+                    return None;
+                }
+                None => {
+                    let all: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
+                    let all = all.join(", ");
+                    print::error(&format!("{option} {name}: there is no such driver; there are {all}, and all"));
+                    return None;
+                }
+            },
+        }
+    }
+    Some(chosen)
+}

@@ -1,0 +1,392 @@
+//! [`Matrix`]: clients against scenarios, as text, as JSON and as a page of Markdown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use model::verdict::Rule;
+use serde::{Serialize, Serializer};
+
+use crate::phases::short;
+use crate::style::{Ink, Style};
+
+/// Clients against scenarios.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Matrix {
+    /// The command that fills it.
+    pub command: String,
+    /// Runs of each scenario with each driver that is not in real time.
+    pub seeds: u64,
+    /// The scenarios, by the names of their files, in the order of the rows.
+    pub scenarios: Vec<String>,
+    /// The drivers, in the order of the columns.
+    pub drivers: Vec<Column>,
+    /// One cell for each scenario and driver: all of the first scenario, then all of the second.
+    pub cells: Vec<Cell>,
+}
+
+/// A driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Which client it is and how it is used.
+    pub about: String,
+    /// Its calls block threads, so that it ran once, in real time.
+    pub real_time: bool,
+}
+
+/// What came of the runs of one scenario with one driver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cell {
+    /// The worst of the runs.
+    pub result: Standing,
+    /// Runs that did not pass.
+    pub not_passed: u64,
+    /// Runs that were made.
+    pub runs: u64,
+    /// The longest that a recovery took; in JSON in microseconds.
+    #[serde(rename = "worst_recovery_us", serialize_with = "micros")]
+    pub worst_recovery: Option<Duration>,
+    /// Rules that were broken in any run; in JSON as `I1` or `recovered_within`.
+    #[serde(serialize_with = "names")]
+    pub rules: Vec<Rule>,
+    /// Why the first of the worst runs did not pass.
+    pub reason: Option<String>,
+    /// The command that replays that run.
+    pub replay: Option<String>,
+    /// In which words the client's documentation announces it, and where.
+    pub documented: Option<String>,
+}
+
+/// What a cell says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The client cannot do what the scenario asks of it.
+    #[default]
+    NotApplicable,
+    /// Every run passed.
+    Pass,
+    /// A run proved nothing, and none failed.
+    Inconclusive,
+    /// A run failed.
+    Fail,
+    /// A run broke: the client panicked, or hung the clock.
+    Broken,
+}
+
+/// As serde calls it.
+#[allow(clippy::ref_option)]
+fn micros<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_micros() as u64).serialize(serializer)
+}
+
+fn names<S: Serializer>(rules: &[Rule], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(rules.iter().copied().map(name))
+}
+
+/// `I1`, `recovered_within`.
+fn name(rule: Rule) -> String {
+    match rule {
+        Rule::Invariant(invariant) => format!("{invariant:?}"),
+        rule => rule.to_string(),
+    }
+}
+
+impl Matrix {
+    /// The cell of a scenario and a driver, by their places.
+    pub fn cell(&self, scenario: usize, driver: usize) -> &Cell {
+        &self.cells[scenario * self.drivers.len() + driver]
+    }
+
+    /// How many cells of a driver say so.
+    fn count(&self, driver: usize, result: Standing) -> usize {
+        (0..self.scenarios.len()).filter(|scenario| self.cell(*scenario, driver).result == result).count()
+    }
+
+    /// A table for a terminal, with numbers for the drivers, and the reasons below.
+    pub fn text(&self, style: Style) -> String {
+        let mut out = String::new();
+        for (number, Column { name, about, .. }) in self.drivers.iter().enumerate() {
+            let _ = writeln!(out, "{:>3}  {name:26} {}", number + 1, style.paint(Ink::Faint, about));
+        }
+        let width = self.scenarios.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(8);
+        let _ = write!(out, "\n{:width$}", "scenario");
+        for number in 1..=self.drivers.len() {
+            let _ = write!(out, " {number:>9}");
+        }
+        out.push('\n');
+        for (row, scenario) in self.scenarios.iter().enumerate() {
+            let _ = write!(out, "{scenario:width$}");
+            for column in 0..self.drivers.len() {
+                let cell = self.cell(row, column);
+                let _ = write!(out, " {}", style.paint(cell.ink(), &format!("{:>9}", cell.short())));
+            }
+            out.push('\n');
+        }
+        let _ = write!(out, "{:width$}", "passed");
+        for column in 0..self.drivers.len() {
+            let _ = write!(out, " {:>9}", self.score(column));
+        }
+        out.push('\n');
+        for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate() {
+            for (row, scenario) in self.scenarios.iter().enumerate() {
+                let cell = self.cell(row, column);
+                let Some(reason) = &cell.reason else { continue };
+                let _ = write!(out, "\n{driver} in {scenario}\n{}", style.wrap("  ", reason));
+                if let Some(documented) = &cell.documented {
+                    let _ = write!(out, "\n  documented: {documented}");
+                }
+                if let Some(replay) = &cell.replay {
+                    let _ = write!(out, "\n  replay: {replay}");
+                }
+                out.push('\n');
+            }
+        }
+        out
+    }
+
+    fn seeds(&self) -> String {
+        if self.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.seeds) }
+    }
+
+    /// `31/40`: passed of those that are applicable.
+    fn score(&self, driver: usize) -> String {
+        let applicable = self.scenarios.len() - self.count(driver, Standing::NotApplicable);
+        format!("{}/{applicable}", self.count(driver, Standing::Pass))
+    }
+
+    /// One JSON document, without a newline at its end.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain data has a JSON form")
+    }
+
+    /// A page for the project: the table, and a reason for every cell that did not pass.
+    pub fn markdown(&self) -> String {
+        let mut out = String::from("# Clients against scenarios\n\n");
+        let seeds = self.seeds();
+        let _ = writeln!(
+            out,
+            "Made by `{}`. Each cell is the worst of {seeds}, or of one run for a driver in real time. A time is the longest \
+             recovery: from the fault to the first good write. A driver is one way of using a client, not the client; \
+             `sentinel-lab drivers` says which. The rules I1 to I8 are those of the README. `n/a`: the client cannot do what \
+             the scenario asks. `inconclusive`: a run proved nothing, such as when a client did too little. `(doc)`: the \
+             client's documentation announces it.\n",
+            self.command
+        );
+        out.push_str("| scenario |");
+        for driver in &self.drivers {
+            let _ = write!(out, " {} |", driver.name);
+        }
+        out.push_str("\n|---|");
+        out.push_str(&"---|".repeat(self.drivers.len()));
+        out.push('\n');
+        for (row, scenario) in self.scenarios.iter().enumerate() {
+            let _ = write!(out, "| {scenario} |");
+            for column in 0..self.drivers.len() {
+                let _ = write!(out, " {} |", self.cell(row, column).marked());
+            }
+            out.push('\n');
+        }
+        out.push_str("| **passed** |");
+        for column in 0..self.drivers.len() {
+            let _ = write!(out, " {} |", self.score(column));
+        }
+        out.push('\n');
+        for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate() {
+            if self.cells.iter().skip(column).step_by(self.drivers.len()).all(|cell| cell.reason.is_none()) {
+                continue;
+            }
+            let _ = write!(out, "\n## {driver}\n\n{about}.\n\n");
+            for (row, scenario) in self.scenarios.iter().enumerate() {
+                let cell = self.cell(row, column);
+                let Some(reason) = &cell.reason else { continue };
+                let _ = write!(out, "- **{scenario}** ({} of {}): {reason}", cell.not_passed, cell.runs);
+                if let Some(documented) = &cell.documented {
+                    let _ = write!(out, " *Documented: {documented}*");
+                }
+                if let Some(replay) = &cell.replay {
+                    let _ = write!(out, " `{replay}`");
+                }
+                out.push('\n');
+            }
+        }
+        out
+    }
+
+    /// The page of the zoo: which scenario catches which defect. The first driver is the client without a defect.
+    pub fn zoo(&self) -> String {
+        let mut out = String::from("# Wrong clients against scenarios\n\n");
+        let seeds = self.seeds();
+        let _ = writeln!(
+            out,
+            "Made by `{}`. A scenario catches a defect if the client that has it fails there with one of {seeds}. The same \
+             client without a defect passes all of them.\n\n| defect | what it does | caught by |\n|---|---|---|",
+            self.command
+        );
+        for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate().skip(1) {
+            let caught = self.caught(column);
+            let by = if caught.is_empty() { "**nothing**".to_owned() } else { caught.join(", ") };
+            let _ = writeln!(out, "| {} | {about} | {by} |", driver.trim_start_matches("wrong-"));
+        }
+        out.push_str("\n| scenario | catches |\n|---|---|\n");
+        for (row, scenario) in self.scenarios.iter().enumerate() {
+            let caught: Vec<&str> = (1..self.drivers.len())
+                .filter(|column| self.cell(row, *column).result == Standing::Fail)
+                .map(|column| self.drivers[column].name.trim_start_matches("wrong-"))
+                .collect();
+            let caught = if caught.is_empty() { "**nothing**".to_owned() } else { caught.join(", ") };
+            let _ = writeln!(out, "| {scenario} | {caught} |");
+        }
+        out
+    }
+
+    /// The scenarios in which a driver fails.
+    fn caught(&self, driver: usize) -> Vec<&str> {
+        let fails = |row: &usize| self.cell(*row, driver).result == Standing::Fail;
+        (0..self.scenarios.len()).filter(fails).map(|row| self.scenarios[row].as_str()).collect()
+    }
+
+    /// What is amiss in the zoo: the first driver fails, a defect that nothing catches, a scenario that catches nothing.
+    pub fn amiss(&self) -> Vec<String> {
+        let mut amiss = Vec::new();
+        for (row, scenario) in self.scenarios.iter().enumerate() {
+            let cell = self.cell(row, 0);
+            if !matches!(cell.result, Standing::Pass | Standing::NotApplicable) {
+                let why = cell.reason.as_deref().unwrap_or_default();
+                amiss.push(format!("the client without a defect does not pass {scenario}: {why}"));
+            }
+            if (1..self.drivers.len()).all(|column| self.cell(row, column).result != Standing::Fail) {
+                amiss.push(format!("{scenario} catches no defect"));
+            }
+        }
+        for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate().skip(1) {
+            if self.caught(column).is_empty() {
+                amiss.push(format!("no scenario catches {driver}"));
+            }
+        }
+        amiss
+    }
+}
+
+impl Cell {
+    fn ink(&self) -> Ink {
+        match self.result {
+            Standing::NotApplicable => Ink::Faint,
+            Standing::Pass => Ink::Good,
+            Standing::Inconclusive => Ink::Unsure,
+            Standing::Fail | Standing::Broken => Ink::Bad,
+        }
+    }
+
+    fn recovery(&self) -> Option<String> {
+        self.worst_recovery.map(|worst| short(Some(worst)))
+    }
+
+    /// In nine characters.
+    fn short(&self) -> String {
+        match self.result {
+            Standing::NotApplicable => "n/a".to_owned(),
+            Standing::Pass => self.recovery().unwrap_or_else(|| "pass".to_owned()),
+            Standing::Inconclusive => "unproven".to_owned(),
+            Standing::Fail => {
+                let invariant = |rule: &&Rule| matches!(rule, Rule::Invariant(_));
+                let broken: Vec<String> = self.rules.iter().filter(invariant).copied().map(name).collect();
+                match &broken[..] {
+                    [] => "FAIL".to_owned(),
+                    // As many as there is room for.
+                    [one, rest @ ..] if rest.len() > 2 => format!("!{one},+{}", rest.len()),
+                    all => format!("!{}", all.join(",")),
+                }
+            }
+            Standing::Broken => "BROKEN".to_owned(),
+        }
+    }
+
+    fn marked(&self) -> String {
+        let mut text = match self.result {
+            Standing::NotApplicable => "n/a".to_owned(),
+            Standing::Pass => self.recovery().map_or_else(|| "pass".to_owned(), |recovery| format!("pass {recovery}")),
+            Standing::Inconclusive => "inconclusive".to_owned(),
+            Standing::Fail => {
+                let rules: Vec<String> = self.rules.iter().copied().map(name).collect();
+                format!("**fail** {}", rules.join(" "))
+            }
+            Standing::Broken => "**broken**".to_owned(),
+        };
+        if self.documented.is_some() {
+            text.push_str(" (doc)");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::verdict::Invariant;
+
+    use super::*;
+
+    fn column(name: &str, about: &str) -> Column {
+        Column { name: name.to_owned(), about: about.to_owned(), real_time: false }
+    }
+
+    fn matrix() -> Matrix {
+        let pass = Cell {
+            result: Standing::Pass,
+            runs: 2,
+            worst_recovery: Some(Duration::from_millis(6_120)),
+            ..Cell::default()
+        };
+        let fail = Cell {
+            result: Standing::Fail,
+            not_passed: 1,
+            runs: 2,
+            rules: vec![Rule::Invariant(Invariant::I1), Rule::RecoveredWithin],
+            reason: Some("I1 converge: writer#7 failed".into()),
+            replay: Some("sentinel-lab run kill.yaml --seed 2".into()),
+            documented: Some("\"it does not reconnect\", its README".into()),
+            ..Cell::default()
+        };
+        Matrix {
+            scenarios: vec!["kill".into(), "quiet".into()],
+            drivers: vec![column("good", "a good one"), column("wrong-bad", "a bad one")],
+            command: "sentinel-lab matrix".into(),
+            seeds: 2,
+            cells: vec![pass.clone(), fail, pass, Cell::default()],
+        }
+    }
+
+    #[test]
+    fn people_can_read_it() {
+        insta::assert_snapshot!(matrix().text(Style::default()));
+    }
+
+    #[test]
+    fn programs_can_read_it() {
+        let json: serde_json::Value = serde_json::from_str(&matrix().json()).expect("JSON");
+        let cell = &json["cells"][1];
+        assert_eq!((&cell["result"], &cell["runs"]), (&"fail".into(), &2.into()));
+        assert_eq!(cell["rules"], serde_json::json!(["I1", "recovered_within"]));
+        assert_eq!(json["cells"][0]["worst_recovery_us"], 6_120_000);
+        assert_eq!(json["cells"][3]["result"], "not_applicable");
+        assert_eq!(json["drivers"][1]["name"], "wrong-bad");
+    }
+
+    #[test]
+    fn the_page_gives_a_reason_for_every_failure() {
+        insta::assert_snapshot!(matrix().markdown());
+    }
+
+    #[test]
+    fn the_zoo_says_what_is_amiss() {
+        insta::assert_snapshot!(matrix().zoo());
+        assert_eq!(matrix().amiss(), ["quiet catches no defect"]);
+        let mut uncaught = matrix();
+        uncaught.cells[1] = Cell::default();
+        assert!(uncaught.amiss().contains(&"no scenario catches wrong-bad".to_owned()));
+        let mut broken = matrix();
+        broken.cells[0].result = Standing::Fail;
+        assert!(broken.amiss()[0].starts_with("the client without a defect does not pass kill"));
+    }
+}
