@@ -2,9 +2,8 @@
 //! has an address of its own with the standard port, and runs in parallel, in one process or many, never collide.
 //!
 //! A block is claimed by binding a UDP socket in it, which the kernel gives to one process at a time and takes back
-//! when that ends, however it ends. Each claim takes the block after the last one, so an address rests for long before it
-//! is used again: connections linger in TIME-WAIT for a minute, and one that a node closed itself would swallow the first
-//! packet of a connection from the same port, where a node that is down has to refuse it.
+//! when that ends, however it ends. Each claim takes the block after the last one, so an address mostly rests before it is
+//! used again. That matters because connections linger in TIME-WAIT for a minute: see `testbed`'s gates.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -49,6 +48,14 @@ impl Block {
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "every loopback address block is taken"))
+    }
+
+    /// An address of the block that no node has; `None` where nodes have no addresses of their own.
+    pub fn spare(&self) -> Option<Ipv4Addr> {
+        match self.0 {
+            Kind::Own { second, third, .. } => Some(Ipv4Addr::new(127, second, third, LOCK_HOST)),
+            Kind::Shared => None,
+        }
     }
 
     /// The address of node `index`, counted from 0 through all nodes of the cluster and below [`NODES_MAX`], and the

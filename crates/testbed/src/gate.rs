@@ -6,6 +6,12 @@
 //! | refused | no socket; the address is kept for the next time |
 //! | silent | a listening socket with a backlog of 0 that one connection of our own fills: the kernel then drops further attempts unanswered, which needs no privilege |
 //!
+//! A connection that a node closes lingers in TIME-WAIT at the node's address, for a minute of real time. A client that
+//! dials from the same port again while the gate refuses is not refused by it: TIME-WAIT answers with an
+//! acknowledgement, the client's kernel resets that and repeats its attempt after 8 ms, of real time too, while the virtual
+//! clock goes on. So a new gate opens only where nothing lingers ([`Gate::open_rested`]), and within a run no port dials
+//! twice after a node has closed on it ([`KeptPorts`](crate::host)).
+//!
 //! An attempt that met silence is repeated by the client's kernel after a second of real time, whatever the virtual
 //! clock says, and may then succeed if the door has been opened.
 
@@ -44,6 +50,17 @@ impl Gate {
             result => result?,
         };
         Self::of(listener)
+    }
+
+    /// An open gate at exactly this address, where neither anybody listens nor a connection lingers; `AddrInUse` otherwise.
+    /// Within a tokio runtime.
+    pub(crate) fn open_rested(addr: SocketAddr) -> io::Result<Self> {
+        let socket = socket(addr)?;
+        // Without SO_REUSEADDR, which lets what lingers pass. The connections to come must have it, for the next listener.
+        socket.bind(&addr.into())?;
+        socket.set_reuse_address(true)?;
+        socket.listen(BACKLOG)?;
+        Self::of(socket)
     }
 
     /// An open gate at exactly this address; with port 0 at any port. Within a tokio runtime.

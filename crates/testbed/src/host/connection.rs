@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -25,6 +26,8 @@ const READ_MAX: usize = 16 * 1024;
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) client: ClientId,
+    /// Where the client dials from, if it was the one that dialled.
+    pub(super) from: Option<SocketAddr>,
     pub(super) wire: Wire,
     /// The client has closed its half; the node, which is frozen, has not.
     pub(super) lingers: bool,
@@ -48,19 +51,25 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was accepted. `guarded`: the node asks for a password.
-    pub(super) fn accepted(stream: TcpStream, client: ClientId, view: Arc<View>, guarded: bool) -> Self {
-        Self::new(stream, client, Wire::accepted(view, guarded))
+    pub(super) fn accepted(
+        (stream, from): (TcpStream, SocketAddr),
+        client: ClientId,
+        view: Arc<View>,
+        guarded: bool,
+    ) -> Self {
+        Self::new(stream, Some(from), client, Wire::accepted(view, guarded))
     }
 
     /// A connection that a node dialled.
     pub(super) fn dialled(stream: TcpStream, client: ClientId, view: Arc<View>) -> Self {
-        Self::new(stream, client, Wire::dialled(view))
+        Self::new(stream, None, client, Wire::dialled(view))
     }
 
-    fn new(stream: TcpStream, client: ClientId, wire: Wire) -> Self {
+    fn new(stream: TcpStream, from: Option<SocketAddr>, client: ClientId, wire: Wire) -> Self {
         Self {
             stream,
             client,
+            from,
             wire,
             lingers: false,
             unread: 0,

@@ -6,6 +6,7 @@
 //! | [`connection`] | one connection, accepted or dialled |
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
+//! | [`ports`] | the ports that no client dials from again |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
 //! reads. Each is a poll of the state and holds nothing itself, so a socket is closed at the moment when the world says
@@ -16,6 +17,7 @@ mod connection;
 mod dial;
 #[cfg(test)]
 mod fuzz;
+mod ports;
 mod state;
 mod wire;
 

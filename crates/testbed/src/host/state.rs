@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,12 +22,16 @@ use tokio::time::{Instant, Sleep};
 use super::Shared;
 use super::connection::Connection;
 use super::dial::dial;
+use super::ports::KeptPorts;
 use crate::gate::Gate;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
 
 /// Sleep that stands for "no deadline".
 const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Address blocks that are tried for one where nothing lingers.
+const BLOCKS_TRIED: usize = 16;
 
 /// Everything that a run holds.
 pub(super) struct State {
@@ -42,6 +47,7 @@ pub(super) struct State {
     connections: BTreeMap<u64, Connection>,
     /// Connections to frozen processes from which no more is read.
     parked: Vec<u64>,
+    kept_ports: KeptPorts,
     /// Connections that are being dialled.
     dialling: BTreeMap<u64, AbortHandle>,
     /// The client that everybody outside is, of whom nothing is recorded; `None` if the world is closed to them.
@@ -90,7 +96,7 @@ struct Client {
     view: Arc<View>,
     gates: Gates,
     /// Held as long as the gates, which stand in it.
-    _block: Option<Block>,
+    block: Option<Block>,
 }
 
 impl State {
@@ -109,6 +115,7 @@ impl State {
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             parked: Vec::new(),
+            kept_ports: KeptPorts::default(),
             dialling: BTreeMap::new(),
             outside: None,
             dirty: VecDeque::new(),
@@ -158,14 +165,33 @@ impl State {
             let text = format!("a cluster has at most {NODES_MAX} nodes on sockets");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let block = Block::claim()?;
-        let mut gates = BTreeMap::new();
-        for (index, (node, _)) in self.nodes.iter().enumerate() {
-            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 });
-            gates.insert(*node, (Gate::open(ip, port)?, None));
-        }
+        let (block, gates) = self.claim()?;
         self.with_world(|world, _| world.add_client(id, zone));
         Ok(self.open_gates(id, gates, Some(block), shared))
+    }
+
+    /// An address block with an open gate for every node: one where nothing lingers, if there is one.
+    fn claim(&self) -> io::Result<(Block, Gates)> {
+        for _ in 0..BLOCKS_TRIED {
+            let block = Block::claim()?;
+            if block.spare().is_some()
+                && let Ok(gates) = self.gates(&block, |ip, port| Gate::open_rested(SocketAddr::new(ip, port)))
+            {
+                return Ok((block, gates));
+            }
+        }
+        let block = Block::claim()?;
+        let gates = self.gates(&block, Gate::open)?;
+        Ok((block, gates))
+    }
+
+    fn gates(&self, block: &Block, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gates> {
+        let mut gates = Gates::new();
+        for (index, (node, _)) in self.nodes.iter().enumerate() {
+            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 });
+            gates.insert(*node, (open(ip, port)?, None));
+        }
+        Ok(gates)
     }
 
     /// Opens the world to everybody outside, through these gates.
@@ -181,7 +207,7 @@ impl State {
     fn open_gates(&mut self, id: &ClientId, gates: Gates, block: Option<Block>, shared: &Arc<Shared>) -> Arc<View> {
         let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
         let view = Arc::new(View::new(&self.cluster, nodes));
-        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, _block: block });
+        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, block });
         for (node, _) in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
                 self.set_door(id, node, door, shared);
@@ -217,7 +243,8 @@ impl State {
             match ready!(gate.poll_accept(cx)) {
                 Ok((stream, from)) => {
                     let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
-                    let mut connection = Connection::accepted(stream, id.clone(), Arc::clone(&client.view), guarded);
+                    let mut connection =
+                        Connection::accepted((stream, from), id.clone(), Arc::clone(&client.view), guarded);
                     let outside = self.outside.as_ref() == Some(id);
                     let number = self.with_world(|world, now| {
                         if outside { world.accept(now, node, addr_of(from)) } else { Some(world.open(now, id, node)) }
@@ -465,7 +492,13 @@ impl State {
 
     /// Closes a connection's socket, if it still has one. Its number may be given to another.
     fn forget(&mut self, number: u64) {
-        self.connections.remove(&number);
+        if let Some(connection) = self.connections.remove(&number)
+            && connection.closing
+            && let Some(from) = connection.from
+            && let Some(spare) = self.clients.get(&connection.client).and_then(|client| client.block.as_ref()?.spare())
+        {
+            self.kept_ports.keep(from, spare);
+        }
         self.with_world(|world, _| world.retire(number));
     }
 
