@@ -69,6 +69,11 @@ fn of_a_data_node() {
 }
 
 #[test]
+fn of_a_data_node_about_itself() {
+    same_replies("node-info.script", include_str!("data/parity/node-info.script"));
+}
+
+#[test]
 fn of_a_data_node_with_a_password() {
     same_replies("node-auth.script", include_str!("data/parity/node-auth.script"));
 }

@@ -150,7 +150,6 @@ impl Node {
 
     /// Answers a command that is not run. A rejected command spoils the transaction that it was to be part of.
     fn reject(&mut self, conn: Conn, spec: Option<&Spec>, command: Command, error: Failure, out: &mut Vec<Output>) {
-        self.stats.errors += 1;
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let mut error = error;
         if let Some(transaction) = &mut client.transaction {
@@ -161,6 +160,7 @@ impl Node {
             self.unwatch(conn);
             error = format!("EXECABORT Transaction discarded because of: {error}").into();
         }
+        self.stats.error(&error);
         let reply = Reply::Error(error);
         note(conn, Executed::Refused(reply.clone()), command, None, out);
         self.send(conn, reply, out);
@@ -202,7 +202,7 @@ impl Node {
             Ok(Answer::Reply(reply)) => reply,
             Ok(Answer::Silent | Answer::Blocked) => return,
             Err(error) => {
-                self.stats.errors += 1;
+                self.stats.error(&error);
                 Reply::Error(error)
             }
         };

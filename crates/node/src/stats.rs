@@ -1,5 +1,7 @@
 //! Counters behind `INFO stats`.
 
+use std::collections::BTreeMap;
+
 /// Since the start, or since `CONFIG RESETSTAT`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
@@ -7,11 +9,28 @@ pub(crate) struct Stats {
     /// Connections that `maxclients` forbade.
     pub(crate) rejected: u64,
     pub(crate) commands: u64,
-    pub(crate) errors: u64,
+    /// By their codes.
+    pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) expired: u64,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
     pub(crate) sync_full: u64,
     pub(crate) sync_partial_ok: u64,
     pub(crate) sync_partial_err: u64,
+}
+
+const CODES_MAX: usize = 128;
+
+impl Stats {
+    /// Counts an error by its first word.
+    pub(crate) fn error(&mut self, text: &str) {
+        // Scripts may make up codes; so many and no more are told apart.
+        let code = text.split(' ').next().filter(|_| self.errors.len() < CODES_MAX).unwrap_or("ERR");
+        match self.errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => {
+                self.errors.insert(code.to_owned(), 1);
+            }
+        }
+    }
 }

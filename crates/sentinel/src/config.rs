@@ -63,6 +63,8 @@ pub struct Settings {
     pub deny_scripts_reconfig: bool,
     /// `requirepass`: the password of the default user; empty for none.
     pub requirepass: String,
+    /// `maxclients`: connections that it holds at once, at least 1. One more is told so and closed.
+    pub max_clients: u32,
     /// `user`: ACL users, each as the words behind `user`.
     pub users: Vec<String>,
 }
@@ -78,6 +80,7 @@ impl Default for Settings {
             sentinel_pass: String::new(),
             deny_scripts_reconfig: true,
             requirepass: String::new(),
+            max_clients: 10_000,
             users: Vec::new(),
         }
     }

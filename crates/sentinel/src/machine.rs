@@ -54,6 +54,8 @@ pub struct Sentinel {
     /// Commands and errors, for `INFO stats`.
     pub(crate) executed: u64,
     pub(crate) errors: u64,
+    /// Connections that `maxclients` forbade.
+    pub(crate) rejected: u64,
     /// The configuration file that it was started from.
     text: String,
 }
@@ -123,6 +125,7 @@ impl Sentinel {
             postponed: VecDeque::new(),
             executed: 0,
             errors: 0,
+            rejected: 0,
             settings: config.settings,
             hosts: config.hosts,
             crash_after_election: false,
@@ -270,7 +273,7 @@ impl Sentinel {
                 }
             }
             Input::Connected(conn) => self.links.connected(conn, out),
-            Input::Accepted(conn, from) => self.accept(conn, from, self.clock(now)),
+            Input::Accepted(conn, from) => self.accept(conn, from, self.clock(now), out),
             Input::Received(conn, frame) => match frame {
                 Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
                 Frame::Reply(reply) if conn.is_outbound() => self.reply(conn, &reply, now, out),
@@ -309,7 +312,13 @@ impl Sentinel {
         self.timer(ms, delta, out);
     }
 
-    fn accept(&mut self, conn: Conn, from: Addr, now: Ms) {
+    fn accept(&mut self, conn: Conn, from: Addr, now: Ms, out: &mut Vec<Output>) {
+        if self.sessions.len() >= self.settings.max_clients as usize {
+            self.rejected += 1;
+            out.push(Output::Send(conn, Frame::Reply(Reply::error("ERR max number of clients reached"))));
+            out.push(Output::Close(conn));
+            return;
+        }
         self.next_session += 1;
         let session = Session {
             id: self.next_session,

@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use model::plan::Credentials;
-use model::{Fault, NodeId, Target};
+use model::{Fault, NodeId, Seed, Target};
 use real::{Block, Options, Process, Program};
-use sentinel_lab_testbed::Testbed;
+use sentinel_lab_testbed::{Listen, Server, Testbed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What is sent, on a connection of its own each, and then the client's end is closed.
@@ -132,6 +132,35 @@ async fn one_client_too_many_is_told_so() {
     for _ in 0..3 {
         ours.push(tokio::net::TcpStream::connect(fake).await.unwrap());
     }
+    let (theirs, mine) = (ask_real(process.addr(), b"PING\r\n"), ask_fake(fake, b"PING\r\n").await);
+    assert_eq!(theirs, "-ERR max number of clients reached\\r\\n");
+    assert_eq!(theirs, mine);
+    drop((held, ours.pop()));
+    assert_eq!(ask_fake(fake, b"PING\r\n").await, "+PONG\\r\\n");
+}
+
+/// The same of a Sentinel, whose limit its configuration file sets.
+#[tokio::test]
+async fn one_client_of_a_sentinel_too_many_is_told_so() {
+    let Some(binaries) = real::required("maxclients of a Sentinel held against redis-sentinel") else { return };
+    let block = Block::claim().expect("a block of loopback addresses");
+    let (ip, port) = block.addr(0, 26379);
+    let options = Options::new().line("maxclients 3");
+    let addr = SocketAddr::new(ip, port);
+    let mut process = Process::start(&binaries, Program::Sentinel, "sentinel-1", addr, &options).expect("it starts");
+    process.wait_ready().expect("it answers");
+    let server = Server::start_sentinel(
+        "port 26379\nmaxclients 3\n",
+        Seed(1),
+        &Listen { sentinel_port: Some(0), ..Listen::default() },
+    );
+    let server = server.expect("it starts");
+    let fake = server.addr(NodeId::sentinel(1)).expect("a Sentinel");
+    let mut ours = Vec::new();
+    for _ in 0..3 {
+        ours.push(tokio::net::TcpStream::connect(fake).await.unwrap());
+    }
+    let held: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(process.addr()).unwrap()).collect();
     let (theirs, mine) = (ask_real(process.addr(), b"PING\r\n"), ask_fake(fake, b"PING\r\n").await);
     assert_eq!(theirs, "-ERR max number of clients reached\\r\\n");
     assert_eq!(theirs, mine);

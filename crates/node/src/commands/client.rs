@@ -81,7 +81,7 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
 
 pub(crate) fn info(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
-    Ok(Reply::Text(describe(node, call.now, call.conn, client, Text::new())).into())
+    Ok(Reply::Verbatim(describe(node, call.now, call.conn, client, Text::new())).into())
 }
 
 pub(crate) fn list(node: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -103,7 +103,7 @@ pub(crate) fn list(node: &mut Node, call: &mut Call<'_>) -> Outcome {
             && ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)))
     });
     let lines = wanted.fold(Text::new(), |lines, (conn, client)| describe(node, call.now, *conn, client, lines));
-    Ok(Reply::Text(lines).into())
+    Ok(Reply::Verbatim(lines).into())
 }
 
 /// Which connections `CLIENT KILL` is for.

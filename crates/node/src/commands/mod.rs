@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod generic;
 pub(crate) mod hashes;
 pub(crate) mod info;
+mod info_fields;
 pub(crate) mod lists;
 pub(crate) mod pubsub;
 pub(crate) mod scripting;

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::table;
 
 pub(crate) fn info(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    Ok(Reply::Text(render::render(node, call.now, &call.args()[1..])).into())
+    Ok(Reply::Verbatim(render::render(node, call.now, &call.args()[1..])).into())
 }
 
 /// Commands proper, without subcommands.

@@ -82,10 +82,11 @@ impl Sentinel {
 
     fn info_clients(&self) -> Text {
         Text::from(format!(
-            "# Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:10000\r\n\
+            "# Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\n\
              client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\nblocked_clients:{}\r\n\
              tracking_clients:0\r\nclients_in_timeout_table:0\r\n",
             self.sessions.len(),
+            self.settings.max_clients,
             self.postponed.len(),
         ))
     }
@@ -104,6 +105,7 @@ impl Sentinel {
             let counted = match *name {
                 "pubsub_channels" => distinct(&|session| session.channels.iter().cloned().collect()),
                 "pubsub_patterns" => distinct(&|session| session.patterns.iter().cloned().collect()),
+                "rejected_connections" => self.rejected,
                 "total_error_replies" => self.errors,
                 "total_reads_processed" | "total_writes_processed" => self.executed,
                 _ => {

@@ -174,6 +174,10 @@ fn read_server(config: &mut Config, statement: &Statement<'_>) -> Result<(), Fil
                 config.identity.addr = Addr::new(host, config.identity.addr.port);
             }
         }
+        "maxclients" => {
+            single()?;
+            config.settings.max_clients = statement.number(1, 1)?;
+        }
         "requirepass" => single()?.clone_into(&mut config.settings.requirepass),
         "user" => {
             if arguments.is_empty() {

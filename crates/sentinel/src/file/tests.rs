@@ -75,6 +75,7 @@ fn every_option_reads_back() {
     config.my_id = Some(id('a'));
     config.current_epoch = 9;
     config.settings = crate::config::Settings {
+        max_clients: 50,
         resolve_hostnames: true,
         announce_hostnames: true,
         announce_ip: "sentinel.example".into(),
