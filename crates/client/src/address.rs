@@ -46,6 +46,12 @@ impl Address {
         if host.is_empty() {
             return Err(error("the host is missing"));
         }
+        let brackets = text.starts_with('[');
+        let of_a_host =
+            |letter: char| letter.is_alphanumeric() || ".-_".contains(letter) || brackets && ":%".contains(letter);
+        if !host.chars().all(of_a_host) || brackets && !host.contains(':') {
+            return Err(error("the host is neither an IP address nor a name"));
+        }
         let port = match port {
             Some(port) => match port.parse() {
                 Ok(0) | Err(_) => return Err(error("the port is not a number from 1 to 65535")),
@@ -94,6 +100,13 @@ impl FromStr for Address {
 pub struct AddressError {
     text: String,
     reason: &'static str,
+}
+
+impl AddressError {
+    /// What is wrong, without the text that it is wrong with.
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
 }
 
 #[cfg(test)]

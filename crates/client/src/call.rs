@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -38,6 +38,23 @@ impl<'a> Request<'a> {
             Self::Many(pipeline, ..) => (None, Some(pipeline.cmd_iter())),
         };
         one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    pub(crate) fn is_transaction(self) -> bool {
+        matches!(self, Self::Many(pipeline, ..) if pipeline.is_transaction())
+    }
+
+    fn is_script(self) -> bool {
+        self.names().any(|name| ["EVAL", "EVALSHA", "FCALL"].contains(&name.as_str()))
+    }
+
+    /// True if it asks how many replicas have the writes before it on its connection.
+    pub(crate) fn waits(self) -> bool {
+        self.names().any(|name| matches!(name.as_str(), "WAIT" | "WAITAOF"))
+    }
+
+    pub(crate) fn names(self) -> impl Iterator<Item = String> + 'a {
+        self.commands().map(command::name)
     }
 
     pub(crate) fn natures(self) -> impl Iterator<Item = Nature> + 'a {
@@ -93,13 +110,13 @@ fn judge(
     result: Result<RedisResult<Replies>, Elapsed>,
     master: bool,
 ) -> Outcome {
-    let outcome = match result {
-        Ok(result) => outcome(result, master),
+    match result {
+        // The connection lives on, and may send the command still.
         Err(_) => Outcome::Ambiguous(Cause::TimedOut(within)),
-    };
-    match outcome {
-        Outcome::Ambiguous(cause) if link.written() == sent_before => Outcome::Unsent(cause),
-        outcome => outcome,
+        Ok(result) => match outcome(result, master) {
+            Outcome::Ambiguous(cause) if link.written() == sent_before => Outcome::Unsent(cause),
+            outcome => outcome,
+        },
     }
 }
 
@@ -122,15 +139,15 @@ impl<'a> Progress<'a> {
     }
 
     pub(crate) fn deadline(&self, retry: &Retry) -> Instant {
-        self.started + retry.budget
+        end(self.started, retry.budget)
     }
 
-    pub(crate) fn failed(self, cause: Cause) -> Failure {
+    pub(crate) fn failed(&self, cause: Cause) -> Failure {
         Failure {
             elapsed: self.elapsed(),
             command: self.request.name(),
             cause,
-            node: self.node,
+            node: self.node.clone(),
             may_have_run: self.may_have_run,
             attempts: self.attempts,
         }
@@ -172,6 +189,8 @@ pub(crate) fn first<'s>(
 
 impl First {
     /// Goes on after an attempt that did not give a reply without error.
+    ///
+    /// With `strict` an error reply to a single command is a failure too.
     pub(crate) async fn then<T: Into<Replies> + From<Replies>>(
         self,
         node: &Node,
@@ -179,20 +198,27 @@ impl First {
         retry: &Retry,
         request: Request<'_>,
         tried: Tried<T>,
+        strict: bool,
     ) -> Result<T, Failure> {
+        let mut progress = Progress { started: self.started, ..Progress::new(request) };
         let first = match (self.held, tried) {
             (Some((held, sent_before)), Some(result)) => {
                 let result = result.map(|result| result.map(T::into));
                 let within = first_timeout(node, retry);
-                match judge(&held.link, sent_before, within, result, node.target == Target::Master) {
-                    Outcome::Done(replies) => return Ok(replies.into()),
-                    outcome => Some((held, outcome)),
-                }
+                Some((judge(&held.link, sent_before, within, result, node.target == Target::Master), held))
             }
             _ => None,
         };
-        let progress = Progress { started: self.started, ..Progress::new(request) };
-        persist(node, states, retry, progress, first).await.map(T::from)
+        let replies = persist(node, states, retry, &mut progress, first).await;
+        match replies {
+            Ok(Replies::One(Value::ServerError(error))) if strict => {
+                // A script may have done something before it failed.
+                progress.may_have_run |= request.is_script();
+                Err(progress.failed(Cause::Server((&error).into())))
+            }
+            Ok(replies) => Ok(replies.into()),
+            Err(cause) => Err(progress.failed(cause)),
+        }
     }
 }
 
@@ -209,28 +235,27 @@ async fn persist(
     node: &Node,
     states: &mut States,
     retry: &Retry,
-    mut progress: Progress<'_>,
-    mut first: Option<(Held, Outcome)>,
-) -> Result<Replies, Failure> {
+    progress: &mut Progress<'_>,
+    mut first: Option<(Outcome, Held)>,
+) -> Result<Replies, Cause> {
     let request = progress.request;
     let deadline = progress.deadline(retry);
     let mut after = 0;
     loop {
-        let (Held { generation, link }, outcome) = if let Some(first) = first.take() {
+        let (outcome, Held { generation, link }) = if let Some(first) = first.take() {
             first
         } else {
-            let rounds = retry.attempts.map(|attempts| attempts.get().saturating_sub(progress.attempts).max(1));
-            let held = match node.held(states, after, deadline, rounds).await {
+            let held = match node.held(states, after, deadline, retry.rounds(progress.attempts)).await {
                 Ok(held) => held,
                 Err((cause, failed_rounds)) => {
                     progress.attempts += failed_rounds;
-                    return Err(progress.failed(cause));
+                    return Err(cause);
                 }
             };
             let now = Instant::now();
             let within = attempt_timeout(node, retry).min(deadline.saturating_duration_since(now));
             let outcome = attempt(&held.link, request, now, within, node.target == Target::Master).await;
-            (held, outcome)
+            (outcome, held)
         };
         progress.attempts += 1;
         progress.node = Some(link.address().clone());
@@ -245,7 +270,7 @@ async fn persist(
         };
         let cause = match outcome {
             Outcome::Done(values) => return Ok(values),
-            Outcome::Final(cause) => return Err(progress.failed(cause)),
+            Outcome::Final(cause) => return Err(cause),
             Outcome::Refused(error, reaction) => {
                 react(reaction);
                 Cause::Server(error)
@@ -267,13 +292,13 @@ async fn persist(
                 react(Reaction::Leave);
                 progress.may_have_run = true;
                 if !request.repeatable(retry.ambiguous) {
-                    return Err(progress.failed(cause));
+                    return Err(cause);
                 }
                 cause
             }
         };
         let Some(wait) = retry.next(progress.attempts, progress.elapsed(), node.core.chance()) else {
-            return Err(progress.failed(cause));
+            return Err(cause);
         };
         node.core.settings.metrics.get().retry(node.name(), &cause, progress.attempts);
         tracing::debug!(node = %link.address(), %cause, attempt = progress.attempts, ?wait, "trying again");

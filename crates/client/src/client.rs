@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::broadcast;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::Address;
 use crate::connection::Connection;
@@ -25,8 +25,9 @@ const HINTS: usize = 16;
 
 /// A client of the masters that a set of Sentinels watches. Cheap to clone.
 ///
-/// It opens nothing before the first command. Its connections, and the tasks that keep them, end when the last
-/// [`Connection`], [`Dedicated`] or [`Subscriber`] for the same name is dropped.
+/// It opens nothing before the first command. What it has opened for a name is kept for the next command, also if every
+/// [`Connection`] to it is dropped meanwhile; it ends with the client and the last [`Connection`], [`Dedicated`] or
+/// [`Subscriber`] for that name.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -36,7 +37,7 @@ pub struct Client {
 struct Inner {
     core: Arc<Core>,
     hints: broadcast::Sender<Hint>,
-    nodes: Mutex<BTreeMap<(String, Target), Weak<Node>>>,
+    nodes: Mutex<BTreeMap<(String, Target), Arc<Node>>>,
     listener: Mutex<Weak<OwnedTask>>,
 }
 
@@ -145,38 +146,39 @@ impl Client {
         F: Future<Output = Result<T, DiscoveryError>>,
     {
         let core = &self.inner.core;
+        let retry = &core.settings.retry;
         let started = Instant::now();
         let mut failures = 0;
-        loop {
-            let error = match round().await {
-                Ok(found) => return Ok(found),
-                Err(error) => error,
-            };
-            failures += 1;
-            let Some(wait) = core.settings.retry.next(failures, started.elapsed(), core.chance()) else {
-                return Err(error);
-            };
-            let wait = match error {
-                DiscoveryError::NotMaster { .. } => wait.max(core.settings.role_wait),
-                _ => wait,
-            };
-            sleep(wait).await;
-        }
+        // Why the last round failed that came to an end.
+        let mut last = DiscoveryError::TimedOut(retry.budget);
+        let rounds = async {
+            loop {
+                match round().await {
+                    Ok(found) => return Some(found),
+                    Err(error) => last = error,
+                }
+                failures += 1;
+                let wait = retry.next(failures, started.elapsed(), core.chance())?;
+                sleep(match last {
+                    DiscoveryError::NotMaster { .. } => wait.max(core.settings.role_wait),
+                    _ => wait,
+                })
+                .await;
+            }
+        };
+        let found = timeout(retry.budget, rounds).await.ok().flatten();
+        found.ok_or(last)
     }
 
-    /// The one node for this name and target, as long as anything uses it.
+    /// The one node for this name and target.
     fn node(&self, name: &str, target: Target) -> Arc<Node> {
         let inner = &self.inner;
         let mut nodes = inner.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|_, node| node.strong_count() > 0);
-        let key = (name.to_owned(), target);
-        if let Some(node) = nodes.get(&key).and_then(Weak::upgrade) {
-            return node;
-        }
-        let core = Arc::clone(&inner.core);
-        let node = Arc::new(Node::new(core, name.to_owned(), target, inner.hints.clone(), self.listener()));
-        nodes.insert(key, Arc::downgrade(&node));
-        node
+        let make = || {
+            let core = Arc::clone(&inner.core);
+            Arc::new(Node::new(core, name.to_owned(), target, inner.hints.clone(), self.listener()))
+        };
+        Arc::clone(nodes.entry((name.to_owned(), target)).or_insert_with(make))
     }
 
     /// The one task that listens to a Sentinel, as long as any node needs it.

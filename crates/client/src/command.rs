@@ -19,6 +19,9 @@ pub(crate) enum Nature {
 }
 
 /// Commands that only read, or whose second execution changes nothing more. Sorted, for the search.
+///
+/// Not `SCAN` and its kin: a cursor means something to the process that gave it, and a repetition may go to another.
+/// Not `LSET`: another element may stand there by then.
 const REPEATABLE: &[&str] = &[
     "BITCOUNT",
     "BITFIELD_RO",
@@ -52,7 +55,6 @@ const REPEATABLE: &[&str] = &[
     "HMGET",
     "HMSET",
     "HRANDFIELD",
-    "HSCAN",
     "HSET",
     "HSTRLEN",
     "HVALS",
@@ -63,7 +65,6 @@ const REPEATABLE: &[&str] = &[
     "LLEN",
     "LPOS",
     "LRANGE",
-    "LSET",
     "MGET",
     "MSET",
     "OBJECT",
@@ -79,7 +80,6 @@ const REPEATABLE: &[&str] = &[
     "RANDOMKEY",
     "ROLE",
     "SADD",
-    "SCAN",
     "SCARD",
     "SDIFF",
     "SETBIT",
@@ -93,7 +93,6 @@ const REPEATABLE: &[&str] = &[
     "SORT_RO",
     "SRANDMEMBER",
     "SREM",
-    "SSCAN",
     "STRLEN",
     "SUBSTR",
     "SUNION",
@@ -126,7 +125,6 @@ const REPEATABLE: &[&str] = &[
     "ZREVRANGEBYLEX",
     "ZREVRANGEBYSCORE",
     "ZREVRANK",
-    "ZSCAN",
     "ZSCORE",
     "ZUNION",
 ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, Value};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::call::{self, Request};
 use crate::error::{Cause, Failure};
@@ -45,7 +45,7 @@ impl Connection {
         &self.retry
     }
 
-    async fn one<E: From<Failure>>(&mut self, command: &Cmd) -> Result<Value, E> {
+    async fn one<E: From<Failure>>(&mut self, command: &Cmd, strict: bool) -> Result<Value, E> {
         let Self { node, states, retry } = self;
         let request = Request::One(command);
         call::may_be_shared(request)?;
@@ -57,7 +57,7 @@ impl Connection {
             },
             None => None,
         };
-        Box::pin(first.then(node, states, retry, request, tried)).await.map_err(E::from)
+        Box::pin(first.then(node, states, retry, request, tried, strict)).await.map_err(E::from)
     }
 
     async fn many(&mut self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
@@ -74,7 +74,7 @@ impl Connection {
             }
             None => None,
         };
-        Ok(Box::pin(first.then(node, states, retry, request, tried)).await?)
+        Ok(Box::pin(first.then(node, states, retry, request, tried, false)).await?)
     }
 
     /// Sends `command` and reads its reply, with this crate's own error. An error reply is a [`Cause::Server`].
@@ -91,27 +91,22 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Failure> {
-        let started = tokio::time::Instant::now();
-        let request = Request::One(command);
-        let value = self.one::<Failure>(command).await?;
-        let failed = |cause, may_have_run| Failure {
-            command: request.name(),
-            cause,
+        let started = Instant::now();
+        let value = self.one::<Failure>(command, true).await?;
+        T::from_redis_value(value).map_err(|error| Failure {
+            command: Request::One(command).name(),
+            cause: Cause::Unreadable(error.to_string()),
             node: None,
-            may_have_run,
+            may_have_run: true,
             attempts: 1,
             elapsed: started.elapsed(),
-        };
-        match value {
-            Value::ServerError(error) => Err(failed(Cause::Server((&error).into()), false)),
-            value => T::from_redis_value(value).map_err(|error| failed(Cause::Unreadable(error.to_string()), true)),
-        }
+        })
     }
 }
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(self.one(command))
+        Box::pin(self.one(command, false))
     }
 
     fn req_packed_commands<'a>(

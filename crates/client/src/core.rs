@@ -70,10 +70,14 @@ impl Core {
         self.settings.check_interval.mul_f64(1.0 - 0.1 * self.chance())
     }
 
-    /// A byte stream to `address`, once it is the turn of one more; TLS is set up where the settings ask for it.
-    pub(crate) async fn dial(&self, peer: Peer, address: &Address) -> Result<Stream, OpenError> {
+    /// Returns when one more connection may be opened.
+    pub(crate) async fn turn(&self) {
         let turn = lock(&self.pace).turn(tokio::time::Instant::now());
         sleep_until(turn).await;
+    }
+
+    /// A byte stream to `address`; TLS is set up where the settings ask for it.
+    pub(crate) async fn dial(&self, peer: Peer, address: &Address) -> Result<Stream, OpenError> {
         let plain: TcpStream = stream::dial(address, self.settings.connect_timeout).await?;
         self.settings.metrics.get().connection_opened(peer, address);
         self.connectors.apply(peer, address, plain, self.settings.response_timeout).await
@@ -85,6 +89,7 @@ impl Core {
         if let Some(link) = kept.filter(|link| !link.is_lost()) {
             return Ok(link);
         }
+        self.turn().await;
         let link = Arc::new(Link::to_sentinel(sentinel, self).await?);
         let mut kept = lock(&self.kept);
         if kept.keepers > 0 {

@@ -13,7 +13,7 @@ use crate::discovery;
 use crate::error::{Cause, Failure};
 use crate::keeper::{Node, States, Target};
 use crate::link::Link;
-use crate::outcome::{Outcome, Replies};
+use crate::outcome::{Outcome, Reaction, Replies};
 use crate::retry::Retry;
 use crate::task::OwnedTask;
 
@@ -23,7 +23,7 @@ use crate::task::OwnedTask;
 /// It is opened by the first command and again after it was lost. A blocking command is given its own time-out plus the
 /// response time-out to answer, and ends early if the master moves elsewhere. After a command that changes the
 /// connection, a loss of the connection is not repaired silently: the next command fails once, because what the
-/// connection knew is gone. When the master moves, the connection is closed at once, also while nobody uses it. A call
+/// connection knew is gone. So does `WAIT` on another connection than the write before it. When the master moves, the connection is closed at once, also while nobody uses it. A call
 /// that is dropped before it ends closes it too, because its command may be waiting at the node still.
 #[derive(Debug)]
 pub struct Dedicated {
@@ -33,8 +33,14 @@ pub struct Dedicated {
     open: Option<Open>,
     /// When the last one was lost, if the Sentinels have not been asked since then.
     lost: Option<Instant>,
-    /// A command has changed the connection.
+    /// A command has changed the connection for good (`SELECT`).
     changed: bool,
+    /// A command has changed it until the end of a transaction (`WATCH`).
+    watching: bool,
+    /// A command has run on it.
+    used: bool,
+    /// The command under way means nothing on another connection.
+    bound: bool,
     /// A call has begun and not ended.
     busy: bool,
 }
@@ -68,7 +74,18 @@ impl Open {
 impl Dedicated {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         let retry = node.core.settings.retry.clone();
-        Self { states: node.states(), node, retry, open: None, lost: None, changed: false, busy: false }
+        Self {
+            states: node.states(),
+            node,
+            retry,
+            open: None,
+            lost: None,
+            changed: false,
+            watching: false,
+            used: false,
+            bound: false,
+            busy: false,
+        }
     }
 
     /// This connection with other rules for retries.
@@ -80,14 +97,19 @@ impl Dedicated {
 
     /// True if it is as a new one would be, but for being open perhaps.
     pub(crate) fn is_clean(&self) -> bool {
-        !self.changed && !self.busy
+        !self.changed && !self.watching && !self.busy
     }
 
     async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
         if self.busy {
             self.open = None;
         }
-        self.busy = true;
+        // What `WAIT` waits for was written on this connection, and on no other.
+        self.bound = self.changed || self.watching || self.used && request.waits();
+        if std::mem::replace(&mut self.busy, true) && self.bound {
+            self.busy = false;
+            return Err(Progress::new(request).failed(self.forgotten()));
+        }
         let result = self.attempts(request).await;
         self.busy = false;
         result
@@ -95,16 +117,12 @@ impl Dedicated {
 
     async fn attempts(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
         let mut progress = Progress::new(request);
-        let blocking = request.natures().find_map(|nature| match nature {
-            Nature::Blocking(time) => Some(time),
-            _ => None,
-        });
         let response = self.retry.attempt_timeout.unwrap_or(self.node.core.settings.response_timeout);
-        // The time for which the command blocks does not count against the budget.
-        let blocks = match blocking {
-            None => Some(Duration::ZERO),
-            Some(time) => time,
-        };
+        // The time for which the commands block, one after the other, does not count against the budget.
+        let blocks = request.natures().try_fold(Duration::ZERO, |sum, nature| match nature {
+            Nature::Blocking(time) => sum.checked_add(time?),
+            _ => Some(sum),
+        });
         let deadline = progress.deadline(&self.retry);
         loop {
             let link = match self.connect(&mut progress, deadline).await {
@@ -126,16 +144,22 @@ impl Dedicated {
             if !matches!(outcome, Outcome::Done(_)) {
                 progress.node = Some(link.address().clone());
             }
-            self.changed |= request.natures().any(|nature| nature == Nature::Stateful);
             let cause = match outcome {
-                Outcome::Done(values) => return Ok(values),
+                Outcome::Done(values) => {
+                    self.note(request);
+                    return Ok(values);
+                }
                 Outcome::Final(cause) => return Err(progress.failed(cause)),
                 Outcome::Partly(values, ..) => {
                     self.lost();
                     return Ok(values);
                 }
-                Outcome::Refused(error, _) => {
-                    self.lost();
+                Outcome::Refused(error, reaction) => {
+                    match reaction {
+                        Reaction::Wait => {}
+                        Reaction::Check => self.node.check(),
+                        Reaction::Leave => self.lost(),
+                    }
                     Cause::Server(error)
                 }
                 Outcome::Unsent(cause) => {
@@ -152,8 +176,8 @@ impl Dedicated {
                 }
             };
             // A transaction on watched keys, say, means nothing on another connection.
-            if self.changed {
-                self.changed = false;
+            if self.bound && self.open.is_none() {
+                self.forgotten();
                 return Err(progress.failed(cause));
             }
             let chance = self.node.core.chance();
@@ -165,9 +189,29 @@ impl Dedicated {
         }
     }
 
+    /// Takes note of what `request`, which was carried out, has made of the connection.
+    fn note(&mut self, request: Request<'_>) {
+        self.used = true;
+        for (name, nature) in request.names().zip(request.natures()) {
+            match name.as_str() {
+                "WATCH" | "MULTI" => self.watching = true,
+                "EXEC" | "DISCARD" | "UNWATCH" => self.watching = false,
+                _ => self.changed |= nature == Nature::Stateful,
+            }
+        }
+        self.watching &= !request.is_transaction();
+    }
+
+    /// Forgets what the connection had been told, because it is gone.
+    fn forgotten(&mut self) -> Cause {
+        (self.changed, self.watching, self.used, self.bound) = (false, false, false, false);
+        Cause::Lost("what the connection had been told is gone with it".to_owned())
+    }
+
     /// Gives up the connection. Its node may be to blame, so the Sentinels are asked before there is another.
     fn lost(&mut self) {
         self.open = None;
+        self.used = false;
         self.lost = Some(Instant::now());
         self.node.check();
     }
@@ -175,7 +219,8 @@ impl Dedicated {
     /// Opens the connection if there is none to the present master.
     async fn connect(&mut self, progress: &mut Progress<'_>, deadline: Instant) -> Result<Arc<Link>, Cause> {
         loop {
-            let held = match self.node.held(&mut self.states, 0, deadline, None).await {
+            let rounds = self.retry.rounds(progress.attempts);
+            let held = match self.node.held(&mut self.states, 0, deadline, rounds).await {
                 Ok(held) => held,
                 Err((cause, rounds)) => {
                     progress.attempts += rounds;
@@ -188,8 +233,8 @@ impl Dedicated {
                     return Ok(link);
                 }
                 self.lost();
-                if std::mem::take(&mut self.changed) {
-                    return Err(Cause::Lost("what the connection had been told is gone with it".to_owned()));
+                if self.bound {
+                    return Err(self.forgotten());
                 }
             }
             if let Some(since) = self.lost {
@@ -200,7 +245,7 @@ impl Dedicated {
                 continue;
             }
             debug_assert_eq!(self.node.target, Target::Master);
-            match timeout_at(deadline, discovery::master_at(&self.node.core, &address)).await {
+            match timeout_at(deadline, discovery::master_of_its_own(&self.node.core, &address)).await {
                 Err(_) => return Err(Cause::Searching),
                 // The next turn finds it there, and still at the right place.
                 Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link)),

@@ -59,6 +59,13 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
 
 /// A connection to the node at `address`, if it says that it is a master.
 pub(crate) async fn master_at(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
+    core.turn().await;
+    master_of_its_own(core, address).await
+}
+
+/// The same without waiting for a turn: there is one for each [`Dedicated`](crate::Dedicated), and however many they are,
+/// they must not keep the client from its search.
+pub(crate) async fn master_of_its_own(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
     let (link, role) = data_node(core, address).await?;
     match role {
         Role::Master => Ok(link),
@@ -94,6 +101,7 @@ async fn replicas(core: &Core, name: &str, one: bool) -> Result<(Vec<Link>, Vec<
     core.shuffle(&mut addresses);
     let (mut synced, mut stale) = (Vec::new(), Vec::new());
     for address in &addresses {
+        core.turn().await;
         match data_node(core, address).await {
             // ROLE is answered while the data set is being loaded; other commands are not.
             Ok((link, Role::Replica { connected: true })) => {

@@ -120,6 +120,9 @@ pub enum DiscoveryError {
         /// What it says that it is.
         role: Role,
     },
+    /// Not one round of asking came to an end within the budget.
+    #[error("no sentinel gave an answer within {0:?}")]
+    TimedOut(Duration),
     /// There is no replica that can be read from.
     #[error("`{name}` has no usable replica ({known} known)")]
     NoReplica {

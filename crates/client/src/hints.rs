@@ -71,6 +71,7 @@ async fn listen_to(core: Arc<Core>, sentinel: Address, hints: broadcast::Sender<
 
 async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError> {
     let settings = &core.settings;
+    core.turn().await;
     let stream = core.dial(Peer::Sentinel, sentinel).await?;
     let login = sentinel_login(settings);
     let set_up = async {

@@ -3,7 +3,7 @@
 //! One task per name does all the searching, so that any number of callers that lose their connection at once cause one
 //! search, on which they wait, each as long as its own deadline allows.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -58,7 +58,7 @@ pub(crate) struct Node {
     hints: broadcast::Sender<Hint>,
     /// Keeps the task alive that `hints` come from.
     _listener: Arc<OwnedTask>,
-    keeper: OnceLock<OwnedTask>,
+    keeper: Mutex<Option<OwnedTask>>,
 }
 
 /// What the callers and the keeper share.
@@ -87,7 +87,7 @@ impl Node {
             check: Notify::new(),
             confirmed: watch::Sender::default(),
         });
-        Self { core, target, shared, hints, _listener: listener, keeper: OnceLock::new() }
+        Self { core, target, shared, hints, _listener: listener, keeper: Mutex::default() }
     }
 
     /// For [`Node::held`].
@@ -104,10 +104,7 @@ impl Node {
         deadline: Instant,
         rounds: Option<u32>,
     ) -> Result<Held, (Cause, u32)> {
-        self.keeper.get_or_init(|| {
-            let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
-            OwnedTask::spawn(keep(core, shared, self.hints.subscribe()))
-        });
+        self.keep();
         if let Some((held, _)) = states.at_hand(after) {
             return Ok(held);
         }
@@ -133,6 +130,15 @@ impl Node {
             if !matches!(timeout_at(deadline, states.receiver.changed()).await, Ok(Ok(()))) {
                 return Err((cause(), failed));
             }
+        }
+    }
+
+    /// Starts the keeper, unless it runs. It may have ended with its runtime, or by a panic in what the application gave.
+    fn keep(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.as_ref().is_none_or(OwnedTask::has_ended) {
+            let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
+            *keeper = Some(OwnedTask::spawn(keep(core, shared, self.hints.subscribe())));
         }
     }
 

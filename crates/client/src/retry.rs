@@ -48,6 +48,10 @@ pub enum Ambiguous {
     /// None.
     Never,
     /// Those whose repetition leaves the data as the first execution did: reads, `SET` without conditions, `DEL`.
+    ///
+    /// The reply is then the last execution's: `SADD` answers 0 although this very call has added the member. And what
+    /// others did between the two is undone again: a `DEL` that is repeated deletes what was set anew meanwhile, which
+    /// matters for locks. Where that counts, choose [`Ambiguous::Never`].
     IfRepeatable,
     /// All. `INCR` may count twice.
     Always,
@@ -99,7 +103,8 @@ impl Retry {
 
     /// The wait after `failures` failures in a row; `chance` is a random number from 0 to 1.
     pub fn wait(&self, failures: u32, chance: f64) -> Duration {
-        let part = self.jitter.clamp(0.0, 1.0) * chance.clamp(0.0, 1.0);
+        // Of a number that is none, nothing is left to chance.
+        let part = (self.jitter * chance).max(0.0).min(1.0);
         self.backoff.after(failures).mul_f64(1.0 - part)
     }
 
@@ -111,6 +116,11 @@ impl Retry {
         }
         let wait = self.wait(failures, chance);
         (elapsed + wait < self.budget).then_some(wait)
+    }
+
+    /// How many rounds of a search count against the attempts that are left after `attempts`; `None`: any number.
+    pub(crate) fn rounds(&self, attempts: u32) -> Option<u32> {
+        self.attempts.map(|all| all.get().saturating_sub(attempts).max(1))
     }
 
     /// True if `failures` attempts are all that there are.

@@ -57,6 +57,9 @@ pub enum ReplicaFallback {
     Fail,
 }
 
+/// Longer than any setting that is meant.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 /// Settings that no client can work with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +76,9 @@ pub enum SettingsError {
     /// This duration must not be zero.
     #[error("`{0}` must be longer than zero")]
     Zero(&'static str),
+    /// This duration is longer than a year, so that it cannot be meant.
+    #[error("`{0}` must not be longer than 365 days")]
+    TooLong(&'static str),
 }
 
 impl Settings {
@@ -229,8 +235,12 @@ impl Settings {
             ("keep_alive", self.keep_alive),
             ("retry.budget", self.retry.budget),
         ];
-        match durations.into_iter().find(|(_, duration)| duration.is_zero()) {
-            Some((name, _)) => Err(SettingsError::Zero(name)),
+        if let Some((name, _)) = durations.iter().find(|(_, duration)| duration.is_zero()) {
+            return Err(SettingsError::Zero(name));
+        }
+        let may_be_zero = [("stagger", self.stagger), ("role_wait", self.role_wait)];
+        match durations.into_iter().chain(may_be_zero).find(|(_, duration)| *duration > YEAR) {
+            Some((name, _)) => Err(SettingsError::TooLong(name)),
             None => Ok(()),
         }
     }

@@ -80,7 +80,7 @@ impl AsyncWrite for Stream {
 }
 
 /// A stream that counts the bytes handed to the system, or to TLS, which may keep some. A call during which the count
-/// stood still sent nothing, so its command cannot have run.
+/// stood still, and whose connection is gone, sent nothing, so its command cannot have run.
 #[derive(Debug)]
 pub(crate) struct CountedStream {
     inner: Stream,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use crate::address::{Address, AddressError};
+use crate::address::Address;
 use crate::credentials::Credentials;
 use crate::retry::{Ambiguous, Retry};
 use crate::settings::{Settings, SettingsError};
@@ -47,12 +47,14 @@ pub enum UrlError {
     )]
     WithoutTls(String),
     /// The place of a Sentinel.
-    #[error("sentinel {number} of the url: {error}")]
+    #[error(
+        "sentinel {number} of the url: {reason} (a password ends with `@`; in it write `,` as `%2C` and `@` as `%40`)"
+    )]
     Sentinel {
         /// Its place in the list, from 1.
         number: usize,
-        /// What is wrong.
-        error: AddressError,
+        /// What is wrong. Its text is not repeated: it may be a part of a password.
+        reason: &'static str,
     },
     /// There is an `@` where none can be, so a `/` or `?` before it belongs to a password. Nothing of it is repeated.
     #[error("the url has an `@` after its first `/`: in a user or password write `/` as `%2F` and `?` as `%3F`")]
@@ -64,20 +66,20 @@ pub enum UrlError {
     #[error("the url's path has more than a master name and a database")]
     LongPath,
     /// The database is no number.
-    #[error("`{0}` is not the number of a database")]
-    Database(String),
+    #[error("the url's path has something after the master name that is not the number of a database")]
+    Database,
     /// There is a user but no password.
     #[error("`{0}` has a user but no password")]
     UserWithoutPassword(&'static str),
     /// Percent-encoded text that is not UTF-8.
     #[error("the {0} is not utf-8 once percent-decoded")]
     NotText(&'static str),
-    /// A parameter that there is not.
-    #[error("`{0}` is not a parameter of the url")]
-    UnknownParameter(String),
-    /// A parameter twice.
-    #[error("the parameter `{0}` is given twice")]
-    RepeatedParameter(String),
+    /// A parameter that there is not, by its place, from 1. Its text is not repeated: it may be a part of a password.
+    #[error("parameter {0} of the url has a name that is not known (in a value write `&` as `%26`)")]
+    UnknownParameter(usize),
+    /// A parameter that was there before, by its place, from 1.
+    #[error("parameter {0} of the url has a name that was there before")]
+    RepeatedParameter(usize),
     /// The value of a parameter.
     #[error("`{name}={value}`: {expected} is expected")]
     Value {
@@ -128,7 +130,7 @@ impl FromStr for Settings {
         let mut sentinels = Vec::new();
         for (index, host) in hosts.split(',').enumerate() {
             let address = Address::parse(host, Some(SENTINEL_PORT));
-            sentinels.push(address.map_err(|error| UrlError::Sentinel { number: index + 1, error })?);
+            sentinels.push(address.map_err(|error| UrlError::Sentinel { number: index + 1, reason: error.reason() })?);
         }
         let (master, db) = match path.split_once('/') {
             Some((master, db)) => (master, db),
@@ -142,7 +144,7 @@ impl FromStr for Settings {
             return Err(UrlError::LongPath);
         }
         if !db.is_empty() {
-            settings.db = db.parse().map_err(|_| UrlError::Database(db.to_owned()))?;
+            settings.db = db.parse().map_err(|_| UrlError::Database)?;
         }
         if let Some(login) = login {
             let (user, password) = login.split_once(':').ok_or(UrlError::UserWithoutPassword("the url"))?;
@@ -164,10 +166,10 @@ fn parameters(settings: &mut Settings, query: &str, all_tls: bool) -> Result<(),
     let mut seen: Vec<&str> = Vec::new();
     let (mut user, mut password) = (None, None);
     let mut tls = tls_url::Parameters::new(all_tls);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    for (index, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if seen.contains(&name) {
-            return Err(UrlError::RepeatedParameter(name.to_owned()));
+            return Err(UrlError::RepeatedParameter(index + 1));
         }
         seen.push(name);
         let value = decode(value, "value of a parameter")?;
@@ -191,7 +193,7 @@ fn parameters(settings: &mut Settings, query: &str, all_tls: bool) -> Result<(),
                 }
             }
             _ if tls.take(name, &value)? => {}
-            _ => return Err(UrlError::UnknownParameter(name.to_owned())),
+            _ => return Err(UrlError::UnknownParameter(index + 1)),
         }
     }
     settings.sentinel_auth = match (user, password) {
@@ -278,20 +280,40 @@ mod tests {
             ("s1/m", "the url must begin with `redis-sentinel://` or `rediss-sentinel://`"),
             ("redis-sentinel://s1", "the url has no master name: `/name` is expected after the sentinels"),
             ("redis-sentinel://s1/", "the url has no master name: `/name` is expected after the sentinels"),
-            ("redis-sentinel:///m", "sentinel 1 of the url: `` is not an address: the host is missing"),
+            (
+                "redis-sentinel:///m",
+                "sentinel 1 of the url: the host is missing (a password ends with `@`; in it write `,` as `%2C` and `@` as `%40`)",
+            ),
             (
                 "redis-sentinel://s1,s2:x/m",
-                "sentinel 2 of the url: `s2:x` is not an address: the port is not a number from 1 to 65535",
+                "sentinel 2 of the url: the port is not a number from 1 to 65535 (a password ends with `@`; in it write `,` as `%2C` and `@` as `%40`)",
             ),
-            ("redis-sentinel://s1,/m", "sentinel 2 of the url: `` is not an address: the host is missing"),
-            ("redis-sentinel://s1/m/x", "`x` is not the number of a database"),
-            ("redis-sentinel://s1/m/-1", "`-1` is not the number of a database"),
+            (
+                "redis-sentinel://s1,/m",
+                "sentinel 2 of the url: the host is missing (a password ends with `@`; in it write `,` as `%2C` and `@` as `%40`)",
+            ),
+            (
+                "redis-sentinel://s1/m/x",
+                "the url's path has something after the master name that is not the number of a database",
+            ),
+            (
+                "redis-sentinel://s1/m/-1",
+                "the url's path has something after the master name that is not the number of a database",
+            ),
+            (
+                "redis-sentinel://s1;s2/m",
+                "sentinel 1 of the url: the host is neither an IP address nor a name (a password ends with `@`; in it write `,` as `%2C` and `@` as `%40`)",
+            ),
+            ("redis-sentinel://s1/m?budget=584542046090years", "`retry.budget` must not be longer than 365 days"),
             ("redis-sentinel://s1/m/0/y", "the url's path has more than a master name and a database"),
             ("redis-sentinel://u@s1/m", "`the url` has a user but no password"),
             ("redis-sentinel://:%ff@s1/m", "the password is not utf-8 once percent-decoded"),
             ("redis-sentinel://s1/m?sentinel_user=u", "`sentinel_user` has a user but no password"),
-            ("redis-sentinel://s1/m?timeout=1s", "`timeout` is not a parameter of the url"),
-            ("redis-sentinel://s1/m?seed=1&seed=2", "the parameter `seed` is given twice"),
+            (
+                "redis-sentinel://s1/m?timeout=1s",
+                "parameter 1 of the url has a name that is not known (in a value write `&` as `%26`)",
+            ),
+            ("redis-sentinel://s1/m?seed=1&seed=2", "parameter 2 of the url has a name that was there before"),
             ("redis-sentinel://s1/m?seed=x", "`seed=x`: a number is expected"),
             ("redis-sentinel://s1/m?attempts=0", "`attempts=0`: a number from 1 is expected"),
             (
@@ -322,6 +344,12 @@ mod tests {
             "redis-sentinel://u:1/x/s3cret@s1",
             "redis-sentinel://:s3cret?x@s1/m",
             "redis-sentinel://:s3cret/x?y@s1/m",
+            "redis-sentinel://:s3cret:s1:26379/m",
+            "redis-sentinel://app:s3cret/m",
+            "redis-sentinel://app:1/s3cret/m",
+            "redis-sentinel://s1/m?sentinel_password=a&s3cret",
+            "redis-sentinel://s1/m?s3cret&s3cret",
+            "redis-sentinel://u:1/x?s3cret@s1/m",
         ];
         for url in urls {
             let error = read(url).expect_err("a bad url");

@@ -1,9 +1,11 @@
 //! Masters that die, are demoted, hang, or are named by one Sentinel and not by another. In paused time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::AsyncCommands as _;
-use sentinel_client::{Ambiguous, Cause, Client, DiscoveryError, Retry, Settings, details};
+use sentinel_client::{Address, Ambiguous, Cause, Client, DiscoveryError, Metrics, Peer, Retry, Settings, details};
 use tokio::time::{Instant, sleep};
 
 use crate::server::{QUESTION, Reaction, Server, ok, role_replica, words};
@@ -247,7 +249,100 @@ async fn nothing_is_left_when_the_handles_are_gone() {
     assert_eq!(master.get::<_, i64>("k").await, Ok(1));
     sleep(Duration::from_secs(3)).await;
     assert!(tokio::runtime::Handle::current().metrics().num_alive_tasks() > before);
+    let connections = cluster.a.connections();
     drop(master);
+    // The client keeps what it has for the next command.
+    assert_eq!(client.master().get::<_, i64>("k").await, Ok(1));
+    assert_eq!(cluster.a.connections(), connections);
+    drop(client);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), before);
+}
+
+/// What has not left this process yet may leave it later, as long as the connection lives.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_stuck_in_a_full_socket_may_run_still() {
+    let cluster = Cluster::start().await;
+    let master = cluster.client().master();
+    assert_eq!(master.clone().get::<_, i64>("k").await, Ok(1));
+    cluster.a.on("SET", Reaction::Stop);
+    let mut stuck = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let mut master = master.clone();
+        stuck.spawn(async move { master.set::<_, _, ()>("k", "x".repeat(100_000)).await });
+    }
+    sleep(Duration::from_millis(100)).await;
+    let error = master.clone().incr::<_, _, i64>("k", 1).await.expect_err("no reply");
+    let failure = details(&error).expect("an error of this crate");
+    assert!(failure.may_have_run && matches!(failure.cause, Cause::TimedOut(_)), "{failure}");
+    assert_eq!(cluster.b.count("INCR") + cluster.a.count("INCR"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_ends_within_the_budget() {
+    let cluster = Cluster::start().await;
+    for sentinel in &cluster.sentinels {
+        for question in [QUESTION, "SENTINEL SLAVES", "SENTINEL"] {
+            sentinel.on(question, Reaction::Hang);
+        }
+    }
+    let budget = Duration::from_millis(300);
+    let client = Client::new(cluster.settings().retry(Retry { budget, ..Retry::default() })).expect("settings");
+    let started = Instant::now();
+    client.discover_master("mymaster").await.expect_err("nobody answers");
+    client.discover_replicas("mymaster").await.expect_err("nobody answers");
+    assert!(started.elapsed() <= 2 * budget + Duration::from_millis(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_what_the_application_gave_is_not_the_end() {
+    struct Bad(AtomicBool);
+    impl Metrics for Bad {
+        fn connection_opened(&self, peer: Peer, _: &Address) {
+            assert!(peer != Peer::Data || self.0.swap(true, Ordering::Relaxed), "on purpose");
+        }
+    }
+    let cluster = Cluster::start().await;
+    let settings = cluster.settings().metrics(Arc::new(Bad(AtomicBool::new(false))));
+    let retry = Retry { budget: Duration::from_secs(1), ..Retry::default() };
+    let mut master = Client::new(settings).expect("settings").master().with_retry(retry);
+    master.get::<_, i64>("k").await.expect_err("the search has ended");
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_reply_says_whether_something_may_have_run() {
+    let cluster = Cluster::start().await;
+    cluster.a.on("EVAL", Reaction::say("-ERR in the middle\r\n"));
+    cluster.a.on("SET", Reaction::say("-OOM no room\r\n"));
+    let mut master = cluster.client().master();
+    for (line, may_have_run) in [(["EVAL", "..", "0"], true), (["SET", "k", "v"], false)] {
+        let mut command = redis::cmd(line[0]);
+        command.arg(&line[1..]);
+        let failure = master.query::<()>(&command).await.expect_err("an error");
+        assert!(matches!(failure.cause, Cause::Server(_)), "{failure}");
+        assert_eq!(failure.may_have_run, may_have_run, "{failure}");
+    }
+    // Lost at the first master, refused by the second: it may have run at the first.
+    cluster.a.on("SET", Reaction::Close);
+    cluster.b.on("SET", Reaction::say("-OOM no room\r\n"));
+    cluster.switch();
+    let mut command = redis::cmd("SET");
+    command.arg("k").arg("v");
+    let failure = master.query::<()>(&command).await.expect_err("an error");
+    assert!(failure.may_have_run && failure.attempts >= 2, "{failure}");
+    assert!(failure.node.is_some(), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_connection_selects_the_database() {
+    let cluster = Cluster::start().await;
+    let mut master = Client::new(cluster.settings().db(3)).expect("settings").master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    assert_eq!(cluster.a.count("SELECT 3"), 1);
+    cluster.a.on("ROLE", role_replica("connected"));
+    cluster.switch();
+    cluster.a.kill();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+    assert_eq!(cluster.b.count("SELECT 3"), 1);
 }

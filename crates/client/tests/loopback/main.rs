@@ -1,5 +1,6 @@
 //! The client against a small RESP server on loopback, in paused time.
 
+mod dedicated;
 mod endurance;
 mod failover;
 mod pool;

@@ -21,6 +21,8 @@ pub(crate) enum Reaction {
     Hang,
     /// Closes the connection without an answer.
     Close,
+    /// Answers nothing, and reads nothing more.
+    Stop,
 }
 
 impl Reaction {
@@ -234,6 +236,7 @@ async fn react(reaction: Reaction, write: &mut BufWriter<OwnedWriteHalf>) -> boo
         Reaction::Say(resp) => write.write_all(resp.as_bytes()).await.is_ok(),
         Reaction::Hang => true,
         Reaction::Close => false,
+        Reaction::Stop => std::future::pending().await,
     }
 }
 
