@@ -3,18 +3,20 @@
 //! T0 is generalised to the start of any good period (see [`Periods`]), since an outage may also end because the same
 //! master comes back. A command is held to it if it started W after the start of the period and came to its end, or
 //! ran out of its deadline, inside of it. Excused are commands that were open when a fault cut a reply to their client:
-//! what became of them the client cannot know. Reads from replicas must succeed while a replica is there, on any node.
+//! what became of them the client cannot know. So are those that an operator's `CLIENT KILL` hit while they were open, if their
+//! client says that they may have run and may not repeat such. Reads from replicas must succeed while a replica is there, on any node.
 //!
 //! A message that was published in such a time must also reach the client's own subscriber.
 
 use std::time::Duration;
 
-use model::Time;
 use model::history::{Action, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
+use model::{Fault, Time};
 
-use crate::facts::{Facts, Op};
+use crate::facts::{Facts, Firing, Op};
+use crate::faults::fault_of;
 use crate::findings::{Findings, seconds};
 use crate::periods::{Period, Periods, find};
 
@@ -25,7 +27,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
     for op in facts.ops_of(client) {
         let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
-        if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) {
+        if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) || killed(facts, client, op, period) {
             continue;
         }
         if let Some(wrong) = wrong(facts, client, op, period) {
@@ -57,6 +59,17 @@ pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, perio
     let stopped = matches!(op.ended, None | Some((_, OpResult::Unfinished)));
     let judged = if stopped { due <= facts.end && op.action != Action::Subscribe } else { true };
     (op.started >= start + client.budget && over < period.until && judged).then_some(period)
+}
+
+/// True if the operator had the master close its connections while `op` was open, so that its client cannot know whether it
+/// ran, and must not try again.
+fn killed(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> bool {
+    let Some((ended, OpResult::Ambiguous(_))) = op.ended else { return false };
+    let kills = |firing: &&Firing<'_>| {
+        matches!(fault_of(facts, firing), Some(Fault::ClientKill(_))) && firing.nodes.contains(&period.node)
+    };
+    !client.retry_ambiguous
+        && facts.firings.iter().filter(kills).any(|firing| op.started <= firing.at && firing.at <= ended)
 }
 
 fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Option<String> {
@@ -106,7 +119,7 @@ pub(crate) fn since(facts: &Facts<'_>, client: &Client, period: &Period, at: Tim
 #[cfg(test)]
 mod tests {
     use model::fault::{Answer, Fault, Target};
-    use model::history::{Cause, Execution, NodeState, What};
+    use model::history::{Cause, Execution, NodeState, OpError, What};
     use model::{NodeId, OpId, Plan};
 
     use super::*;
@@ -169,6 +182,27 @@ mod tests {
         assert!(against(&plan(), &story).is_empty());
         story.bad(901, 20_004..20_005, Cause::Connection, "closed");
         assert_eq!(against(&plan(), &story).len(), 1);
+    }
+
+    #[test]
+    fn an_operator_who_kills_connections_excuses_what_must_not_be_repeated_and_no_more() {
+        let against = |retry_ambiguous, ms: u64, hit: NodeId, result: fn(OpError) -> OpResult| {
+            let mut plan = plan();
+            plan.clients[0].retry_ambiguous = retry_ambiguous;
+            plan.timeline.push(step(20_000, Fault::ClientKill(Target::Master(None))));
+            let mut story = Story::failover();
+            story.fault(20_000, plan.timeline.len() - 1, "client_kill master", &[hit]);
+            story.began(900, ms, Action::Incr);
+            let result = result(OpError { cause: Cause::Connection, error: "closed".into() });
+            story.tell(ms + 1, What::Ended { op: op(900), result });
+            against(&plan, &story).len()
+        };
+        assert_eq!(against(false, 20_000, B, OpResult::Ambiguous), 0);
+        assert_eq!(against(false, 19_999, B, OpResult::Ambiguous), 0);
+        assert_eq!(against(false, 20_001, B, OpResult::Ambiguous), 1, "begun after it");
+        assert_eq!(against(false, 20_000, C, OpResult::Ambiguous), 1, "another node's connections");
+        assert_eq!(against(false, 20_000, B, OpResult::Failed), 1, "what did not run can be repeated");
+        assert_eq!(against(true, 20_000, B, OpResult::Ambiguous), 1, "it may repeat anything");
     }
 
     #[test]
