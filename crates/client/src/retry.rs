@@ -103,7 +103,8 @@ impl Retry {
 
     /// The wait after `failures` failures in a row; `chance` is a random number from 0 to 1.
     pub fn wait(&self, failures: u32, chance: f64) -> Duration {
-        // Of a number that is none, nothing is left to chance.
+        // Of a number that is none, nothing is left to chance; `clamp` would pass it on.
+        #[allow(clippy::manual_clamp)]
         let part = (self.jitter * chance).max(0.0).min(1.0);
         self.backoff.after(failures).mul_f64(1.0 - part)
     }
