@@ -38,6 +38,9 @@ impl Driver for SentinelClient {
     }
 }
 
+/// The least that a budget may be.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 fn client_settings(settings: &driver::Settings) -> Settings {
     let credentials = |auth: &model::plan::Credentials| match &auth.user {
         Some(user) => Credentials::user(user, &auth.password),
@@ -45,7 +48,7 @@ fn client_settings(settings: &driver::Settings) -> Settings {
     };
     let retry = Retry {
         // A little less than the deadline, so that the answer is there by then.
-        budget: settings.deadline.saturating_sub(Duration::from_millis(10)).max(Duration::from_millis(1)),
+        budget: settings.deadline.saturating_sub(Duration::from_millis(10)).max(SHORTEST),
         ambiguous: if settings.retry_ambiguous { Ambiguous::Always } else { Ambiguous::IfRepeatable },
         ..Retry::default()
     };
@@ -75,8 +78,14 @@ impl Session for ClientSession {
                 Request::ReplicaGet(_) => {
                     request::run(self.replica.get_or_insert_with(|| self.client.replica()), request).await
                 }
-                Request::Pop(..) => {
-                    request::run(self.popping.get_or_insert_with(|| self.client.dedicated()), request).await
+                Request::Pop(_, seconds) => {
+                    let popping = self.popping.get_or_insert_with(|| {
+                        // The time for which a command blocks comes on top of the budget.
+                        let mut retry = self.master.retry().clone();
+                        retry.budget = retry.budget.saturating_sub(Duration::from_secs(*seconds)).max(SHORTEST);
+                        self.client.dedicated().with_retry(retry)
+                    });
+                    request::run(popping, request).await
                 }
                 _ => request::run(&mut self.master, request).await,
             };
