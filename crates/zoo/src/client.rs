@@ -128,7 +128,9 @@ impl Client {
         let result = command(request).query_async(&mut connection).await;
         result.map(answer).map_err(|error: RedisError| {
             let refused = error.code().is_some();
-            if !(refused && self.has(Defect::IgnoresReadonly)) {
+            // A master that is busy or loading is no reason to connect again; one that is a replica by now is.
+            let stays = refused && error.code() != Some("READONLY") && !self.has(Defect::NoBackoff);
+            if !stays && !(refused && self.has(Defect::IgnoresReadonly)) {
                 self.lose();
             }
             CallError {

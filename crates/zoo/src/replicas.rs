@@ -15,25 +15,40 @@ pub(crate) struct Replicas {
     used: Option<(Addr, MultiplexedConnection, Instant)>,
     /// Never to be used again.
     struck: Vec<Addr>,
+    /// Not to be used until then: they could not be read from.
+    resting: Vec<(Addr, Instant)>,
 }
 
 impl Client {
     /// A read from a replica; from the master, where no replica can be read from.
     pub(crate) async fn read(&mut self, request: &Request) -> Result<Answer, CallError> {
-        let (addr, mut connection) = match self.replica().await? {
-            Some(found) => found,
-            None if self.has(Defect::NeedsReplica) || self.has(Defect::FreezesReplicas) => {
-                return Err(unsent(Cause::Other, "there is no replica"));
-            }
-            None => return self.read_from_master(request).await,
-        };
-        run(&mut connection, request).await.map_err(|error| {
+        loop {
+            let (addr, mut connection) = match self.replica().await? {
+                Some(found) => found,
+                None if self.has(Defect::NeedsReplica) || self.has(Defect::FreezesReplicas) => {
+                    return Err(unsent(Cause::Other, "there is no replica"));
+                }
+                None => return self.read_from_master(request).await,
+            };
+            let error = match run(&mut connection, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
             self.replicas.used = None;
-            self.strike(addr);
-            let refused = error.code().is_some();
-            let cause = if refused { Cause::Server } else { Cause::Connection };
-            CallError { may_have_run: !refused, cause, text: error.to_string() }
-        })
+            self.strike(addr.clone());
+            if self.careless() {
+                let refused = error.code().is_some();
+                let cause = if refused { Cause::Server } else { Cause::Connection };
+                return Err(CallError { may_have_run: !refused, cause, text: error.to_string() });
+            }
+            // A read may be repeated: by another replica, and if there is none, by the master.
+            self.replicas.resting.push((addr, Instant::now() + BELIEF));
+        }
+    }
+
+    /// It takes whatever is listed first.
+    fn careless(&self) -> bool {
+        matches!(self.defect, Some(Defect::ReadsFlagged | Defect::ReadsUnsynced))
     }
 
     fn strike(&mut self, addr: Addr) {
@@ -44,7 +59,7 @@ impl Client {
 
     /// A replica that says that it is one and follows its master.
     async fn replica(&mut self) -> Result<Option<(Addr, MultiplexedConnection)>, CallError> {
-        let careless = matches!(self.defect, Some(Defect::ReadsFlagged | Defect::ReadsUnsynced));
+        let careless = self.careless();
         if let Some((addr, connection, verified)) = &mut self.replicas.used {
             if careless || verified.elapsed() < BELIEF {
                 return Ok(Some((addr.clone(), connection.clone())));
@@ -58,7 +73,10 @@ impl Client {
             self.strike(addr);
         }
         let mut listed = self.sentinels.replicas().await?;
-        listed.retain(|(addr, _)| !self.replicas.struck.contains(addr));
+        let now = Instant::now();
+        self.replicas.resting.retain(|(_, until)| now < *until);
+        let resting = |addr: &Addr| self.replicas.resting.iter().any(|(resting, _)| resting == addr);
+        listed.retain(|(addr, _)| !self.replicas.struck.contains(addr) && !resting(addr));
         if careless {
             listed.truncate(1);
         } else {

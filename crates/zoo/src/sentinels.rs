@@ -8,7 +8,7 @@ use model::history::Cause;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use testbed::driver::{CallError, Settings};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::Defect;
 use crate::dial::{Addr, dial, unsent};
@@ -75,12 +75,23 @@ impl Sentinels {
             self.renew().await;
         }
         let question = if self.has(Defect::ReadsFlags) { "MASTER" } else { "GET-MASTER-ADDR-BY-NAME" };
-        let answers = self.ask(question).await;
+        let answers = self.ask_again(question).await;
         if self.has(Defect::DropsSentinels) {
             let mut answers = answers.iter();
             self.known.retain(|_| answers.next() != Some(&Answer::Silent));
         }
         choose(self.defect, &answers)
+    }
+
+    /// What each Sentinel answers, in the order of the list; asked once more if none does, such as when all connections were
+    /// lost at once.
+    async fn ask_again(&mut self, question: &str) -> Vec<Answer> {
+        let answers = self.ask(question).await;
+        if answers.iter().any(|answer| *answer != Answer::Silent) || self.has(Defect::NoBackoff) {
+            return answers;
+        }
+        sleep(PAUSE).await;
+        self.ask(question).await
     }
 
     /// What each Sentinel answers, in the order of the list.
@@ -149,7 +160,7 @@ impl Sentinels {
     /// The replicas that the first Sentinel to answer lists, with their flags.
     pub(crate) async fn replicas(&mut self) -> Result<Vec<(Addr, String)>, CallError> {
         // So that there are connections.
-        self.ask("GET-MASTER-ADDR-BY-NAME").await;
+        self.ask_again("GET-MASTER-ADDR-BY-NAME").await;
         for sentinel in &mut self.known {
             let Some(connection) = &mut sentinel.connection else { continue };
             let mut command = cmd("SENTINEL");
