@@ -130,6 +130,8 @@ fn every_scenario_and_driver_is_repeatable() {
         let repeatable = |driver: &&Arc<dyn Driver>| {
             driver.repeats()
                 && driver.name() != "deadpool-redis"
+                // Its pool connects without a pause while the master is loading, which stops virtual time.
+                && !(driver.name() == "redis-bb8" && file.ends_with("8-commands/loading.yaml"))
                 && plan.clients.iter().all(|client| driver.can(client.workload))
         };
         for chosen in all.iter().filter(repeatable) {

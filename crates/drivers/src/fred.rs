@@ -30,6 +30,11 @@ impl Driver for Fred {
         workload != Workload::ReplicaReads
     }
 
+    /// It polls by `tokio::select!` in an order that nothing can seed.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
         Box::pin(async move {
             let master = Lane::open(&settings, settings.deadline).await?;
