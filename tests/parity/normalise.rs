@@ -106,7 +106,26 @@ fn words(text: &str, addresses: &Addresses) -> String {
         let ip = addr.ip().to_string();
         out = replace_word(&out, &ip, &format!("<{node}>"));
     }
-    out
+    replicas_in_order(&out)
+}
+
+/// The lines `slave0:..`, `slave1:..` of `INFO`, which come in the order in which the replicas happened to connect.
+fn replicas_in_order(text: &str) -> String {
+    let replica = |line: &&str| {
+        line.split_once(':').is_some_and(|(name, _)| {
+            name.strip_prefix("slave")
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let mut values: Vec<&str> =
+        text.split_inclusive('\n').filter(replica).filter_map(|line| Some(line.split_once(':')?.1)).collect();
+    values.sort_unstable();
+    let mut values = values.into_iter().enumerate();
+    let ordered = text.split_inclusive('\n').map(|line| match Some(line).filter(replica).and_then(|_| values.next()) {
+        Some((number, value)) => format!("slave{number}:{value}"),
+        None => line.to_owned(),
+    });
+    ordered.collect()
 }
 
 /// Masks `key=value` fields, where there are several.

@@ -46,7 +46,8 @@ async fn web() {
     let before = lab.master();
     assert_eq!(visit().await.as_deref(), Ok("visit 1\n"));
     lab.inject(Fault::Kill(MASTER)).await;
-    // Nobody has noticed yet; the handler waits for the new master, which has the first visit.
+    // Once the loss is noticed nothing is sent; the handler waits for the new master, which has the first visit.
+    sleep(ms(100)).await;
     assert_eq!(visit().await.as_deref(), Ok("visit 2\n"));
     // The client follows the first Sentinel that knows; the majority comes up to two seconds later.
     sleep(ms(3_000)).await;

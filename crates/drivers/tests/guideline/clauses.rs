@@ -256,11 +256,12 @@ async fn clause_15_also_after_a_time_out() {
 #[tokio::test(start_paused = true)]
 async fn clause_16_also_after_the_user_has_closed_the_connection() {
     let lab = Lab::start().await;
-    let client = lab.quiet_client();
-    write(&mut client.master()).await;
+    // The client keeps its connections, so it is the client that the user closes.
+    write(&mut lab.quiet_client().master()).await;
     sleep(ms(50)).await;
     let now = lab.now().await;
-    write(&mut client.master()).await;
+    assert!(lab.seen().iter().any(|sight| sight.seen == Seen::Closed(ClosedBy::Client) && !sight.node.is_sentinel()));
+    write(&mut lab.quiet_client().master()).await;
     lab.asked_before_each_connection(now);
 }
 
