@@ -1,5 +1,6 @@
 //! The pages for newcomers: what they show is compiled, run and short.
 
+#[allow(clippy::needless_pass_by_value, reason = "so that `map_err` takes it by its name")]
 #[path = "guide/driver.rs"]
 #[rustfmt::skip]
 #[allow(unreachable_pub, missing_docs)]

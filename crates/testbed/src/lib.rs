@@ -87,6 +87,7 @@ pub mod driver;
 mod entropy;
 mod gate;
 mod host;
+mod loopback;
 mod pace;
 mod panics;
 mod run;

@@ -17,6 +17,7 @@ use crate::calls::Calls;
 use crate::driver::{Driver, Settings};
 use crate::entropy::Entropy;
 use crate::host::Host;
+use crate::loopback::Loopback;
 use crate::pace::{SPEED, pace};
 use crate::panics;
 use crate::view::View;
@@ -163,7 +164,11 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     panics::keep();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let blocks = drivers.iter().any(|driver| driver.blocks());
-        let runtime = Builder::new_current_thread().enable_io().enable_time().start_paused(true).build()?;
+        let loopback = Loopback::new()?;
+        // Before it waits it makes sure that there is something to wait for.
+        let settled = move || loopback.settle();
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_io().enable_time().start_paused(true).on_thread_park(settled).build()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;

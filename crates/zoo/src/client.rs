@@ -130,7 +130,7 @@ impl Client {
             let refused = error.code().is_some();
             // A master that is busy or loading is no reason to connect again; one that is a replica by now is.
             let stays = refused && error.code() != Some("READONLY") && !self.has(Defect::NoBackoff);
-            if !stays && !(refused && self.has(Defect::IgnoresReadonly)) {
+            if !(stays || refused && self.has(Defect::IgnoresReadonly)) {
                 self.lose();
             }
             CallError {

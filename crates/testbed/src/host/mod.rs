@@ -6,7 +6,6 @@
 //! | [`connection`] | one connection, accepted or dialled |
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
-//! | [`loopback`] | that what was sent has arrived |
 //! | [`ports`] | the ports that no client dials from again |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
@@ -18,7 +17,6 @@ mod connection;
 mod dial;
 #[cfg(test)]
 mod fuzz;
-mod loopback;
 mod ports;
 mod state;
 mod wire;

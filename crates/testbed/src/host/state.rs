@@ -22,7 +22,6 @@ use tokio::time::{Instant, Sleep};
 use super::Shared;
 use super::connection::Connection;
 use super::dial::dial;
-use super::loopback::Loopback;
 use super::ports::KeptPorts;
 use crate::gate::Gate;
 use crate::view::{View, addr_of};
@@ -49,8 +48,6 @@ pub(super) struct State {
     /// Connections to frozen processes from which no more is read.
     parked: Vec<u64>,
     kept_ports: KeptPorts,
-    /// `None` if there is no socket for it.
-    loopback: Option<Loopback>,
     /// Connections that are being dialled.
     dialling: BTreeMap<u64, AbortHandle>,
     /// The client that everybody outside is, of whom nothing is recorded; `None` if the world is closed to them.
@@ -119,7 +116,6 @@ impl State {
             connections: BTreeMap::new(),
             parked: Vec::new(),
             kept_ports: KeptPorts::default(),
-            loopback: Loopback::new().ok(),
             dialling: BTreeMap::new(),
             outside: None,
             dirty: VecDeque::new(),
@@ -502,10 +498,6 @@ impl State {
             let block = self.clients.get(&connection.client).and_then(|client| client.block.as_ref());
             if let (Some(from), Some(spare)) = (connection.from, block.and_then(Block::spare)) {
                 self.kept_ports.keep(from, spare);
-            }
-            drop(connection);
-            if let Some(loopback) = &self.loopback {
-                loopback.settle();
             }
         }
         self.with_world(|world, _| world.retire(number));

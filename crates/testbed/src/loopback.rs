@@ -1,7 +1,7 @@
-//! [`Loopback`]: makes sure that what a node sent has arrived before virtual time goes on.
+//! [`Loopback`]: makes sure that what was sent has arrived before virtual time goes on.
 //!
 //! What is sent on loopback has usually arrived when the call that sends it returns. But while the kernel is busy with
-//! the packets of earlier runs (many connections that end at once), it hands packets to a thread of its own, and a
+//! the packets of other runs (many connections that end at once), it hands packets to a thread of its own, and a
 //! connection that a node closes is still open to its client for some real time, in which the paused clock may jump.
 //! The kernel takes packets in the order in which a processor sent them, so once a datagram has come round that was sent
 //! after them, they have arrived too.
@@ -15,10 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A socket that is connected to itself.
 #[derive(Debug)]
-pub(super) struct Loopback(UdpSocket);
+pub(crate) struct Loopback(UdpSocket);
 
 impl Loopback {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(socket.local_addr()?)?;
         socket.set_nonblocking(true)?;
@@ -26,7 +26,7 @@ impl Loopback {
     }
 
     /// Returns once everything that this thread has sent has arrived.
-    pub(super) fn settle(&self) {
+    pub(crate) fn settle(&self) {
         if self.0.send(&[0]).is_err() {
             return;
         }
