@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{History, Plan, Seed};
 use testbed::Run;
 use testbed::driver::Driver;
 
 const SEEDS: u64 = 200;
+
+/// Held by each run to read, and to write while a process is started. Until that has called `exec` it has copies of all
+/// sockets of this one, so that a connection that a run closes is still open to its peer.
+static SOCKETS: RwLock<()> = RwLock::new(());
 
 fn scenario_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name)
@@ -21,7 +25,12 @@ fn plan(name: &str) -> Plan {
 }
 
 fn history(plan: &Plan, seed: u64) -> History {
-    let outcome = Run::new(plan.clone(), Seed(seed), drivers::all()).run();
+    history_with(plan, seed, drivers::all())
+}
+
+fn history_with(plan: &Plan, seed: u64, drivers: Vec<Arc<dyn Driver>>) -> History {
+    let _closes = SOCKETS.read().unwrap_or_else(PoisonError::into_inner);
+    let outcome = Run::new(plan.clone(), Seed(seed), drivers).run();
     outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}")).history
 }
 
@@ -95,6 +104,7 @@ fn in_two_other_processes() -> [Vec<String>; 2] {
     let child = || {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
         command.args(["--exact", "print_digests", "--ignored", "--nocapture"]);
+        let _copies = SOCKETS.write().unwrap_or_else(PoisonError::into_inner);
         command.stdout(std::process::Stdio::piped()).spawn().expect("a child")
     };
     let children = [child(), child()];
@@ -139,10 +149,8 @@ fn every_scenario_and_driver_is_repeatable() {
                 all.iter().cloned().partition(|driver| driver.name() == chosen.name());
             let drivers: Vec<_> = first.into_iter().chain(others).collect();
             for seed in 1..=1 {
-                let once = || {
-                    Run::new(plan.clone(), Seed(seed), drivers.clone()).run().unwrap_or_else(|error| panic!("{error}"))
-                };
-                let (first, second) = (once().history, once().history);
+                let once = || history_with(&plan, seed, drivers.clone());
+                let (first, second) = (once(), once());
                 let place = format!("{}, {}, seed {seed}", file.display(), chosen.name());
                 assert!(first == second, "{place} differs at {}", difference(&first, &second));
             }

@@ -87,7 +87,6 @@ pub mod driver;
 mod entropy;
 mod gate;
 mod host;
-mod loopback;
 mod pace;
 mod panics;
 mod run;

@@ -17,7 +17,6 @@ use crate::calls::Calls;
 use crate::driver::{Driver, Settings};
 use crate::entropy::Entropy;
 use crate::host::Host;
-use crate::loopback::Loopback;
 use crate::pace::{SPEED, pace};
 use crate::panics;
 use crate::view::View;
@@ -98,8 +97,11 @@ impl Run {
         Self { plan, seed, drivers, watchdog: Duration::from_secs(60) }
     }
 
-    /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it. The same plan, seed and drivers give
-    /// the same history. If a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
+    /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it.
+    ///
+    /// The same plan, seed and drivers give the same history, with two exceptions. While this process starts another one,
+    /// the child has copies of all sockets until it calls `exec`, and one that is closed here is still open to its peer.
+    /// And if a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
     ///
     /// # Errors
     /// See [`RunError`]. The thread of a run that hung is left behind.
@@ -164,11 +166,7 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     panics::keep();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let blocks = drivers.iter().any(|driver| driver.blocks());
-        let loopback = Loopback::new()?;
-        // Before it waits it makes sure that there is something to wait for.
-        let settled = move || loopback.settle();
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_io().enable_time().start_paused(true).on_thread_park(settled).build()?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().start_paused(true).build()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
