@@ -1,8 +1,6 @@
 //! Driver `deadpool-redis`: the Sentinel pool of the crate `deadpool-redis`, asked for a connection for every operation.
 //! A connection that fails is not given back.
 
-use std::time::Duration;
-
 use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectionInfo, SentinelServerType};
 use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
 use model::history::Cause;
@@ -60,9 +58,6 @@ fn login(credentials: Option<&Credentials>) -> RedisConnectionInfo {
     }
 }
 
-/// How long the crate lets a reply take. A blocking command needs longer, on the same connection.
-const RESPONSE: Duration = Duration::from_millis(500);
-
 struct PoolSession {
     settings: Settings,
     master: Pool,
@@ -77,10 +72,7 @@ impl Session for PoolSession {
                 _ => &self.master,
             };
             let mut connection = pool.get().await.map_err(|error| pool_error(&error))?;
-            connection.set_response_timeout(match request {
-                Request::Pop(_, seconds) => Duration::from_secs(*seconds) + request::BLOCKING_SLACK,
-                _ => RESPONSE,
-            });
+            connection.set_response_timeout(redis_setup::response_timeout(request));
             let result = request::run(&mut connection, request).await;
             if result.is_err() {
                 drop(Connection::take(connection));

@@ -24,12 +24,21 @@ const CLINGS: &[Rule] = &[
 ];
 
 /// All of them.
-pub const DOCUMENTED: &[Documented] = &[Documented {
-    driver: "redis-multiplexed",
-    rules: CLINGS,
-    quote: "For automatic reconnections consider using `ConnectionManager` with the `connection-manager` feature.",
-    source: "redis 1.8.1, src/lib.rs:84",
-}];
+pub const DOCUMENTED: &[Documented] = &[
+    Documented {
+        driver: "redis-multiplexed",
+        rules: CLINGS,
+        quote: "For automatic reconnections consider using `ConnectionManager` with the `connection-manager` feature.",
+        source: "redis 1.8.1, src/lib.rs:84",
+    },
+    Documented {
+        driver: "fred",
+        rules: &[Rule::Invariant(Invariant::I3)],
+        quote: "The maximum number of times the client will attempt to send a command. This value be incremented whenever \
+                the connection closes while the command is in-flight. Default: `3`",
+        source: "fred 10.1.0, src/types/config.rs:411",
+    },
+];
 
 /// The announcement by the documentation of `driver` that it breaks all of `rules`.
 pub fn documented(driver: &str, rules: &[Rule]) -> Option<&'static Documented> {

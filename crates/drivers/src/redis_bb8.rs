@@ -1,8 +1,6 @@
 //! Driver `redis-bb8`: a pool of the crate `bb8` over the Sentinel client of the crate `redis`, by the feature `bb8` of
 //! that crate. A connection is taken from the pool for every operation; the pool tests it with a PING.
 
-use std::time::Duration;
-
 use bb8::{Pool, RunError};
 use model::history::Cause;
 use redis::sentinel::{AsyncLockedSentinelClient, SentinelServerType};
@@ -41,9 +39,6 @@ fn pool(settings: &Settings, server: SentinelServerType) -> Result<Pool<AsyncLoc
     Ok(builder.build_unchecked(AsyncLockedSentinelClient::new(client)))
 }
 
-/// How long the crate `redis` lets a reply take. A blocking command needs longer, on the same connection.
-const RESPONSE: Duration = Duration::from_millis(500);
-
 struct PoolSession {
     settings: Settings,
     master: Pool<AsyncLockedSentinelClient>,
@@ -65,10 +60,7 @@ impl Session for PoolSession {
                     text: "no connection from the pool in time".to_owned(),
                 },
             })?;
-            connection.set_response_timeout(match request {
-                Request::Pop(_, seconds) => Duration::from_secs(*seconds) + request::BLOCKING_SLACK,
-                _ => RESPONSE,
-            });
+            connection.set_response_timeout(redis_setup::response_timeout(request));
             let result = request::run(&mut *connection, request).await;
             result.map_err(|error| outcome::call_error(Stage::Command, &error))
         })

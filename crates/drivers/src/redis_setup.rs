@@ -35,14 +35,20 @@ pub(crate) fn sentinel_client(settings: &Settings, server: SentinelServerType) -
     builder.build()
 }
 
-/// The configuration of a connection that can carry `request`: the crate's own, but that the reply to a blocking
-/// command may take as long as the command blocks.
-pub(crate) fn connection_config(request: &Request) -> AsyncConnectionConfig {
-    let config = AsyncConnectionConfig::new();
+/// How long the crate `redis`, and `deadpool-redis` after it, lets a reply take.
+const RESPONSE: Duration = Duration::from_millis(500);
+
+/// How long the reply to `request` may take: as long as the crate has it, but for a blocking command.
+pub(crate) fn response_timeout(request: &Request) -> Duration {
     match request {
-        Request::Pop(_, seconds) => config.set_response_timeout(Some(Duration::from_secs(*seconds) + BLOCKING_SLACK)),
-        _ => config,
+        Request::Pop(_, seconds) => Duration::from_secs(*seconds) + BLOCKING_SLACK,
+        _ => RESPONSE,
     }
+}
+
+/// The configuration of a connection that can carry `request`: the crate's own, but for its [`response_timeout`].
+pub(crate) fn connection_config(request: &Request) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(Some(response_timeout(request)))
 }
 
 /// Opens a connection to `client`'s address for blocking commands like `request` where there is none yet, and runs
