@@ -27,12 +27,12 @@ impl<'a> Request<'a> {
     pub(crate) fn name(self) -> String {
         match self {
             Self::One(command) => command::name(command),
-            Self::Many(pipeline, ..) if pipeline.is_transaction() => "transaction".to_owned(),
+            Self::Many(..) if self.is_transaction() => "transaction".to_owned(),
             Self::Many(..) => "pipeline".to_owned(),
         }
     }
 
-    fn commands(self) -> impl Iterator<Item = &'a Cmd> {
+    pub(crate) fn commands(self) -> impl Iterator<Item = &'a Cmd> {
         let (one, many) = match self {
             Self::One(command) => (Some(command), None),
             Self::Many(pipeline, ..) => (None, Some(pipeline.cmd_iter())),
@@ -45,16 +45,12 @@ impl<'a> Request<'a> {
     }
 
     fn is_script(self) -> bool {
-        self.names().any(|name| ["EVAL", "EVALSHA", "FCALL"].contains(&name.as_str()))
+        self.commands().any(|command| command::is_one_of(command, &["EVAL", "EVALSHA", "FCALL"]))
     }
 
     /// True if it asks how many replicas have the writes before it on its connection.
     pub(crate) fn waits(self) -> bool {
-        self.names().any(|name| matches!(name.as_str(), "WAIT" | "WAITAOF"))
-    }
-
-    pub(crate) fn names(self) -> impl Iterator<Item = String> + 'a {
-        self.commands().map(command::name)
+        self.commands().any(|command| command::is_one_of(command, &["WAIT", "WAITAOF"]))
     }
 
     pub(crate) fn natures(self) -> impl Iterator<Item = Nature> + 'a {

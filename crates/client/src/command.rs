@@ -189,6 +189,11 @@ fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
     })
 }
 
+/// True if this is the name of the command; `names` are in upper case.
+pub(crate) fn is_one_of(command: &Cmd, names: &[&str]) -> bool {
+    words(command).next().is_some_and(|name| names.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes())))
+}
+
 /// False if a look at the name is enough to know that the command neither blocks nor changes its connection. Cheap, because
 /// hardly any other name begins with the same letter and has the same length.
 pub(crate) fn may_be_bound(command: &Cmd) -> bool {
@@ -196,7 +201,7 @@ pub(crate) fn may_be_bound(command: &Cmd) -> bool {
     let lengths = BOUND.get(usize::from(first.to_ascii_uppercase().wrapping_sub(b'A'))).copied().unwrap_or(0);
     name.len() <= LONGEST
         && lengths & 1 << name.len() != 0
-        && BLOCKING.iter().chain(STATEFUL).any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
+        && (is_one_of(command, BLOCKING) || is_one_of(command, STATEFUL))
 }
 
 /// For each first letter the lengths of the names in [`BLOCKING`] and [`STATEFUL`]: bit n stands for n letters.

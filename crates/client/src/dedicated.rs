@@ -8,7 +8,7 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::{self, Progress, Request};
-use crate::command::Nature;
+use crate::command::{self, Nature};
 use crate::discovery;
 use crate::error::{Cause, Failure};
 use crate::keeper::{Node, States, Target};
@@ -23,8 +23,9 @@ use crate::task::OwnedTask;
 /// It is opened by the first command and again after it was lost. A blocking command is given its own time-out plus the
 /// response time-out to answer, and ends early if the master moves elsewhere. After a command that changes the
 /// connection, a loss of the connection is not repaired silently: the next command fails once, because what the
-/// connection knew is gone. So does `WAIT` on another connection than the write before it. When the master moves, the connection is closed at once, also while nobody uses it. A call
-/// that is dropped before it ends closes it too, because its command may be waiting at the node still.
+/// connection knew is gone. So does a `WAIT` if anything has run since the last one on a connection that is gone. When the
+/// master moves, the connection is closed at once, also while nobody uses it. A call that is dropped before it ends closes
+/// it too, because its command may be waiting at the node still.
 #[derive(Debug)]
 pub struct Dedicated {
     node: Arc<Node>,
@@ -33,16 +34,42 @@ pub struct Dedicated {
     open: Option<Open>,
     /// When the last one was lost, if the Sentinels have not been asked since then.
     lost: Option<Instant>,
-    /// A command has changed the connection for good (`SELECT`).
-    changed: bool,
-    /// A command has changed it until the end of a transaction (`WATCH`).
-    watching: bool,
-    /// A command has run on it.
-    used: bool,
-    /// The command under way means nothing on another connection.
-    bound: bool,
+    told: Told,
+    /// Commands have run on a connection that is gone, of which no `WAIT` can tell any more.
+    stranded: bool,
     /// A call has begun and not ended.
     busy: bool,
+}
+
+/// What the connection that is open has been told, and no other knows.
+#[derive(Debug, Default)]
+struct Told {
+    /// It was changed for good (`SELECT`).
+    changed: bool,
+    /// It was changed until the end of a transaction (`WATCH`).
+    watching: bool,
+    /// A command has run on it since the last `WAIT`.
+    ran: bool,
+}
+
+impl Told {
+    /// True if `request` means nothing on another connection.
+    fn binds(&self, request: Request<'_>) -> bool {
+        self.changed || self.watching || self.ran && request.waits()
+    }
+
+    /// Takes note of `request`, which was carried out.
+    fn note(&mut self, request: Request<'_>) {
+        self.ran = !request.waits();
+        for command in request.commands().filter(|command| command::nature(command) == Nature::Stateful) {
+            match command::name(command).as_str() {
+                "WATCH" | "MULTI" => self.watching = true,
+                "EXEC" | "DISCARD" | "UNWATCH" => self.watching = false,
+                _ => self.changed = true,
+            }
+        }
+        self.watching &= !request.is_transaction();
+    }
 }
 
 /// A connection that is open as long as the master is where it leads.
@@ -80,10 +107,8 @@ impl Dedicated {
             retry,
             open: None,
             lost: None,
-            changed: false,
-            watching: false,
-            used: false,
-            bound: false,
+            told: Told::default(),
+            stranded: false,
             busy: false,
         }
     }
@@ -95,27 +120,30 @@ impl Dedicated {
         self
     }
 
-    /// True if it is as a new one would be, but for being open perhaps.
-    pub(crate) fn is_clean(&self) -> bool {
-        !self.changed && !self.watching && !self.busy
+    /// Makes it as a new one would be, but for being open perhaps; false if that cannot be.
+    pub(crate) fn renew(&mut self) -> bool {
+        self.stranded = false;
+        self.told.ran = false;
+        !self.told.changed && !self.told.watching && !self.busy
     }
 
     async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
-        if self.busy {
+        let bound = self.told.binds(request);
+        let dropped = std::mem::take(&mut self.busy);
+        if dropped {
             self.open = None;
+            self.strand();
         }
-        // What `WAIT` waits for was written on this connection, and on no other.
-        self.bound = self.changed || self.watching || self.used && request.waits();
-        if std::mem::replace(&mut self.busy, true) && self.bound {
-            self.busy = false;
+        if dropped && bound || self.stranded && request.waits() {
             return Err(Progress::new(request).failed(self.forgotten()));
         }
-        let result = self.attempts(request).await;
+        self.busy = true;
+        let result = self.attempts(request, bound).await;
         self.busy = false;
         result
     }
 
-    async fn attempts(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+    async fn attempts(&mut self, request: Request<'_>, bound: bool) -> Result<Replies, Failure> {
         let mut progress = Progress::new(request);
         let response = self.retry.attempt_timeout.unwrap_or(self.node.core.settings.response_timeout);
         // The time for which the commands block, one after the other, does not count against the budget.
@@ -125,7 +153,7 @@ impl Dedicated {
         });
         let deadline = progress.deadline(&self.retry);
         loop {
-            let link = match self.connect(&mut progress, deadline).await {
+            let link = match self.connect(&mut progress, deadline, bound).await {
                 Ok(link) => link,
                 Err(cause) => return Err(progress.failed(cause)),
             };
@@ -146,7 +174,7 @@ impl Dedicated {
             }
             let cause = match outcome {
                 Outcome::Done(values) => {
-                    self.note(request);
+                    self.told.note(request);
                     return Ok(values);
                 }
                 Outcome::Final(cause) => return Err(progress.failed(cause)),
@@ -176,7 +204,7 @@ impl Dedicated {
                 }
             };
             // A transaction on watched keys, say, means nothing on another connection.
-            if self.bound && self.open.is_none() {
+            if bound && self.open.is_none() {
                 self.forgotten();
                 return Err(progress.failed(cause));
             }
@@ -189,35 +217,32 @@ impl Dedicated {
         }
     }
 
-    /// Takes note of what `request`, which was carried out, has made of the connection.
-    fn note(&mut self, request: Request<'_>) {
-        self.used = true;
-        for (name, nature) in request.names().zip(request.natures()) {
-            match name.as_str() {
-                "WATCH" | "MULTI" => self.watching = true,
-                "EXEC" | "DISCARD" | "UNWATCH" => self.watching = false,
-                _ => self.changed |= nature == Nature::Stateful,
-            }
-        }
-        self.watching &= !request.is_transaction();
+    /// The connection is gone, and what it had been told with it.
+    fn strand(&mut self) {
+        self.stranded |= std::mem::take(&mut self.told).ran;
     }
 
-    /// Forgets what the connection had been told, because it is gone.
+    /// Why a command fails that means nothing on another connection. Once is enough.
     fn forgotten(&mut self) -> Cause {
-        (self.changed, self.watching, self.used, self.bound) = (false, false, false, false);
+        self.stranded = false;
         Cause::Lost("what the connection had been told is gone with it".to_owned())
     }
 
     /// Gives up the connection. Its node may be to blame, so the Sentinels are asked before there is another.
     fn lost(&mut self) {
         self.open = None;
-        self.used = false;
+        self.strand();
         self.lost = Some(Instant::now());
         self.node.check();
     }
 
     /// Opens the connection if there is none to the present master.
-    async fn connect(&mut self, progress: &mut Progress<'_>, deadline: Instant) -> Result<Arc<Link>, Cause> {
+    async fn connect(
+        &mut self,
+        progress: &mut Progress<'_>,
+        deadline: Instant,
+        bound: bool,
+    ) -> Result<Arc<Link>, Cause> {
         loop {
             let rounds = self.retry.rounds(progress.attempts);
             let held = match self.node.held(&mut self.states, 0, deadline, rounds).await {
@@ -233,7 +258,7 @@ impl Dedicated {
                     return Ok(link);
                 }
                 self.lost();
-                if self.bound {
+                if bound {
                     return Err(self.forgotten());
                 }
             }

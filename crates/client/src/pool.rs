@@ -51,6 +51,6 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Dedicated, _: &Metrics) -> RecycleResult<Infallible> {
-        if connection.is_clean() { Ok(()) } else { Err(RecycleError::message("it has been changed")) }
+        if connection.renew() { Ok(()) } else { Err(RecycleError::message("it has been changed")) }
     }
 }

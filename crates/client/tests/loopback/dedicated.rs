@@ -56,6 +56,19 @@ async fn wait_means_the_connection_that_wrote() {
     fails_once_after("SET k v", "WAIT 1 100").await;
 }
 
+/// The write is on the connection that is gone, although another command has opened a new one meanwhile.
+#[tokio::test(start_paused = true)]
+async fn wait_does_not_take_a_later_connection_for_the_one_that_wrote() {
+    let (master, _sentinel, settings) = cluster().await;
+    let mut dedicated = Client::new(settings).expect("settings").dedicated();
+    run(&mut dedicated, "SET k v").await.expect("a reply");
+    master.kill();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(dedicated.get("k").await, Ok(1));
+    run(&mut dedicated, "WAIT 1 100").await.expect_err("it cannot tell");
+    assert_eq!(run(&mut dedicated, "WAIT 1 100").await, Ok(()), "once is enough");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_transaction_ends_what_watch_began() {
     let (master, _sentinel, settings) = cluster().await;
