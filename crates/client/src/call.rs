@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::address::Address;
 use crate::command::{self, Nature};
@@ -120,27 +120,113 @@ fn judge(
 pub(crate) struct Progress<'a> {
     request: Request<'a>,
     started: Instant,
-    pub(crate) attempts: u32,
+    attempts: u32,
+    /// The last attempts, all at `node`, that were given up without a reply.
+    unanswered: u32,
+    /// How much of the time the node was to wait for something to happen; it does not count against the budget.
+    blocked: Duration,
     pub(crate) may_have_run: bool,
-    pub(crate) node: Option<Address>,
+    node: Option<Address>,
+    /// For [`Node::held`].
+    seen: Option<u32>,
 }
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(request: Request<'a>) -> Self {
-        Self { request, started: Instant::now(), attempts: 0, may_have_run: false, node: None }
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        let started = Instant::now();
+        Self {
+            request,
+            started,
+            attempts: 0,
+            unanswered: 0,
+            blocked: Duration::ZERO,
+            may_have_run: false,
+            node: None,
+            seen: None,
+        }
     }
 
     pub(crate) fn deadline(&self, retry: &Retry) -> Instant {
-        end(self.started, retry.budget)
+        end(self.started, retry.budget.saturating_add(self.blocked))
+    }
+
+    /// How long an attempt may take that begins now and blocks for `blocks`, so that the call does not outlast its
+    /// budget and that.
+    pub(crate) fn within(&self, retry: &Retry, response: Duration, blocks: Duration) -> Duration {
+        let last = end(self.started, retry.budget.saturating_add(blocks));
+        response.saturating_add(blocks).min(last.saturating_duration_since(Instant::now()))
+    }
+
+    /// An attempt that may block for `blocks`, `None` being for ever, began at `begun` and is over.
+    pub(crate) fn blocked(&mut self, begun: Instant, blocks: Option<Duration>) {
+        let sum = self.blocked.saturating_add(begun.elapsed());
+        self.blocked = blocks.map_or(sum, |blocks| sum.min(blocks));
+    }
+
+    /// An attempt was made at `node`.
+    pub(crate) fn tried(&mut self, node: &Address, outcome: &Outcome) {
+        self.attempts += 1;
+        let before = if self.node.as_ref() == Some(node) { self.unanswered } else { 0 };
+        self.unanswered = if matches!(outcome, Outcome::Ambiguous(Cause::TimedOut(_))) { before + 1 } else { 0 };
+        self.node = Some(node.clone());
+    }
+
+    /// A connection newer than generation `after` to make an attempt on. An attempt without one counts as well.
+    pub(crate) async fn held(
+        &mut self,
+        node: &Node,
+        states: &mut States,
+        after: u64,
+        retry: &Retry,
+    ) -> Result<Held, Cause> {
+        let one_round = retry.attempts.is_some();
+        loop {
+            match node.held(states, after, self.deadline(retry), one_round, &mut self.seen).await {
+                Ok(held) => return Ok(held),
+                Err(cause) => self.failed_to_find(node, retry, cause, one_round).await?,
+            }
+        }
+    }
+
+    /// No connection was found because of `cause`. Returns when it is time for another attempt, if there is one (`more`).
+    pub(crate) async fn failed_to_find(
+        &mut self,
+        node: &Node,
+        retry: &Retry,
+        cause: Cause,
+        more: bool,
+    ) -> Result<(), Cause> {
+        self.attempts += 1;
+        self.unanswered = 0;
+        let refused = matches!(&cause, Cause::Discovery(error) if error.is_refusal());
+        if refused || !more { Err(cause) } else { self.pause(node, retry, cause).await }
+    }
+
+    /// Returns when it is time for another attempt, after one that failed because of `cause`; fails with that if there is
+    /// none.
+    pub(crate) async fn pause(&self, node: &Node, retry: &Retry, cause: Cause) -> Result<(), Cause> {
+        let elapsed = self.started.elapsed().saturating_sub(self.blocked);
+        let Some(wait) = retry.next(self.attempts, elapsed, node.core.chance()) else { return Err(cause) };
+        let slow = match self.unanswered {
+            0 | 1 => Duration::ZERO,
+            more => retry.slow_wait(more, attempt_timeout(node, retry), node.core.chance()).saturating_sub(wait),
+        };
+        if elapsed + wait + slow >= retry.budget {
+            return Err(cause);
+        }
+        node.core.settings.metrics.get().retry(node.name(), &cause, self.attempts);
+        tracing::debug!(node = ?self.node, %cause, attempt = self.attempts, ?wait, ?slow, "trying again");
+        sleep(wait).await;
+        if let Some(address) = self.node.as_ref().filter(|_| !slow.is_zero()) {
+            // At another node it may be quick.
+            let _ = timeout(slow, node.moved_from(address)).await;
+        }
+        Ok(())
     }
 
     pub(crate) fn failed(&self, cause: Cause) -> Failure {
         Failure {
-            elapsed: self.elapsed(),
+            elapsed: self.started.elapsed(),
             command: self.request.name(),
             cause,
             node: self.node.clone(),
@@ -222,7 +308,7 @@ fn first_timeout(node: &Node, retry: &Retry) -> Duration {
     attempt_timeout(node, retry).min(retry.budget)
 }
 
-fn attempt_timeout(node: &Node, retry: &Retry) -> Duration {
+pub(crate) fn attempt_timeout(node: &Node, retry: &Retry) -> Duration {
     retry.attempt_timeout.unwrap_or(node.core.settings.response_timeout)
 }
 
@@ -235,26 +321,17 @@ async fn persist(
     mut first: Option<(Outcome, Held)>,
 ) -> Result<Replies, Cause> {
     let request = progress.request;
-    let deadline = progress.deadline(retry);
     let mut after = 0;
     loop {
         let (outcome, Held { generation, link }) = if let Some(first) = first.take() {
             first
         } else {
-            let held = match node.held(states, after, deadline, retry.rounds(progress.attempts)).await {
-                Ok(held) => held,
-                Err((cause, failed_rounds)) => {
-                    progress.attempts += failed_rounds;
-                    return Err(cause);
-                }
-            };
-            let now = Instant::now();
-            let within = attempt_timeout(node, retry).min(deadline.saturating_duration_since(now));
-            let outcome = attempt(&held.link, request, now, within, node.target == Target::Master).await;
+            let held = progress.held(node, states, after, retry).await?;
+            let within = progress.within(retry, attempt_timeout(node, retry), Duration::ZERO);
+            let outcome = attempt(&held.link, request, Instant::now(), within, node.target == Target::Master).await;
             (outcome, held)
         };
-        progress.attempts += 1;
-        progress.node = Some(link.address().clone());
+        progress.tried(link.address(), &outcome);
 
         let mut react = |reaction| match reaction {
             Reaction::Wait => {}
@@ -275,13 +352,12 @@ async fn persist(
                 react(Reaction::Leave);
                 cause
             }
-            Outcome::Partly(values, error, reaction) => {
+            Outcome::Partly(error, reaction) => {
                 react(reaction);
-                if !request.repeatable(retry.ambiguous) {
-                    // The replies say which commands ran.
-                    return Ok(values);
-                }
                 progress.may_have_run = true;
+                if !request.repeatable(retry.ambiguous) {
+                    return Err(Cause::Server(error));
+                }
                 Cause::Server(error)
             }
             Outcome::Ambiguous(cause) => {
@@ -293,13 +369,8 @@ async fn persist(
                 cause
             }
         };
-        let Some(wait) = retry.next(progress.attempts, progress.elapsed(), node.core.chance()) else {
-            return Err(cause);
-        };
-        node.core.settings.metrics.get().retry(node.name(), &cause, progress.attempts);
-        tracing::debug!(node = %link.address(), %cause, attempt = progress.attempts, ?wait, "trying again");
         drop(link);
-        sleep(wait).await;
+        progress.pause(node, retry, cause).await?;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::dedicated::Dedicated;
 use crate::discovery;
 use crate::error::DiscoveryError;
 use crate::hints::{self, Hint};
-use crate::keeper::{Node, Target};
+use crate::keeper::{Node, Target, UNKNOWN};
 use crate::pool::{self, PoolBuilder};
 use crate::settings::{Settings, SettingsError};
 use crate::subscriber::Subscriber;
@@ -149,6 +149,7 @@ impl Client {
         let retry = &core.settings.retry;
         let started = Instant::now();
         let mut failures = 0;
+        let mut unknown_since = None;
         // Why the last round failed that came to an end.
         let mut last = DiscoveryError::TimedOut(retry.budget);
         let rounds = async {
@@ -156,6 +157,10 @@ impl Client {
                 match round().await {
                     Ok(found) => return Some(found),
                     Err(error) => last = error,
+                }
+                unknown_since = last.nobody_knows().then(|| unknown_since.unwrap_or_else(Instant::now));
+                if last.is_refusal() || unknown_since.is_some_and(|since| since.elapsed() >= UNKNOWN) {
+                    return None;
                 }
                 failures += 1;
                 let wait = retry.next(failures, started.elapsed(), core.chance())?;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use tokio::net::TcpStream;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
 use crate::error::OpenError;
 use crate::link::Link;
 use crate::metrics::Peer;
-use crate::pace::Pace;
+use crate::pace::{Pace, Turn};
 use crate::retry::Retry;
 use crate::sentinels::Sentinels;
 use crate::settings::{Settings, SettingsError};
@@ -72,13 +72,15 @@ impl Core {
 
     /// Returns when one more connection may be opened.
     pub(crate) async fn turn(&self) {
-        let turn = lock(&self.pace).turn(tokio::time::Instant::now());
-        sleep_until(turn).await;
+        let turn = lock(&self.pace).turn(Instant::now());
+        let mut waiting = Waiting { core: self, turn: Some(turn) };
+        sleep_until(turn.at).await;
+        waiting.turn = None;
     }
 
     /// A byte stream to `address`; TLS is set up where the settings ask for it.
     pub(crate) async fn dial(&self, peer: Peer, address: &Address) -> Result<Stream, OpenError> {
-        let plain: TcpStream = stream::dial(address, self.settings.connect_timeout).await?;
+        let plain: TcpStream = stream::dial(address, self.settings.connect_timeout, self.settings.keep_alive).await?;
         self.settings.metrics.get().connection_opened(peer, address);
         self.connectors.apply(peer, address, plain, self.settings.response_timeout).await
     }
@@ -110,6 +112,20 @@ impl Core {
     /// Closes the connections to Sentinels that are no longer on the list.
     pub(crate) fn forget_unknown(&self, known: &[Address]) {
         lock(&self.kept).links.retain(|sentinel, _| known.contains(sentinel));
+    }
+}
+
+/// One that waits for its turn to dial. If it is dropped before, the turn is somebody else's.
+struct Waiting<'a> {
+    core: &'a Core,
+    turn: Option<Turn>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            lock(&self.core.pace).give_back(turn);
+        }
     }
 }
 

@@ -20,6 +20,13 @@ impl Credentials {
         Self { user: Some(user.into()), password: password.into() }
     }
 
+    /// The command that logs in with these credentials.
+    pub(crate) fn auth(&self) -> redis::Cmd {
+        let mut command = redis::cmd("AUTH");
+        command.arg(self.user.as_deref()).arg(&self.password);
+        command
+    }
+
     /// `info` with these credentials.
     pub(crate) fn apply(&self, info: redis::RedisConnectionInfo) -> redis::RedisConnectionInfo {
         let info = info.set_password(&self.password);

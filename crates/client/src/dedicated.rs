@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::call::{self, Progress, Request};
 use crate::command::{self, Nature};
@@ -21,7 +21,9 @@ use crate::task::OwnedTask;
 /// connection (`WATCH`, `SELECT`).
 ///
 /// It is opened by the first command and again after it was lost. A blocking command is given its own time-out plus the
-/// response time-out to answer, and ends early if the master moves elsewhere. After a command that changes the
+/// response time-out to answer, and ends early if the master moves elsewhere. The time for which it blocks comes on top of
+/// the budget of its [`Retry`]: a call ends once both are used up, also if its command was unblocked and sent again, and
+/// one that blocks for ever has the budget for what comes after. After a command that changes the
 /// connection, a loss of the connection is not repaired silently: the next command fails once, because what the
 /// connection knew is gone. So does a `WAIT` if anything has run since the last one on a connection that is gone. When the
 /// master moves, the connection is closed at once, also while nobody uses it. A call that is dropped before it ends closes
@@ -145,23 +147,20 @@ impl Dedicated {
 
     async fn attempts(&mut self, request: Request<'_>, bound: bool) -> Result<Replies, Failure> {
         let mut progress = Progress::new(request);
-        let response = self.retry.attempt_timeout.unwrap_or(self.node.core.settings.response_timeout);
+        let response = call::attempt_timeout(&self.node, &self.retry);
         // The time for which the commands block, one after the other, does not count against the budget.
         let blocks = request.natures().try_fold(Duration::ZERO, |sum, nature| match nature {
             Nature::Blocking(time) => sum.checked_add(time?),
             _ => Some(sum),
         });
-        let deadline = progress.deadline(&self.retry);
         loop {
-            let link = match self.connect(&mut progress, deadline, bound).await {
+            let link = match self.connect(&mut progress, bound).await {
                 Ok(link) => link,
                 Err(cause) => return Err(progress.failed(cause)),
             };
-            progress.attempts += 1;
             let now = Instant::now();
-            let left = deadline.saturating_duration_since(now);
             // Without a limit of its own a blocking command ends with the connection.
-            let within = blocks.map_or(Duration::MAX, |blocks| response.min(left) + blocks);
+            let within = blocks.map_or(Duration::MAX, |blocks| progress.within(&self.retry, response, blocks));
             let outcome = tokio::select! {
                 biased;
                 outcome = call::attempt(&link, request, now, within, true) => outcome,
@@ -169,8 +168,9 @@ impl Dedicated {
                     Outcome::Ambiguous(Cause::Lost("the master has moved".to_owned()))
                 }
             };
+            progress.blocked(now, blocks);
             if !matches!(outcome, Outcome::Done(_)) {
-                progress.node = Some(link.address().clone());
+                progress.tried(link.address(), &outcome);
             }
             let cause = match outcome {
                 Outcome::Done(values) => {
@@ -178,9 +178,10 @@ impl Dedicated {
                     return Ok(values);
                 }
                 Outcome::Final(cause) => return Err(progress.failed(cause)),
-                Outcome::Partly(values, ..) => {
+                Outcome::Partly(error, _) => {
                     self.lost();
-                    return Ok(values);
+                    progress.may_have_run = true;
+                    return Err(progress.failed(Cause::Server(error)));
                 }
                 Outcome::Refused(error, reaction) => {
                     match reaction {
@@ -208,12 +209,9 @@ impl Dedicated {
                 self.forgotten();
                 return Err(progress.failed(cause));
             }
-            let chance = self.node.core.chance();
-            let Some(wait) = self.retry.next(progress.attempts, progress.elapsed(), chance) else {
+            if let Err(cause) = progress.pause(&self.node, &self.retry, cause).await {
                 return Err(progress.failed(cause));
-            };
-            self.node.core.settings.metrics.get().retry(self.node.name(), &cause, progress.attempts);
-            sleep(wait).await;
+            }
         }
     }
 
@@ -237,21 +235,10 @@ impl Dedicated {
     }
 
     /// Opens the connection if there is none to the present master.
-    async fn connect(
-        &mut self,
-        progress: &mut Progress<'_>,
-        deadline: Instant,
-        bound: bool,
-    ) -> Result<Arc<Link>, Cause> {
+    async fn connect(&mut self, progress: &mut Progress<'_>, bound: bool) -> Result<Arc<Link>, Cause> {
+        let deadline = progress.deadline(&self.retry);
         loop {
-            let rounds = self.retry.rounds(progress.attempts);
-            let held = match self.node.held(&mut self.states, 0, deadline, rounds).await {
-                Ok(held) => held,
-                Err((cause, rounds)) => {
-                    progress.attempts += rounds;
-                    return Err(cause);
-                }
-            };
+            let held = progress.held(&self.node, &mut self.states, 0, &self.retry).await?;
             let address = held.link.address().clone();
             if let Some(open) = &self.open {
                 if let Some(link) = open.link().filter(|link| *link.address() == address) {
@@ -275,13 +262,8 @@ impl Dedicated {
                 // The next turn finds it there, and still at the right place.
                 Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link)),
                 Ok(Err(error)) => {
-                    progress.attempts += 1;
                     self.lost();
-                    let chance = self.node.core.chance();
-                    match self.retry.next(progress.attempts, progress.elapsed(), chance) {
-                        Some(wait) => sleep(wait).await,
-                        None => return Err(error.into()),
-                    }
+                    progress.failed_to_find(&self.node, &self.retry, error.into(), true).await?;
                 }
             }
         }

@@ -47,8 +47,16 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
         let others: Vec<Address> = others.into_iter().map(|other| core.settings.address_map.apply(other)).collect();
         core.sentinels().learn(&by, &others);
     }
-    let place = ballot::mapped(core, vote);
-    match master_at(core, &place.master).await {
+    let mut place = ballot::mapped(core, vote);
+    let mut found = master_at(core, &place.master).await;
+    // A refusal ends the calls that wait, so it must not come from a node that only one Sentinel takes for the master.
+    if found.as_ref().is_err_and(DiscoveryError::is_refusal)
+        && let Some(moved) = ballot::has_moved(core, name, &mut place, Some(&by)).await
+    {
+        place = moved;
+        found = master_at(core, &place.master).await;
+    }
+    match found {
         Ok(link) => Ok(Found { link, place, by }),
         Err(error) => {
             core.sentinels().demote(&by);
@@ -76,30 +84,36 @@ pub(crate) async fn master_of_its_own(core: &Core, address: &Address) -> Result<
 /// A connection to a replica of `name` that is in sync, or else to what the settings allow instead: the master, or a
 /// replica that has lost its master.
 pub(crate) async fn replica(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
-    let (synced, stale, known) = replicas(core, name, true).await?;
+    let Replicas { synced, stale, none } = replicas(core, name, true).await?;
     if let Some(link) = synced.into_iter().next() {
         return Ok(link);
     }
-    let none = DiscoveryError::NoReplica { name: name.to_owned(), known };
     let master = match core.settings.replica_fallback {
-        ReplicaFallback::Master => master(core, name).await.ok().map(|found| found.link),
-        ReplicaFallback::Fail => None,
+        ReplicaFallback::Master => master(core, name).await.map(|found| found.link),
+        ReplicaFallback::Fail => Err(none.clone()),
     };
-    master.or_else(|| stale.into_iter().next()).ok_or(none)
+    master.or_else(|error| stale.into_iter().next().ok_or(if error.is_refusal() { error } else { none }))
+}
+
+/// Connections to replicas.
+struct Replicas {
+    synced: Vec<Link>,
+    /// Those that are not in sync.
+    stale: Vec<Link>,
+    /// Why there is none, if there is none.
+    none: DiscoveryError,
 }
 
 /// A connection to a replica of `name` that is in sync.
 pub(crate) async fn synced_replica(core: &Core, name: &str) -> Option<Link> {
-    let (synced, ..) = replicas(core, name, true).await.ok()?;
-    synced.into_iter().next()
+    replicas(core, name, true).await.ok()?.synced.into_iter().next()
 }
 
-/// Connections to the replicas of `name` that are in sync and to those that are not, in random order, and how many the
-/// Sentinels know; with `one`, no more are tried once one in sync is found.
-async fn replicas(core: &Core, name: &str, one: bool) -> Result<(Vec<Link>, Vec<Link>, usize), DiscoveryError> {
+/// Connections to the replicas of `name`, in random order; with `one`, no more are tried once one in sync is found.
+async fn replicas(core: &Core, name: &str, one: bool) -> Result<Replicas, DiscoveryError> {
     let mut addresses = replica_addresses(core, name).await?;
     core.shuffle(&mut addresses);
-    let (mut synced, mut stale) = (Vec::new(), Vec::new());
+    let (mut synced, mut stale, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
     for address in &addresses {
         core.turn().await;
         match data_node(core, address).await {
@@ -112,21 +126,36 @@ async fn replicas(core: &Core, name: &str, one: bool) -> Result<(Vec<Link>, Vec<
             }
             Ok((link, Role::Replica { connected: false })) => stale.push(link),
             Ok((_, role)) => tracing::debug!(%address, %role, "not a replica"),
-            Err(error) => tracing::debug!(%error, "a replica cannot be used"),
+            Err(error) => {
+                tracing::debug!(%error, "a replica cannot be used");
+                refusals.extend(Some(error).filter(DiscoveryError::is_refusal));
+            }
         }
         if one && !synced.is_empty() {
             break;
         }
     }
-    Ok((synced, stale, addresses.len()))
+    let known = addresses.len();
+    // What all of them say is more to the point.
+    let none = match refusals.pop() {
+        Some(refusal) if refusals.len() + 1 == known => refusal,
+        _ => DiscoveryError::NoReplica { name: name.to_owned(), known },
+    };
+    Ok(Replicas { synced, stale, none })
 }
 
 /// Where the replicas of `name` are that say that they are in sync.
 pub(crate) async fn synced_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
-    let (synced, _, known) = replicas(core, name, false).await?;
+    let Replicas { synced, none, .. } = replicas(core, name, false).await?;
     let mut addresses: Vec<Address> = synced.iter().map(|link| link.address().clone()).collect();
     addresses.sort();
-    if addresses.is_empty() { Err(DiscoveryError::NoReplica { name: name.to_owned(), known }) } else { Ok(addresses) }
+    if addresses.is_empty() { Err(none) } else { Ok(addresses) }
+}
+
+/// False if the Sentinels list replicas of `name` as healthy, and the one at `address` is not among them.
+pub(crate) async fn is_listed(core: &Core, name: &str, address: &Address) -> bool {
+    let listed = replica_addresses(core, name).await;
+    listed.map_or(true, |addresses| addresses.is_empty() || addresses.contains(address))
 }
 
 async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {

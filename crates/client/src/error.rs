@@ -26,7 +26,7 @@ pub struct Failure {
     /// False if the command certainly did not run, in any attempt. If true it may have run, more than once if the
     /// caller allowed that.
     pub may_have_run: bool,
-    /// How many attempts there were; rounds of the search for the node count.
+    /// How many attempts there were. A search for the node that ended without one counts as one.
     pub attempts: u32,
     /// How long the call took.
     pub elapsed: Duration,
@@ -50,7 +50,7 @@ pub enum Cause {
     TimedOut(Duration),
     /// The node answered an error.
     #[error("the node answered `{0}`")]
-    Server(ServerError),
+    Server(#[source] ServerError),
     /// The reply was not what the caller asked for, or none at all.
     #[error("unreadable reply: {0}")]
     Unreadable(String),
@@ -63,7 +63,8 @@ pub enum Cause {
 }
 
 /// An error that a node answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {text}")]
 pub struct ServerError {
     /// Its code: `READONLY`.
     pub code: String,
@@ -77,14 +78,9 @@ impl From<&redis::ServerError> for ServerError {
     }
 }
 
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.text)
-    }
-}
-
-/// Why a master or a replica was not found. A retry makes sense, but for [`DiscoveryError::UnknownMaster`] where the
-/// name is mistyped and [`DiscoveryError::Unreachable`] where the credentials are wrong.
+/// Why a master or a replica was not found. The client goes on searching whatever it is, at its back-off, but a call ends
+/// before its budget where that makes no sense: at once with a refusal ([`DiscoveryError::is_refusal`]), and when for
+/// 5 s all Sentinels that are known have answered that they know no master of that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
@@ -131,6 +127,38 @@ pub enum DiscoveryError {
         /// How many the Sentinels named.
         known: usize,
     },
+}
+
+impl DiscoveryError {
+    /// True if credentials are wrong, missing, or not allowed what a client needs: the node that the Sentinels agree on
+    /// says so, or most of the Sentinels do and none answers. Another try fails too, until somebody mends that.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unreachable { sentinels } => {
+                let refused = sentinels.iter().filter(|(_, error)| error.is_refusal()).count();
+                2 * refused > sentinels.len()
+            }
+            Self::NodeUnreachable { error, .. } => error.is_refusal(),
+            _ => false,
+        }
+    }
+
+    /// True if every Sentinel answered, and none knows the name.
+    pub(crate) fn nobody_knows(&self) -> bool {
+        matches!(self, Self::UnknownMaster { silent, .. } if silent.is_empty())
+    }
+}
+
+impl OpenError {
+    /// True if credentials are wrong, missing, or not allowed what a client needs.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Auth(_))
+    }
+
+    /// What that means for whoever wanted the node at `address`.
+    pub(crate) fn at(self, address: &Address) -> Cause {
+        DiscoveryError::NodeUnreachable { address: address.clone(), error: self }.into()
+    }
 }
 
 /// Why a node could not be asked something.
@@ -189,12 +217,15 @@ impl error::Error for Failure {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.cause {
             Cause::Discovery(error) => Some(error),
+            Cause::Server(error) => Some(error),
             _ => None,
         }
     }
 }
 
-/// The failure becomes an I/O error of the crate `redis`: `is_timeout` holds for time-outs, `is_io_error` always.
+/// The failure becomes an I/O error of the crate `redis`: `is_timeout` holds for time-outs, `is_io_error` always. An error of
+/// that crate has room for a code of the server or for an error of another crate, not for both: the code of the last
+/// answer, if that is the cause, is in [`details`], and in [`error::Error::source`] of the failure.
 impl From<Failure> for RedisError {
     fn from(failure: Failure) -> Self {
         let kind = match &failure.cause {

@@ -38,8 +38,26 @@ struct State {
     paused: bool,
     /// Rounds of the search that failed, over all time.
     failed_rounds: u32,
+    /// Since when every round that came to an end said that every Sentinel answers and none knows the name.
+    unknown_since: Option<Instant>,
     /// Why the last round failed, since the last connection.
     error: Option<DiscoveryError>,
+}
+
+/// The longest wait before a connection that was lost is searched for. Chance says how much of it: clients that lost
+/// theirs together, because its node died, do not all dial in the same millisecond.
+const SPREAD: Duration = Duration::from_millis(50);
+
+/// For how long all Sentinels may deny to know the name before calls take their word for it: longer than it takes to
+/// configure Sentinels that have just been started.
+pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
+
+impl State {
+    /// True if there is no sense in waiting for another round of the search.
+    fn is_hopeless(&self) -> bool {
+        self.error.as_ref().is_some_and(DiscoveryError::is_refusal)
+            || self.unknown_since.is_some_and(|since| since.elapsed() >= UNKNOWN)
+    }
 }
 
 /// A connection and its generation.
@@ -96,21 +114,22 @@ impl Node {
     }
 
     /// A connection newer than generation `after`, waited for until `deadline`. The error says why the search has not
-    /// found one, and how many rounds of it failed meanwhile; with `rounds` it ends after so many.
+    /// found one. With `one_round` the wait ends once a round of it has failed since the caller looked last, which `seen`
+    /// keeps for it; so it does without, if to go on makes no sense.
     pub(crate) async fn held(
         &self,
         states: &mut States,
         after: u64,
         deadline: Instant,
-        rounds: Option<u32>,
-    ) -> Result<Held, (Cause, u32)> {
+        one_round: bool,
+        seen: &mut Option<u32>,
+    ) -> Result<Held, Cause> {
         self.keep();
         if let Some((held, _)) = states.at_hand(after) {
             return Ok(held);
         }
-        let start = states.receiver.borrow().failed_rounds;
         loop {
-            let (failed, error) = {
+            let (rounds, hopeless, error) = {
                 let state = states.receiver.borrow_and_update();
                 if let Some(link) = state.link.as_ref().filter(|_| state.generation > after && !state.paused) {
                     states.at_hand = Some(AtHand {
@@ -121,14 +140,14 @@ impl Node {
                     return Ok(Held { generation: state.generation, link: Arc::clone(link) });
                 }
                 states.at_hand = None;
-                (state.failed_rounds.wrapping_sub(start), state.error.clone())
+                (state.failed_rounds, state.is_hopeless(), state.error.clone())
             };
-            let cause = || error.clone().map_or(Cause::Searching, Cause::from);
-            if rounds.is_some_and(|rounds| failed >= rounds) {
-                return Err((cause(), failed));
-            }
-            if !matches!(timeout_at(deadline, states.receiver.changed()).await, Ok(Ok(()))) {
-                return Err((cause(), failed));
+            let failed = *seen.get_or_insert(rounds) != rounds;
+            if failed && (one_round || hopeless)
+                || !matches!(timeout_at(deadline, states.receiver.changed()).await, Ok(Ok(())))
+            {
+                *seen = Some(rounds);
+                return Err(error.map_or(Cause::Searching, Cause::from));
             }
         }
     }
@@ -233,8 +252,8 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
     let mut next = Next::Search;
     // When the last connection was of no more use; `None` before the first one.
     let mut lost: Option<Instant> = None;
-    // Connections in a row that did not last.
-    let mut brief = 0;
+    // Connections in a row that did not last; `None` before the first one.
+    let mut brief: Option<u32> = None;
     loop {
         let before = shared.state.borrow().failed_rounds;
         let kept = match next {
@@ -252,6 +271,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
             state.link = Some(Arc::clone(&link));
             state.paused = false;
             state.error = None;
+            state.unknown_since = None;
         });
         if let Some(lost) = lost {
             let metrics = core.settings.metrics.get();
@@ -262,24 +282,31 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
         let mut paused = None;
         next = hold(&core, &shared, &mut hints, &link, place, by, &mut paused).await;
         lost = Some(paused.unwrap_or_else(Instant::now));
-        brief = if since.elapsed() < core.settings.check_interval { brief + 1 } else { 0 };
+        let lasted = since.elapsed() >= core.settings.check_interval;
+        brief = Some(if lasted { 0 } else { brief.unwrap_or(0) + 1 });
         tracing::info!(name = shared.name, node = %link.address(), "connection given up");
         shared.state.send_modify(|state| state.link = None);
     }
 }
 
-/// Round after round until one succeeds. Begins with the node at `first`, if that is given, and with a wait if
-/// connections were found and did not last, more than one in a row.
+/// Round after round until one succeeds. Begins with the node at `first`, if that is given. Else it begins with a wait if
+/// there was a connection before: a short one, or as after a round that failed if `brief` connections in a row did not
+/// last, more than one.
 async fn search(
     core: &Core,
     shared: &Shared,
     hints: &mut broadcast::Receiver<Hint>,
     mut first: Option<Place>,
-    brief: u32,
+    brief: Option<u32>,
 ) -> Kept {
-    let mut failures = brief.saturating_sub(1);
-    if failures > 0 && first.is_none() {
-        first = wait(core.settings.retry.wait(failures, core.chance()), hints, shared).await;
+    let mut failures = brief.unwrap_or(0).saturating_sub(1);
+    if brief.is_some() && first.is_none() {
+        let pause = if failures > 0 {
+            core.settings.retry.wait(failures, core.chance())
+        } else {
+            SPREAD.mul_f64(core.chance())
+        };
+        first = wait(pause, hints, shared).await;
     }
     loop {
         let round = async {
@@ -310,6 +337,8 @@ async fn search(
                     };
                     shared.state.send_modify(|state| {
                         state.failed_rounds = state.failed_rounds.wrapping_add(1);
+                        state.unknown_since =
+                            error.nobody_knows().then(|| state.unknown_since.unwrap_or_else(Instant::now));
                         state.error = Some(error);
                     });
                     wait(pause, hints, shared).await
@@ -474,8 +503,13 @@ async fn examine(
             }
         };
         match (shared.target, role) {
-            (Target::Replica, Role::Replica { connected: true }) => return None,
-            // Better a stale replica, or the master, than none; but a replica in sync is better.
+            (Target::Replica, Role::Replica { connected: true })
+                if discovery::is_listed(core, &shared.name, link.address()).await =>
+            {
+                return None;
+            }
+            // Better one that the Sentinels have given up, a stale one, or the master, than none; but one that they list
+            // as healthy, and that is in sync, is better.
             (Target::Replica, _) => {
                 return discovery::synced_replica(core, &shared.name).await.map(Kept::replica).map(Next::Use);
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, Value, cmd};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -36,31 +36,59 @@ pub(crate) struct Link {
 impl Link {
     /// Connects to a Sentinel.
     pub(crate) async fn to_sentinel(address: &Address, core: &Core) -> Result<Self, OpenError> {
-        Self::open(Peer::Sentinel, address, &sentinel_login(&core.settings), core).await
+        Self::open(Peer::Sentinel, address, core.settings.sentinel_auth.as_ref(), 0, core).await
     }
 
     /// Connects to a data node.
     pub(crate) async fn to_data(address: &Address, core: &Core) -> Result<Self, OpenError> {
-        Self::open(Peer::Data, address, &data_login(&core.settings), core).await
+        Self::open(Peer::Data, address, core.settings.data_auth.as_ref(), core.settings.db, core).await
     }
 
-    async fn open(peer: Peer, address: &Address, login: &RedisConnectionInfo, core: &Core) -> Result<Self, OpenError> {
+    async fn open(
+        peer: Peer,
+        address: &Address,
+        credentials: Option<&Credentials>,
+        db: u32,
+        core: &Core,
+    ) -> Result<Self, OpenError> {
         let within = core.settings.response_timeout;
         let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
         // Time-outs are the callers', each has its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
-        let handshake = MultiplexedConnection::new_with_config(login, stream, config);
-        let (connection, driver) = match timeout(within, handshake).await {
-            Ok(Ok(pair)) => pair,
-            Ok(Err(error)) => return Err(open_error(&error)),
-            Err(_) => return Err(OpenError::TimedOut(within)),
-        };
+        // Logging in is done below, because the crate `redis` keeps to itself what a node answers to that.
+        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(&bare, stream, config).await.map_err(|error| open_error(&error))?;
         let (guard, alive) = watch::channel(());
         let driver = OwnedTask::spawn(async move {
             driver.await;
             drop(guard);
         });
-        Ok(Self { address: address.clone(), connection, written, alive, _driver: driver })
+        let link = Self { address: address.clone(), connection, written, alive, _driver: driver };
+        link.log_in(credentials, db, within).await?;
+        Ok(link)
+    }
+
+    async fn log_in(&self, credentials: Option<&Credentials>, db: u32, within: Duration) -> Result<(), OpenError> {
+        let mut words = Pipeline::new();
+        if let Some(credentials) = credentials {
+            words.add_command(credentials.auth());
+        }
+        if db != 0 {
+            words.cmd("SELECT").arg(db);
+        }
+        let must_succeed = words.len();
+        // Nodes before Redis 7.2 do not know it.
+        for (what, value) in [("LIB-NAME", env!("CARGO_PKG_NAME")), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+            words.cmd("CLIENT").arg("SETINFO").arg(what).arg(value);
+        }
+        let replies = self.ask_all(&words, within).await?;
+        for (index, reply) in replies.into_iter().take(must_succeed).enumerate() {
+            let Err(error) = reply.extract_error() else { continue };
+            let of_auth = index == 0 && credentials.is_some() && error.to_string().contains("AUTH");
+            return Err(if of_auth { OpenError::Auth(error.to_string()) } else { open_error(&error) });
+        }
+        Ok(())
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -109,7 +137,7 @@ impl Link {
 
     /// Asks the node what it is.
     pub(crate) async fn role(&self, within: Duration) -> Result<Role, OpenError> {
-        let reply = self.ask(&redis::cmd("ROLE"), within).await?;
+        let reply = self.ask(&cmd("ROLE"), within).await?;
         Role::read(&reply).ok_or_else(|| OpenError::Answer("the reply to ROLE makes no sense".to_owned()))
     }
 }
@@ -136,7 +164,6 @@ fn login(credentials: Option<&Credentials>) -> RedisConnectionInfo {
 pub(crate) fn open_error(error: &RedisError) -> OpenError {
     let text = error.to_string();
     match error.kind() {
-        ErrorKind::AuthenticationFailed => OpenError::Auth(text),
         ErrorKind::Io => OpenError::Connect(text),
         _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => OpenError::Auth(text),
         _ => OpenError::Answer(text),

@@ -73,7 +73,7 @@ pub(crate) enum Outcome {
     /// The node refused it, and another try may fare better. Nothing was executed.
     Refused(ServerError, Reaction),
     /// Some commands of a pipeline were refused like that, others were carried out.
-    Partly(Replies, ServerError, Reaction),
+    Partly(ServerError, Reaction),
     /// Whether it was executed is not known. The connection is of no more use.
     Ambiguous(Cause),
     /// It failed before anything was sent. The connection is of no more use.
@@ -127,7 +127,7 @@ fn of_values(values: Replies, master: bool) -> Outcome {
     match refusals.into_iter().next() {
         None => Outcome::Done(values),
         Some((error, reaction)) if all => Outcome::Refused(error, reaction),
-        Some((error, reaction)) => Outcome::Partly(values, error, reaction),
+        Some((error, reaction)) => Outcome::Partly(error, reaction),
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         match outcome {
             Outcome::Done(_) => "done".into(),
             Outcome::Refused(error, reaction) => format!("refused {} {reaction:?}", error.code),
-            Outcome::Partly(_, error, reaction) => format!("partly {} {reaction:?}", error.code),
+            Outcome::Partly(error, reaction) => format!("partly {} {reaction:?}", error.code),
             Outcome::Ambiguous(_) => "ambiguous".into(),
             Outcome::Unsent(_) => "unsent".into(),
             Outcome::Final(_) => "final".into(),

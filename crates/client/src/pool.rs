@@ -25,7 +25,8 @@ use crate::keeper::Node;
 /// ```
 pub type Pool = managed::Pool<Manager>;
 
-/// Settings of a [`Pool`]: how many connections at most, how long to wait for one.
+/// Settings of a [`Pool`]: how many connections at most (four for each processor), how long to wait for one (as long as the
+/// [budget](crate::Retry::budget) of the client's settings; then `get` fails with a time-out).
 pub type PoolBuilder = managed::PoolBuilder<Manager>;
 
 /// A [`Dedicated`] connection that goes back into its [`Pool`] when it is dropped.
@@ -39,7 +40,8 @@ pub struct Manager {
 
 /// A pool for the connections to `node`.
 pub(crate) fn builder(node: Arc<Node>) -> PoolBuilder {
-    Pool::builder(Manager { node }).runtime(deadpool::Runtime::Tokio1)
+    let budget = node.core.settings.retry.budget;
+    Pool::builder(Manager { node }).runtime(deadpool::Runtime::Tokio1).wait_timeout(Some(budget))
 }
 
 impl managed::Manager for Manager {

@@ -4,6 +4,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// The longest wait before a command is sent again to a node that did not answer it in time.
+const SLOW_CAP: Duration = Duration::from_secs(10);
+
 /// How a command is retried.
 ///
 /// A failure is one of three kinds. *Not executed* (the connection was refused, the node answered `READONLY`, the
@@ -12,14 +15,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     /// How many attempts there are at most, the first among them; `None`: as many as the budget has room for. While no
-    /// master is known, every round of the search counts as one.
+    /// node is known, an attempt fails that finds that the search has failed since the attempt before, or does so now.
     pub attempts: Option<NonZeroU32>,
     /// How long a call may take, over all attempts and the waits between them: its deadline. It should exceed the time
     /// that a failover takes: `down-after-milliseconds` plus a few seconds.
     pub budget: Duration,
     /// How long one attempt waits for the node's reply; `None`: the response time-out of the settings.
     pub attempt_timeout: Option<Duration>,
-    /// The wait between two attempts.
+    /// The wait between two attempts. It is longer before a command is sent again to a node that lives but has let the
+    /// attempts before pass without a reply: after the second such attempt the attempt's own time-out, twice as much
+    /// after each further one, up to 10 s (or what this says, if that is more); it ends early if the node is replaced. So
+    /// a command that is slow does not come down on its node again and again.
     pub backoff: Backoff,
     /// The part of each wait that is left to chance, from 0 (none) to 1: a wait `w` becomes a random one from
     /// `w * (1 - jitter)` to `w`, so that clients that failed together do not come back together.
@@ -89,7 +95,8 @@ impl Backoff {
 
 impl Retry {
     /// What wrappers written by hand do: three retries, 5 s apart, and nothing sent again that may have been executed.
-    /// It takes 30 s at most, and misses a failover that takes longer than 15 s.
+    /// It takes 30 s at most, and misses a failover that takes longer than 15 s, also on a connection whose other callers
+    /// find the new master sooner: it sleeps, as they do.
     pub fn classic() -> Self {
         Self {
             attempts: NonZeroU32::new(4),
@@ -109,6 +116,13 @@ impl Retry {
         self.backoff.after(failures).mul_f64(1.0 - part)
     }
 
+    /// The wait before a command is sent again to a node that lives, after `unanswered` attempts in a row, of this length
+    /// each, to which it did not answer. Zero after one.
+    pub(crate) fn slow_wait(&self, unanswered: u32, attempt: Duration, chance: f64) -> Duration {
+        let backoff = Backoff::Exponential { first: attempt.min(SLOW_CAP), cap: SLOW_CAP };
+        Self { backoff, ..self.clone() }.wait(unanswered.saturating_sub(1), chance)
+    }
+
     /// The wait before the next attempt, after `failures` attempts of a call that began `elapsed` ago. `None`: the call
     /// is over, because no attempt or no time is left.
     pub fn next(&self, failures: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
@@ -119,13 +133,8 @@ impl Retry {
         (elapsed + wait < self.budget).then_some(wait)
     }
 
-    /// How many rounds of a search count against the attempts that are left after `attempts`; `None`: any number.
-    pub(crate) fn rounds(&self, attempts: u32) -> Option<u32> {
-        self.attempts.map(|all| all.get().saturating_sub(attempts).max(1))
-    }
-
     /// True if `failures` attempts are all that there are.
-    pub(crate) fn exhausted(&self, failures: u32) -> bool {
+    fn exhausted(&self, failures: u32) -> bool {
         self.attempts.is_some_and(|attempts| failures >= attempts.get())
     }
 }
@@ -156,6 +165,15 @@ mod tests {
             assert_eq!(classic.next(failures, ms(5_000 * u64::from(failures)), 0.9), Some(ms(5_000)));
         }
         assert_eq!(classic.next(4, ms(15_000), 0.9), None);
+    }
+
+    #[test]
+    fn a_slow_command_is_repeated_ever_less_often() {
+        let retry = Retry { jitter: 0.0, ..Retry::default() };
+        let waits: Vec<u128> = (0..9).map(|n| retry.slow_wait(n, ms(500), 0.0).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+        assert_eq!(retry.slow_wait(2, ms(60_000), 0.0), ms(10_000));
+        assert_eq!(Retry::default().slow_wait(3, ms(500), 1.0), ms(500), "half is left to chance");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,11 +15,17 @@ use tokio::time::timeout;
 use crate::address::Address;
 use crate::error::OpenError;
 
-/// Connects to `address`, its name resolved anew, with Nagle's algorithm off.
-pub(crate) async fn dial(address: &Address, within: Duration) -> Result<TcpStream, OpenError> {
+/// Probes of an idle connection that may go unanswered.
+const PROBES: u32 = 3;
+
+/// Connects to `address`, its name resolved anew, with Nagle's algorithm off. The system probes a connection that is silent
+/// for `keep_alive`, and gives it up after [`PROBES`] more of these, so that a command that blocks for ever does not wait
+/// on a connection that the other end knows nothing of.
+pub(crate) async fn dial(address: &Address, within: Duration, keep_alive: Duration) -> Result<TcpStream, OpenError> {
     let connect = async {
         let stream = TcpStream::connect((address.host(), address.port())).await?;
         stream.set_nodelay(true)?;
+        watch_over(&stream, keep_alive)?;
         io::Result::Ok(stream)
     };
     match timeout(within, connect).await {
@@ -26,6 +33,20 @@ pub(crate) async fn dial(address: &Address, within: Duration) -> Result<TcpStrea
         Ok(Err(error)) => Err(OpenError::Connect(error.to_string())),
         Err(_) => Err(OpenError::TimedOut(within)),
     }
+}
+
+fn watch_over(stream: &TcpStream, keep_alive: Duration) -> io::Result<()> {
+    // The system counts in seconds, and not far.
+    let interval = keep_alive.clamp(Duration::from_secs(1), Duration::from_secs(3_600));
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(interval);
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows", target_os = "freebsd"))]
+    let keepalive = keepalive.with_interval(interval).with_retries(PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // The same for what was sent and is not acknowledged.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(interval * (PROBES + 1)))?;
+    Ok(())
 }
 
 /// The bytes of a connection, as they are or through TLS.
@@ -133,5 +154,26 @@ impl AsyncWrite for CountedStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_watches_over_every_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = Address::new("127.0.0.1", listener.local_addr().expect("an address").port());
+        let second = Duration::from_secs(1);
+        for (keep_alive, interval) in [(3 * second, 3), (second / 10, 1), (Duration::from_secs(86_400 * 365), 3_600)] {
+            let stream = dial(&address, second, keep_alive).await.expect("a connection");
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), second * interval);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), second * interval);
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(second * interval * 4));
+        }
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use redis::Msg;
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{Msg, RedisError, cmd};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::address::Address;
-use crate::error::{Cause, OpenError};
+use crate::call::{Progress, Request};
+use crate::error::{Cause, DiscoveryError, Failure};
 use crate::hints::answers_ping;
 use crate::keeper::{Held, Node};
 use crate::link::{data_login, open_error};
@@ -45,6 +46,8 @@ pub struct Subscriber {
     active: Option<Active>,
     /// When the last connection was lost, or could not be had.
     lost: Option<Instant>,
+    /// A refusal was told, and nothing has changed since.
+    told: bool,
 }
 
 /// What a [`Subscriber`] has to tell.
@@ -57,6 +60,9 @@ pub enum Event {
     Lost,
     /// All subscriptions are in place, for the first time or again.
     Ready,
+    /// They cannot be made until somebody mends that: credentials are wrong, a channel is not allowed to the user
+    /// (`NOPERM`), or no Sentinel knows the master. Told once; [`Subscriber::next`] goes on trying.
+    Refused(Failure),
 }
 
 /// A connection on which everything is subscribed to.
@@ -87,7 +93,7 @@ enum Change {
 
 impl Subscriber {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, channels: BTreeSet::new(), patterns: BTreeSet::new(), active: None, lost: None }
+        Self { node, channels: BTreeSet::new(), patterns: BTreeSet::new(), active: None, lost: None, told: false }
     }
 
     /// Adds a channel. It is subscribed to at once if the connection stands, else by [`Subscriber::next`].
@@ -119,7 +125,7 @@ impl Subscriber {
     }
 
     /// The next thing to tell. Subscribes where that is due, for as long as it takes: while no master can be found this
-    /// does not return. It may be dropped before it does, without loss.
+    /// does not return, but to tell once of an [`Event::Refused`]. It may be dropped before it does, without loss.
     pub async fn next(&mut self) -> Event {
         let mut failures = 0u32;
         loop {
@@ -129,12 +135,16 @@ impl Subscriber {
                         tracing::info!(node = %active.address, "subscribed");
                         self.active = Some(active);
                         self.lost = None;
+                        self.told = false;
                         return Event::Ready;
                     }
-                    Err(reason) => {
+                    Err(failure) => {
                         failures = failures.saturating_add(1);
                         self.lost = Some(Instant::now());
-                        tracing::debug!(reason, failures, "subscribing failed");
+                        tracing::debug!(%failure, failures, "subscribing failed");
+                        if is_refusal(&failure.cause) && !std::mem::replace(&mut self.told, true) {
+                            return Event::Refused(failure);
+                        }
                         let core = &self.node.core;
                         sleep(core.background_wait(failures)).await;
                         continue;
@@ -175,37 +185,45 @@ impl Subscriber {
     }
 
     /// Subscribes to everything at the present master. After a loss the Sentinels are asked first.
-    async fn establish(&self) -> Result<Active, String> {
+    async fn establish(&self) -> Result<Active, Failure> {
+        let mut subscribe = cmd("SUBSCRIBE");
+        subscribe.arg(&self.channels).arg(&self.patterns);
+        let progress = Progress::new(Request::One(&subscribe));
+        self.subscribed().await.map_err(|(node, cause)| Failure { node, attempts: 1, ..progress.failed(cause) })
+    }
+
+    async fn subscribed(&self) -> Result<Active, (Option<Address>, Cause)> {
         let settings = &self.node.core.settings;
         let deadline = Instant::now() + settings.retry.budget;
         if let Some(since) = self.lost {
             let asked = timeout_at(deadline, self.node.confirmed(since)).await;
-            asked.map_err(|_| Cause::Searching.to_string())?;
+            asked.map_err(|_| (None, Cause::Searching))?;
         }
-        let Held { link, .. } =
-            self.node.held(&mut self.node.states(), 0, deadline, None).await.map_err(|(cause, _)| cause.to_string())?;
+        let held = self.node.held(&mut self.node.states(), 0, deadline, false, &mut None).await;
+        let Held { link, .. } = held.map_err(|cause| (None, cause))?;
         let address = link.address().clone();
         let subscribed = async {
-            let stream = self.node.core.dial(Peer::Data, &address).await?;
+            let stream = self.node.core.dial(Peer::Data, &address).await.map_err(|error| error.at(&address))?;
             let mut connection =
-                PubSub::new(&data_login(settings), stream).await.map_err(|error| open_error(&error))?;
+                PubSub::new(&data_login(settings), stream).await.map_err(|error| open_error(&error).at(&address))?;
             if !self.channels.is_empty() {
-                connection.subscribe(&self.channels).await.map_err(|error| open_error(&error))?;
+                connection.subscribe(&self.channels).await.map_err(cause)?;
             }
             if !self.patterns.is_empty() {
-                connection.psubscribe(&self.patterns).await.map_err(|error| open_error(&error))?;
+                connection.psubscribe(&self.patterns).await.map_err(cause)?;
             }
-            Ok::<_, OpenError>(connection.split())
+            Ok::<_, Cause>(connection.split())
         };
         let within = settings.connect_timeout + settings.response_timeout;
         match timeout(within, subscribed).await {
             Ok(Ok((sink, messages))) => Ok(Active { address, sink, messages, heard: Instant::now(), broken: false }),
             result => {
                 self.node.check();
-                Err(match result {
-                    Ok(Err(error)) => format!("{address}: {error}"),
-                    _ => format!("{address}: nothing within {within:?}"),
-                })
+                let cause = match result {
+                    Ok(Err(cause)) => cause,
+                    _ => Cause::TimedOut(within),
+                };
+                Err((Some(address), cause))
             }
         }
     }
@@ -227,5 +245,23 @@ impl Subscriber {
         if !matches!(applied, Ok(Ok(()))) {
             active.broken = true;
         }
+    }
+}
+
+/// Why a subscription was not made.
+fn cause(error: RedisError) -> Cause {
+    let text = error.to_string();
+    match error.into_server_errors().as_deref() {
+        Some([(_, error), ..]) => Cause::Server(error.into()),
+        _ => Cause::Lost(text),
+    }
+}
+
+/// True if to subscribe again makes no sense before somebody has mended something.
+fn is_refusal(cause: &Cause) -> bool {
+    match cause {
+        Cause::Server(error) => matches!(error.code.as_str(), "NOPERM" | "NOAUTH" | "WRONGPASS"),
+        Cause::Discovery(error) => error.is_refusal() || matches!(error, DiscoveryError::UnknownMaster { .. }),
+        _ => false,
     }
 }

@@ -348,3 +348,34 @@ async fn each_connection_selects_the_database() {
     assert_eq!(master.get::<_, i64>("k").await, Ok(2));
     assert_eq!(cluster.b.count("SELECT 3"), 1);
 }
+
+/// Clients of one process that lose their master in the same moment.
+#[tokio::test(start_paused = true)]
+async fn clients_that_lose_their_master_together_do_not_dial_together() {
+    #[derive(Default)]
+    struct Dials(std::sync::Mutex<Vec<Instant>>);
+    impl Metrics for Dials {
+        fn connection_opened(&self, peer: Peer, _: &Address) {
+            if peer == Peer::Data {
+                self.0.lock().unwrap().push(Instant::now());
+            }
+        }
+    }
+    let cluster = Cluster::start().await;
+    let dials = Arc::new(Dials::default());
+    let mut clients = Vec::new();
+    for seed in 0..100 {
+        let client = Client::new(cluster.settings().seed(seed).metrics(dials.clone())).expect("settings");
+        assert_eq!(client.master().get::<_, i64>("k").await, Ok(1));
+        clients.push(client);
+    }
+    sleep(Duration::from_secs(2)).await;
+    let lost = Instant::now();
+    dials.0.lock().unwrap().clear();
+    cluster.a.kill();
+    sleep(Duration::from_millis(60)).await;
+    let after: Vec<u128> = dials.0.lock().unwrap().iter().map(|at| (*at - lost).as_millis()).collect();
+    assert_eq!(after.len(), 100);
+    let most = (0..60).map(|ms| after.iter().filter(|after| **after == ms).count()).max();
+    assert!(most < Some(12) && after.iter().all(|after| *after <= 51), "{after:?}");
+}

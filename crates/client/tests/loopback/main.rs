@@ -5,6 +5,7 @@ mod endurance;
 mod failover;
 mod pool;
 mod replicas;
+mod retries;
 mod secrets;
 mod server;
 mod subscriptions;

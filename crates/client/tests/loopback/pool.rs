@@ -66,3 +66,14 @@ async fn idle_connections_to_an_old_master_are_closed_at_once() {
     let () = pool.get().await.expect("a connection").set("k", "v").await.expect("a write");
     assert_eq!(b.count("SET"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_waits_for_a_connection_as_long_as_for_a_command() {
+    let (_, _, _, client) = cluster().await;
+    let pool = client.pool().max_size(1).build().expect("a pool");
+    let _taken = pool.get().await.expect("a connection");
+    let started = tokio::time::Instant::now();
+    let error = timeout(Duration::from_secs(100), pool.get()).await.expect("it ends").expect_err("none is left");
+    assert!(matches!(error, deadpool::managed::PoolError::Timeout(_)), "{error}");
+    assert_eq!(started.elapsed(), Duration::from_secs(40));
+}

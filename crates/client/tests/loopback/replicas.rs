@@ -74,3 +74,29 @@ async fn without_replicas_and_without_fallback_reads_fail_and_say_why() {
     assert_eq!(failure.cause.to_string(), expected.to_string());
     assert_eq!(master.count("GET"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_the_sentinels_give_up_is_left_for_a_better_one_and_for_no_other() {
+    let master = Server::master().await;
+    let sentinel = Server::sentinel(&master.address).await;
+    let (first, second) = (replica(1, "connected").await, replica(2, "connected").await);
+    list(&sentinel, &[(&first, "slave")]);
+    let mut connection =
+        Client::new(Settings::new([sentinel.address.clone()], "mymaster").seed(1)).expect("settings").replica();
+    assert_eq!(connection.get::<_, i64>("k").await, Ok(1));
+    // With nothing better it stays, and dials nobody.
+    for flags in ["s_down,slave", "slave,disconnected"] {
+        list(&sentinel, &[(&first, flags)]);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!((connection.get::<_, i64>("k").await, first.connections()), (Ok(1), 1));
+    }
+    for gone in [false, true] {
+        let flagged = [(&first, "s_down,slave"), (&second, "slave")];
+        list(&sentinel, if gone { &flagged[1..] } else { &flagged });
+        sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(connection.get::<_, i64>("k").await, Ok(2));
+        list(&sentinel, &[(&first, "slave")]);
+        sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(connection.get::<_, i64>("k").await, Ok(1));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use sentinel_client::Address;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
@@ -17,6 +18,8 @@ pub(crate) const QUESTION: &str = "SENTINEL GET-MASTER-ADDR-BY-NAME MYMASTER";
 pub(crate) enum Reaction {
     /// Answers this, in RESP.
     Say(String),
+    /// Answers this after this long, and reads nothing meanwhile.
+    Later(Duration, String),
     /// Answers nothing.
     Hang,
     /// Closes the connection without an answer.
@@ -234,6 +237,10 @@ impl Server {
 async fn react(reaction: Reaction, write: &mut BufWriter<OwnedWriteHalf>) -> bool {
     match reaction {
         Reaction::Say(resp) => write.write_all(resp.as_bytes()).await.is_ok(),
+        Reaction::Later(after, resp) => {
+            tokio::time::sleep(after).await;
+            write.write_all(resp.as_bytes()).await.is_ok()
+        }
         Reaction::Hang => true,
         Reaction::Close => false,
         Reaction::Stop => std::future::pending().await,

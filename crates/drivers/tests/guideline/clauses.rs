@@ -250,7 +250,8 @@ async fn clause_15_also_after_a_time_out() {
     write(&mut master).await;
     lab.asked_before_each_connection(now);
     let asked = lab.seen_since(now).iter().find(|sight| sight.ran(QUESTION)).expect("a question").at;
-    assert_eq!(asked.since(started), ms(500));
+    // The client's own wait before it searches for what it lost, up to 50 ms, is left to its seed.
+    assert_eq!(asked.since(started), ms(500) + ms(24));
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,27 @@ async fn a_call_ends_by_its_budget_though_everything_is_down() {
     assert!(!details(&failed).expect("the client's own").may_have_run);
 }
 
+/// The attempts of the classic retries are 5 s apart, also while no master is known: the third one finds the new master, and
+/// without one the fourth is the last.
+#[tokio::test(start_paused = true)]
+async fn the_classic_retries_are_five_seconds_apart_in_a_failover() {
+    for (fault, attempts) in [(Fault::Kill(MASTER), None), (Fault::Kill(Target::All), Some(4))] {
+        let lab = Lab::start().await;
+        let mut master = lab.client().master().with_retry(Retry::classic());
+        write(&mut master).await;
+        lab.inject(fault).await;
+        // The loss is known by then, and a round of the search has failed.
+        sleep(ms(60)).await;
+        let started = Instant::now();
+        let written: redis::RedisResult<()> = master.set("key", "value").await;
+        let failed = written.err().map(|error| details(&error).expect("the client's own").attempts);
+        assert_eq!(failed, attempts);
+        let first = started.elapsed().as_millis() % 5_000;
+        assert!(first < 1_000, "the first attempt ends with a round of the search: {first}");
+        assert_eq!(started.elapsed().as_millis() - first, if attempts.is_some() { 15_000 } else { 10_000 });
+    }
+}
+
 /// Times between rounds of the search while the Sentinels answer errors.
 async fn waits(jitter: f64, seed: u64) -> Vec<u128> {
     let lab = Lab::start().await;
