@@ -49,20 +49,28 @@ pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Pla
 /// Asks all Sentinels but `asked` side by side where the master called `name` is, until it is clear that it has moved
 /// from `current`, or all have answered or failed. `current` learns its epoch.
 pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Option<Place> {
-    let known = core.sentinels().order();
-    core.forget_unknown(&known);
+    let (all, known, open) = {
+        let sentinels = core.sentinels();
+        let known = sentinels.each_once();
+        let is_asked = |sentinel: &&Address| asked.is_some_and(|asked| sentinels.are_one(sentinel, asked));
+        (sentinels.order(), known.len(), known.iter().filter(|one| !is_asked(one)).cloned().collect::<Vec<_>>())
+    };
+    core.forget_unknown(&all);
     let questions = questions(name);
-    let mut open: FuturesUnordered<_> = known
+    let mut open: FuturesUnordered<_> = open
         .iter()
-        .filter(|sentinel| Some(*sentinel) != asked)
-        .map(|sentinel| survey::ask_sentinel(core, sentinel, &questions, read))
+        .map(async |sentinel| (sentinel, survey::ask_sentinel(core, sentinel, &questions, read).await))
         .collect();
     // What it said is why `current` is what it is.
     let mut votes: Vec<Vote> = asked.map(|_| current.clone()).into_iter().collect();
-    while let Some(answer) = open.next().await {
-        let Ok(Some(vote)) = answer else { continue };
+    while let Some((sentinel, answer)) = open.next().await {
+        let Ok(told) = answer else { continue };
+        if let Some(id) = told.id {
+            core.sentinels().identify(sentinel, id);
+        }
+        let Some(vote) = told.vote else { continue };
         votes.push(mapped(core, vote));
-        if let Some(place) = moved(&votes, known.len(), current) {
+        if let Some(place) = moved(&votes, known, current) {
             return Some(place);
         }
     }
@@ -71,20 +79,30 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
     None
 }
 
-/// What a Sentinel is asked: where the master is, and since which epoch.
+/// What a Sentinel says.
+pub(crate) struct Told {
+    /// Where the master is; `None` if it does not know the name.
+    pub(crate) vote: Option<Vote>,
+    /// Its run id.
+    pub(crate) id: Option<String>,
+}
+
+/// What a Sentinel is asked: where the master is, since which epoch, and who it is itself.
 pub(crate) fn questions(name: &str) -> Pipeline {
     let mut questions = Pipeline::new();
     questions.add_command(question("GET-MASTER-ADDR-BY-NAME", name)).add_command(question("MASTER", name));
+    questions.cmd("SENTINEL").arg("MYID");
     questions
 }
 
-/// The answers to [`questions`]; `None` if the Sentinel does not know the name.
-pub(crate) fn read(replies: &[Value]) -> Result<Option<Vote>, OpenError> {
-    let [address, details] = replies else {
-        return Err(OpenError::Answer("two questions need two answers".to_owned()));
+/// The answers to [`questions`].
+pub(crate) fn read(replies: &[Value]) -> Result<Told, OpenError> {
+    let [address, details, id] = replies else {
+        return Err(OpenError::Answer("each question needs an answer".to_owned()));
     };
     let address = reply::answer(address, reply::master_address)?;
-    Ok(address.map(|master| Vote { master, epoch: reply::config_epoch(details).unwrap_or(0) }))
+    let vote = address.map(|master| Vote { master, epoch: reply::config_epoch(details).unwrap_or(0) });
+    Ok(Told { vote, id: reply::run_id(id) })
 }
 
 /// `vote` with the address that is to be dialled.

@@ -374,12 +374,12 @@ async fn persist(
     }
 }
 
-/// Fails if `request` must not be sent on a connection that others use too.
+/// Fails if `request` must not be sent on a connection to `target` that others use too.
 #[allow(clippy::result_large_err)] // It goes no further than the call that fails with it.
-pub(crate) fn may_be_shared(request: Request<'_>) -> Result<(), Failure> {
+pub(crate) fn may_be_shared(request: Request<'_>, target: Target) -> Result<(), Failure> {
     let misuse = match request {
-        Request::One(command) => misuse(command),
-        Request::Many(pipeline, ..) => pipeline.cmd_iter().find_map(misuse),
+        Request::One(command) => misuse(command, target),
+        Request::Many(pipeline, ..) => pipeline.cmd_iter().find_map(|command| misuse(command, target)),
     };
     match misuse {
         Some(reason) => Err(Progress::new(request).failed(Cause::Misuse(reason))),
@@ -387,8 +387,12 @@ pub(crate) fn may_be_shared(request: Request<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Why a command must not be sent on a connection that others use too.
-fn misuse(command: &Cmd) -> Option<&'static str> {
+/// Why a command must not be sent on a connection to `target` that others use too.
+fn misuse(command: &Cmd, target: Target) -> Option<&'static str> {
+    // Without this it would be refused by a replica, but executed where the master stands in for one.
+    if target == Target::Replica && command::writes(command) {
+        return Some("a replica is only read from: send this on a connection to the master");
+    }
     if !command::may_be_bound(command) {
         return None;
     }

@@ -129,6 +129,23 @@ const REPEATABLE: &[&str] = &[
     "ZUNION",
 ];
 
+/// Commands that write, as Redis flags them: a replica refuses them, whatever their options. Sorted. Scripts and what modules
+/// bring are not among them, because only the node knows what those do.
+#[rustfmt::skip]
+const WRITES: &[&str] = &[
+    "APPEND", "BITFIELD", "BITOP", "BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN",
+    "COPY", "DECR", "DECRBY", "DEL", "EXPIRE", "EXPIREAT", "FLUSHALL", "FLUSHDB", "GEOADD", "GEORADIUS",
+    "GEORADIUSBYMEMBER", "GEOSEARCHSTORE", "GETDEL", "GETEX", "GETSET", "HDEL", "HEXPIRE", "HEXPIREAT", "HGETDEL",
+    "HGETEX", "HINCRBY", "HINCRBYFLOAT", "HMSET", "HPERSIST", "HPEXPIRE", "HPEXPIREAT", "HSET", "HSETEX", "HSETNX",
+    "INCR", "INCRBY", "INCRBYFLOAT", "LINSERT", "LMOVE", "LMPOP", "LPOP", "LPUSH", "LPUSHX", "LREM", "LSET", "LTRIM",
+    "MIGRATE", "MOVE", "MSET", "MSETNX", "PERSIST", "PEXPIRE", "PEXPIREAT", "PFADD", "PFDEBUG", "PFMERGE", "PSETEX",
+    "RENAME", "RENAMENX", "RESTORE", "RESTORE-ASKING", "RPOP", "RPOPLPUSH", "RPUSH", "RPUSHX", "SADD", "SDIFFSTORE",
+    "SET", "SETBIT", "SETEX", "SETNX", "SETRANGE", "SINTERSTORE", "SMOVE", "SORT", "SPOP", "SREM", "SUNIONSTORE",
+    "SWAPDB", "UNLINK", "XACK", "XADD", "XAUTOCLAIM", "XCLAIM", "XDEL", "XGROUP", "XREADGROUP", "XSETID", "XTRIM",
+    "ZADD", "ZDIFFSTORE", "ZINCRBY", "ZINTERSTORE", "ZMPOP", "ZPOPMAX", "ZPOPMIN", "ZRANGESTORE", "ZREM",
+    "ZREMRANGEBYLEX", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZUNIONSTORE",
+];
+
 /// Commands that make their connection unfit to be shared. Sorted.
 const STATEFUL: &[&str] = &[
     "ASKING",
@@ -192,6 +209,20 @@ fn words(command: &Cmd) -> impl Iterator<Item = &[u8]> + Clone {
 /// True if this is the name of the command; `names` are in upper case.
 pub(crate) fn is_one_of(command: &Cmd, names: &[&str]) -> bool {
     words(command).next().is_some_and(|name| names.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes())))
+}
+
+/// True if it is known to write.
+pub(crate) fn writes(command: &Cmd) -> bool {
+    let mut args = words(command);
+    let mut buffer = [0; LONGEST];
+    match args.next().and_then(|name| upper(name, &mut buffer)) {
+        Some("FUNCTION") => {
+            let kinds = ["DELETE", "FLUSH", "LOAD", "RESTORE"];
+            args.next().is_some_and(|kind| kinds.iter().any(|one| kind.eq_ignore_ascii_case(one.as_bytes())))
+        }
+        Some(name) => WRITES.binary_search(&name).is_ok(),
+        None => false,
+    }
 }
 
 /// False if a look at the name is enough to know that the command neither blocks nor changes its connection. Cheap, because
@@ -286,6 +317,9 @@ fn milliseconds(arg: Option<&[u8]>) -> Option<Duration> {
 }
 
 #[cfg(test)]
+mod real;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -312,8 +346,8 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted() {
-        assert!(REPEATABLE.is_sorted() && STATEFUL.is_sorted());
-        assert!(REPEATABLE.iter().chain(STATEFUL).all(|name| name.len() <= LONGEST));
+        assert!(REPEATABLE.is_sorted() && STATEFUL.is_sorted() && WRITES.is_sorted());
+        assert!(REPEATABLE.iter().chain(STATEFUL).chain(WRITES).all(|name| name.len() <= LONGEST));
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::retry::Retry;
 /// It implements [`ConnectionLike`], so that [`redis::AsyncCommands`], `redis::cmd` and `redis::pipe` work on it as on
 /// any connection. Clones are cheap and share one TCP connection, so they may be given to any number of tasks. Commands
 /// that block (`BLPOP`) or that change the connection (`SELECT`, `WATCH`, `SUBSCRIBE`) are refused on it; see
-/// [`Client::dedicated`](crate::Client::dedicated) and [`Client::subscriber`](crate::Client::subscriber).
+/// [`Client::dedicated`](crate::Client::dedicated) and [`Client::subscriber`](crate::Client::subscriber). On a connection to
+/// a replica, commands that write are refused too, also while the master stands in for a replica. Scripts (`EVAL`) and the
+/// commands of modules are sent as they are.
 ///
 /// Every call ends within the budget of its [`Retry`], also while no Sentinel answers. The future of a call may be
 /// dropped; its command may run all the same.
@@ -48,7 +50,7 @@ impl Connection {
     async fn one<E: From<Failure>>(&mut self, command: &Cmd, strict: bool) -> Result<Value, E> {
         let Self { node, states, retry } = self;
         let request = Request::One(command);
-        call::may_be_shared(request)?;
+        call::may_be_shared(request, node.target)?;
         let (first, connection) = call::first(node, states, retry);
         let tried = match connection {
             Some(connection) => match timeout_at(first.end, connection.send_packed_command(command)).await {
@@ -63,7 +65,7 @@ impl Connection {
     async fn many(&mut self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
         let Self { node, states, retry } = self;
         let request = Request::Many(pipeline, offset, count);
-        call::may_be_shared(request)?;
+        call::may_be_shared(request, node.target)?;
         let (first, connection) = call::first(node, states, retry);
         let tried = match connection {
             Some(connection) => {

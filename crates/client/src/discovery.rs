@@ -3,7 +3,7 @@
 use redis::{Cmd, Pipeline, Value, cmd};
 
 use crate::address::Address;
-use crate::ballot::{self, Place, Vote};
+use crate::ballot::{self, Place, Told, Vote};
 use crate::core::Core;
 use crate::error::{DiscoveryError, OpenError};
 use crate::link::Link;
@@ -22,30 +22,33 @@ pub(crate) struct Found {
     pub(crate) by: Address,
 }
 
-/// What one Sentinel says of a name.
-struct Told {
-    vote: Option<Vote>,
-    /// The other Sentinels that it knows.
-    others: Option<Vec<Address>>,
-}
+/// What one Sentinel says of a name, and the other Sentinels that it knows.
+type Answered = (Told, Option<Others>);
+
+/// Sentinels and their run ids.
+type Others = Vec<(Address, Option<String>)>;
 
 /// A connection to the master called `name`, which says that it is one.
 pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryError> {
     let mut questions = ballot::questions(name);
     questions.add_command(question("SENTINELS", name));
     let read = |replies: &[Value]| match replies {
-        [vote @ .., others] => Ok(Told { vote: ballot::read(vote)?, others: reply::sentinels(others) }),
-        [] => Err(OpenError::Answer("three questions need three answers".to_owned())),
+        [told @ .., others] => Ok((ballot::read(told)?, reply::sentinels(others))),
+        [] => Err(OpenError::Answer("each question needs an answer".to_owned())),
     };
-    let named = |answers: &[Answer<Told>], _| {
-        answers.last().and_then(|last| last.result.as_ref().ok()).is_some_and(|told| told.vote.is_some())
+    let named = |answers: &[Answer<Answered>], _| {
+        answers.last().and_then(|last| last.result.as_ref().ok()).is_some_and(|(told, _)| told.vote.is_some())
     };
     let answers = survey::ask(core, &questions, read, named).await;
-    let (by, vote, others) = first_vote(name, answers)?;
+    let (by, vote, id, others) = first_vote(name, answers)?;
     core.sentinels().promote(&by);
+    if let Some(id) = id {
+        core.sentinels().identify(&by, id);
+    }
     if let Some(others) = others {
-        let others: Vec<Address> = others.into_iter().map(|other| core.settings.address_map.apply(other)).collect();
-        core.sentinels().learn(&by, &others);
+        let mapped = |(other, id)| (core.settings.address_map.apply(other), id);
+        let others = others.into_iter().map(mapped).collect();
+        core.sentinels().learn(&by, others);
     }
     let mut place = ballot::mapped(core, vote);
     let mut found = master_at(core, &place.master).await;
@@ -180,13 +183,16 @@ async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, Disc
     }
 }
 
-/// The answer that names an address, and the Sentinels that it names; it is the last one, if there is one.
+/// The Sentinel whose answer names an address, which is the last one, if there is one; its vote, its run id, and the
+/// Sentinels that it names.
 fn first_vote(
     name: &str,
-    mut answers: Vec<Answer<Told>>,
-) -> Result<(Address, Vote, Option<Vec<Address>>), DiscoveryError> {
+    mut answers: Vec<Answer<Answered>>,
+) -> Result<(Address, Vote, Option<String>, Option<Others>), DiscoveryError> {
     match answers.pop() {
-        Some(Answer { sentinel, result: Ok(Told { vote: Some(vote), others }) }) => Ok((sentinel, vote, others)),
+        Some(Answer { sentinel, result: Ok((Told { vote: Some(vote), id }, others)) }) => {
+            Ok((sentinel, vote, id, others))
+        }
         last => {
             answers.extend(last);
             Err(no_answer(name, answers))

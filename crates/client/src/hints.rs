@@ -37,7 +37,7 @@ pub(crate) async fn listen(core: Arc<Core>, hints: broadcast::Sender<Hint>) {
     let _keeping = Keeping::new(Arc::clone(&core));
     let mut listening: BTreeMap<Address, OwnedTask> = BTreeMap::new();
     loop {
-        let known = core.sentinels().order();
+        let known = core.sentinels().each_once();
         listening.retain(|sentinel, _| known.contains(sentinel));
         for sentinel in known {
             let task = || OwnedTask::spawn(listen_to(Arc::clone(&core), sentinel.clone(), hints.clone()));

@@ -41,15 +41,24 @@ pub(crate) fn master_address(reply: &Value) -> Option<Option<Address>> {
     }
 }
 
-/// The reply to `SENTINEL SENTINELS`: where the other Sentinels are, each once.
-pub(crate) fn sentinels(reply: &Value) -> Option<Vec<Address>> {
-    let mut addresses = Vec::new();
+/// The reply to `SENTINEL SENTINELS`: where the other Sentinels are, each once, and their run ids.
+pub(crate) fn sentinels(reply: &Value) -> Option<Vec<(Address, Option<String>)>> {
+    let mut sentinels: Vec<(Address, Option<String>)> = Vec::new();
     for fields in instances(reply)? {
-        if let Some(address) = place(&fields).filter(|address| !addresses.contains(address)) {
-            addresses.push(address);
+        if let Some(address) = place(&fields).filter(|address| sentinels.iter().all(|(known, _)| known != address)) {
+            sentinels.push((address, field(&fields, "runid").and_then(id)));
         }
     }
-    Some(addresses)
+    Some(sentinels)
+}
+
+/// The reply to `SENTINEL MYID`, which Sentinels before 6.2 do not know.
+pub(crate) fn run_id(reply: &Value) -> Option<String> {
+    id(&text(reply)?)
+}
+
+fn id(text: &str) -> Option<String> {
+    (text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_owned())
 }
 
 /// The reply to `SENTINEL REPLICAS`: where the replicas are that are worth an attempt.
@@ -144,7 +153,11 @@ mod tests {
             Value::Map(vec![(bulk("ip"), bulk("s3")), (bulk("port"), bulk("26380"))]),
         ]);
         let addresses = [Address::new("10.0.0.2", 26379), Address::new("s3", 26380)];
-        assert_eq!(sentinels(&reply), Some(addresses.to_vec()));
+        assert_eq!(sentinels(&reply), Some(addresses.map(|address| (address, None)).to_vec()));
+        let id = "b703f7937e70b05836074e4d8cb180e488bb334a";
+        let told = sentinels(&Value::Array(vec![list(&format!("ip s1 port 1 runid {id}"))]));
+        assert_eq!(told, Some(vec![(Address::new("s1", 1), Some(id.to_owned()))]));
+        assert_eq!((run_id(&bulk(id)), run_id(&bulk("OK"))), (Some(id.to_owned()), None));
         assert_eq!(sentinels(&Value::Nil), None);
     }
 

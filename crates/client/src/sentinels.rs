@@ -1,5 +1,7 @@
 //! The list of Sentinels: the configured ones, and those that they have told of.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::address::Address;
 
 /// The Sentinels in the order in which they are asked.
@@ -8,6 +10,9 @@ pub(crate) struct Sentinels {
     /// The configured ones. They stay whatever happens, because they are all that is left when everything else is gone.
     seeds: Vec<Address>,
     order: Vec<Address>,
+    /// Their run ids, as far as they are known. A Sentinel that is configured by its name is told of by its address as well,
+    /// which may be asked in its stead, but has no vote of its own.
+    ids: BTreeMap<Address, String>,
 }
 
 impl Sentinels {
@@ -19,12 +24,33 @@ impl Sentinels {
                 order.push(seed.clone());
             }
         }
-        Self { seeds: order.clone(), order }
+        Self { seeds: order.clone(), order, ids: BTreeMap::new() }
     }
 
     /// In the order in which to ask.
     pub(crate) fn order(&self) -> Vec<Address> {
         self.order.clone()
+    }
+
+    /// Each Sentinel once, by the address it was configured with if it was, in the order in which to ask.
+    pub(crate) fn each_once(&self) -> Vec<Address> {
+        let (mut ids, mut chosen) = (BTreeSet::new(), BTreeSet::new());
+        for address in self.seeds.iter().chain(&self.order) {
+            if self.ids.get(address).is_none_or(|id| ids.insert(id)) {
+                chosen.insert(address);
+            }
+        }
+        self.order.iter().filter(|address| chosen.contains(address)).cloned().collect()
+    }
+
+    /// True if these two are known to lead to the same Sentinel.
+    pub(crate) fn are_one(&self, one: &Address, other: &Address) -> bool {
+        one == other || self.ids.get(one).is_some_and(|id| self.ids.get(other) == Some(id))
+    }
+
+    /// The one at `sentinel` has this run id.
+    pub(crate) fn identify(&mut self, sentinel: &Address, id: String) {
+        self.ids.insert(sentinel.clone(), id);
     }
 
     /// This one answered: it is asked first from now on.
@@ -43,16 +69,21 @@ impl Sentinels {
 
     /// `teller` told of these others. New ones come last; learned ones of which it does not tell go, unless it knows of
     /// none at all.
-    pub(crate) fn learn(&mut self, teller: &Address, others: &[Address]) {
+    pub(crate) fn learn(&mut self, teller: &Address, others: Vec<(Address, Option<String>)>) {
         if others.is_empty() {
             return;
         }
-        self.order.retain(|known| self.seeds.contains(known) || known == teller || others.contains(known));
-        for other in others {
-            if !self.order.contains(other) {
+        let told = |known: &Address| others.iter().any(|(other, _)| other == known);
+        self.order.retain(|known| self.seeds.contains(known) || known == teller || told(known));
+        for (other, id) in others {
+            if !self.order.contains(&other) {
                 self.order.push(other.clone());
             }
+            if let Some(id) = id {
+                self.identify(&other, id);
+            }
         }
+        self.ids.retain(|address, _| self.order.contains(address));
     }
 }
 
@@ -85,13 +116,34 @@ mod tests {
     fn new_ones_are_added_and_seeds_stay() {
         let mut sentinels = Sentinels::new(&list("a b"));
         let a = Address::new("a", 26379);
-        sentinels.learn(&a, &list("b d e"));
+        let list = |hosts| list(hosts).into_iter().map(|address| (address, None)).collect::<Vec<_>>();
+        sentinels.learn(&a, list("b d e"));
         assert_eq!(hosts(&sentinels), "a b d e");
-        sentinels.learn(&Address::new("e", 26379), &list("d f"));
+        sentinels.learn(&Address::new("e", 26379), list("d f"));
         assert_eq!(hosts(&sentinels), "a b d e f");
-        sentinels.learn(&a, &list("f"));
+        sentinels.learn(&a, list("f"));
         assert_eq!(hosts(&sentinels), "a b f");
-        sentinels.learn(&a, &[]);
+        sentinels.learn(&a, Vec::new());
         assert_eq!(hosts(&sentinels), "a b f");
+    }
+
+    #[test]
+    fn one_that_goes_by_two_addresses_counts_once() {
+        let mut sentinels = Sentinels::new(&list("a b"));
+        let at = |host: &str| Address::new(host, 26379);
+        sentinels.identify(&at("a"), "1".into());
+        sentinels.learn(&at("a"), vec![(at("x"), Some("2".into())), (at("y"), Some("3".into()))]);
+        let once = |sentinels: &Sentinels| {
+            let each: Vec<String> = sentinels.each_once().iter().map(|address| address.host().to_owned()).collect();
+            each.join(" ")
+        };
+        assert_eq!(once(&sentinels), "a b x y", "b may be another");
+        sentinels.identify(&at("b"), "2".into());
+        sentinels.promote(&at("x"));
+        assert_eq!((once(&sentinels), hosts(&sentinels)), ("a b y".into(), "x a b y".into()));
+        assert!(sentinels.are_one(&at("x"), &at("b")) && !sentinels.are_one(&at("x"), &at("a")));
+        // Its name leads to another one now.
+        sentinels.identify(&at("b"), "4".into());
+        assert_eq!(once(&sentinels), "x a b y");
     }
 }

@@ -100,3 +100,26 @@ async fn a_replica_that_the_sentinels_give_up_is_left_for_a_better_one_and_for_n
         assert_eq!(connection.get::<_, i64>("k").await, Ok(1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_refused_whether_there_are_replicas_or_not() {
+    let master = Server::master().await;
+    let sentinel = Server::sentinel(&master.address).await;
+    let one = replica(1, "connected").await;
+    for replicas in [&[(&one, "slave")][..], &[]] {
+        list(&sentinel, replicas);
+        let settings = Settings::new([sentinel.address.clone()], "mymaster").seed(1);
+        let mut connection = Client::new(settings).expect("settings").replica();
+        let mut pipeline = redis::pipe();
+        pipeline.get("k").incr("k", 1);
+        let errors = [
+            connection.incr::<_, _, i64>("k", 1).await.expect_err("a write"),
+            pipeline.query_async::<()>(&mut connection).await.expect_err("a write"),
+        ];
+        for error in errors {
+            let failure = details(&error).expect("details");
+            assert!(matches!(failure.cause, sentinel_client::Cause::Misuse(_)) && !failure.may_have_run, "{failure}");
+        }
+    }
+    assert_eq!((master.count("INCR"), one.count("INCR")), (0, 0));
+}
