@@ -19,6 +19,7 @@ impl Drop for Redis {
     }
 }
 
+#[allow(clippy::print_stderr)] // Where a test says that it did not run.
 async fn start() -> Option<(Redis, MultiplexedConnection)> {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port().to_string();
     let words = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
