@@ -41,6 +41,14 @@ throughput *ARGS:
 schema:
     cargo run --release -- schema --output scenarios/schema.json
 
+# Fake and real nodes in one cluster, each test so many times (needs redis-server and redis-sentinel; some five minutes for ten).
+mixed TIMES="10":
+    MIXED_REPEAT={{TIMES}} cargo test -p sentinel-lab-tests --test mixed -- --nocapture
+
+# Bytes to both kinds of node; prints what came of them (some two minutes for ten million).
+fuzz INPUTS="10000000":
+    FUZZ_INPUTS={{INPUTS}} cargo test -p sentinel-lab-testbed --lib whatever_bytes_come_for_long -- --ignored --nocapture
+
 # The lab against real Redis processes (needs redis-server and redis-sentinel; some eight minutes; prints the table of the README).
 parity *ARGS:
     cargo run --release -- parity crates/parity/scenarios --down-after 1s,3s --format markdown {{ARGS}}

@@ -74,6 +74,11 @@ fn of_a_data_node_about_itself() {
 }
 
 #[test]
+fn of_a_data_node_about_its_commands() {
+    same_replies("node-admin.script", include_str!("data/parity/node-admin.script"));
+}
+
+#[test]
 fn of_a_data_node_with_a_password() {
     same_replies("node-auth.script", include_str!("data/parity/node-auth.script"));
 }

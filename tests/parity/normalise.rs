@@ -42,6 +42,9 @@ const MASKED: &[&str] = &[
     // INFO cpu.
     "used_cpu_sys", "used_cpu_user", "used_cpu_sys_children", "used_cpu_user_children", "used_cpu_sys_main_thread",
     "used_cpu_user_main_thread",
+    // CONFIG GET: what the processes of a test are started with.
+    "bind", "bind-source-addr", "dir", "logfile", "pidfile", "repl-diskless-sync-delay", "enable-debug-command",
+    "protected-mode", "tcp-backlog",
     // CLIENT LIST, CLIENT INFO, ACL LOG, HELLO.
     "id", "fd", "age-seconds",
 ];

@@ -13,16 +13,20 @@
 //! | [`plan`] | a run as data: cluster, clients, timeline, expectations |
 //! | [`history`] | what happened, record by record, with its NDJSON form and its digest |
 //! | [`verdict`] | pass, fail or inconclusive, with reasons |
+//! | [`help`](mod@help) | the texts of `HELP` |
 //! | [`hosts`] | the resolver of the world |
+//! | [`limits`] | what a node keeps for its clients |
 //! | [`words`] | lines of words and their quotes |
 //! | [`seed`] | one root seed, named random streams |
 
 pub mod addr;
 pub mod event;
 pub mod fault;
+pub mod help;
 pub mod history;
 pub mod hosts;
 pub mod id;
+pub mod limits;
 pub mod machine;
 pub mod plan;
 pub mod seed;
@@ -34,8 +38,10 @@ pub mod words;
 pub use addr::{Addr, Text};
 pub use event::EventName;
 pub use fault::{Fault, Target};
+pub use help::help;
 pub use history::{History, Record, What};
 pub use id::{ClientId, Epoch, NodeId, NodeKind, OpId, RunId};
+pub use limits::{Limits, OutputLimit};
 pub use machine::{Conn, Input, Output};
 pub use plan::Plan;
 pub use seed::{Rng, Seed};

@@ -78,6 +78,8 @@ pub enum Output {
     Send(Conn, Frame),
     /// The replies on this connection are encoded in this RESP version (2 or 3) from here on.
     Protocol(Conn, u8),
+    /// These limits hold for this connection from here on; Redis's defaults hold until then.
+    Limits(Conn, Box<crate::Limits>),
     /// Close it, after what was sent before.
     Close(Conn),
     /// The process ends, as if by its own `SHUTDOWN` or a simulated crash.

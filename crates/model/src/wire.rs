@@ -84,6 +84,8 @@ impl fmt::Debug for Command {
 pub enum Reply {
     /// `+text`
     Simple(Cow<'static, str>),
+    /// `+text` that may hold addresses
+    Status(Text),
     /// `-text`, the code at its start: `ERR unknown command …`
     Error(Cow<'static, str>),
     /// `:n`
@@ -156,7 +158,7 @@ impl Reply {
         match self {
             Self::Simple(text) => Some(Cow::Borrowed(text)),
             Self::Bulk(bytes) => Some(String::from_utf8_lossy(bytes)),
-            Self::Text(text) | Self::Verbatim(text) => Some(Cow::Owned(text.to_string())),
+            Self::Text(text) | Self::Status(text) | Self::Verbatim(text) => Some(Cow::Owned(text.to_string())),
             _ => None,
         }
     }

@@ -1,10 +1,13 @@
 //! [`Config`]: what a data node is told at its start, and what `CONFIG GET` and `CONFIG SET` reach.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::machine::Identity;
 use model::plan::Credentials;
-use model::{Addr, Time};
+use model::{Addr, Limits, Time};
+
+use crate::commands::parameters;
 
 /// The configuration of one data node. [`Config::new`] gives Redis's own defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +44,12 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// `maxclients`: connections that it holds at once, at least 1. One more is told so and closed.
     pub max_clients: u32,
+    /// What it keeps for its clients.
+    pub limits: Limits,
     /// `enable-debug-command`: whether `DEBUG` is allowed.
     pub debug_command: bool,
+    /// What `CONFIG SET` has changed of the parameters that nothing here goes by.
+    pub others: BTreeMap<&'static str, String>,
     /// Unix time at [`Time::ZERO`].
     pub unix_start: Duration,
 }
@@ -67,9 +74,17 @@ impl Config {
             repl_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(10),
             max_clients: 10_000,
+            limits: Limits::default(),
             debug_command: true,
+            others: BTreeMap::new(),
             unix_start: Duration::from_secs(1_704_067_200),
         }
+    }
+
+    /// The value of a parameter that nothing here goes by; empty for one that there is not.
+    pub(crate) fn other(&self, name: &str) -> &str {
+        let kept = self.others.get(name).map(String::as_str);
+        kept.or_else(|| parameters::find(name).map(|parameter| parameter.default)).unwrap_or_default()
     }
 
     /// Unix time in microseconds.

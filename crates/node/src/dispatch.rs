@@ -82,7 +82,7 @@ impl Node {
             _ => spec.has(flag::LOADING),
         };
         let client = &self.clients[&conn];
-        if let Some(error) = self.refusal(now, client, (spec, &command), flags, stale_ok, loading_ok) {
+        if let Some(error) = self.refusal(now, (conn, client), (spec, &command), flags, stale_ok, loading_ok) {
             return self.reject(conn, Some(spec), command, error, out);
         }
         if self.is_paused(now, flags) && !self.clients[&conn].kind().is_replica() {
@@ -105,7 +105,7 @@ impl Node {
     fn refusal(
         &self,
         now: Time,
-        client: &Client,
+        (conn, client): (Conn, &Client),
         (spec, command): (&Spec, &Command),
         flags: u32,
         stale: bool,
@@ -137,6 +137,10 @@ impl Node {
         if self.loading_until.is_some_and(|until| now < until) && !loading {
             return Some("LOADING Redis is loading the dataset in memory".into());
         }
+        let touches = flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
+        if touches && (client.replica.is_some() || self.monitors.contains(&conn)) {
+            return Some("ERR Replica can't interact with the keyspace".into());
+        }
         None
     }
 
@@ -149,7 +153,14 @@ impl Node {
     }
 
     /// Answers a command that is not run. A rejected command spoils the transaction that it was to be part of.
-    fn reject(&mut self, conn: Conn, spec: Option<&Spec>, command: Command, error: Failure, out: &mut Vec<Output>) {
+    fn reject(
+        &mut self,
+        conn: Conn,
+        spec: Option<&'static Spec>,
+        command: Command,
+        error: Failure,
+        out: &mut Vec<Output>,
+    ) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let mut error = error;
         if let Some(transaction) = &mut client.transaction {
@@ -161,6 +172,9 @@ impl Node {
             error = format!("EXECABORT Transaction discarded because of: {error}").into();
         }
         self.stats.error(&error);
+        if let Some(spec) = spec {
+            self.stats.rejected(spec.name);
+        }
         let reply = Reply::Error(error);
         note(conn, Executed::Refused(reply.clone()), command, None, out);
         self.send(conn, reply, out);
@@ -168,7 +182,6 @@ impl Node {
 
     /// Runs a command that passed the checks.
     fn call(&mut self, now: Time, conn: Conn, spec: &'static Spec, command: Command, out: &mut Vec<Output>) {
-        self.stats.commands += 1;
         let mut call = Call { now, conn, command: &command, in_exec: false, out };
         let (outcome, changed) = self.run(spec, &mut call);
         self.propagate(out);
@@ -178,7 +191,11 @@ impl Node {
         {
             client.last_write = self.repl.offset;
         }
+        let told = (!self.monitors.is_empty()).then(|| command.clone());
         self.answer(conn, outcome, command, position, out);
+        if let Some(command) = told {
+            self.tell_monitors_of(now, conn, spec, &command, out);
+        }
         if self.tracking > 0 && !spec.name.starts_with("client") {
             self.end_caching(conn);
         }
@@ -218,8 +235,14 @@ impl Node {
         tracking.caching = false;
     }
 
-    /// Runs the handler. The flag says whether the data set was changed.
+    /// Runs the handler and counts it. The flag says whether the data set was changed.
     pub(crate) fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
+        let result = self.run_handler(spec, call);
+        self.stats.called(spec.name, matches!(&result.0, Err(_) | Ok(Answer::Reply(Reply::Error(_)))));
+        result
+    }
+
+    fn run_handler(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
         let client = self.clients.get(&call.conn);
         let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
         if spec.has(flag::READONLY) && client.is_some_and(|client| client.tracking.is_some()) {
@@ -300,7 +323,6 @@ impl Node {
         let mut replies = Vec::with_capacity(transaction.queue.len());
         let mut notes = Vec::with_capacity(transaction.queue.len());
         for (spec, command) in transaction.queue {
-            self.stats.commands += 1;
             let mut inner =
                 Call { now: call.now, conn: call.conn, command: &command, in_exec: true, out: &mut *call.out };
             let (outcome, changed) = self.run(spec, &mut inner);
@@ -309,6 +331,7 @@ impl Node {
                 Ok(Answer::Silent | Answer::Blocked) => Reply::Null,
                 Err(error) => Reply::Error(error),
             };
+            self.tell_monitors_of(call.now, call.conn, spec, &command, call.out);
             notes.push((executed(&reply), command, changed));
             replies.push(reply);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::history::Position;
 use model::machine::Note;
 use model::seed::Rng;
-use model::{Addr, Command, Conn, Frame, Input, Output, Reply, RunId, Seed, Time};
+use model::{Addr, Command, Conn, Frame, Input, Limits, Output, Reply, RunId, Seed, Time};
 
 use crate::acl::{DEFAULT, User, Users, users};
 use crate::blocking::Blocked;
@@ -51,6 +51,8 @@ pub struct Node {
     pub(crate) tracking: usize,
     /// Who must hear of which change; `None` for all keys.
     pub(crate) invalid: Vec<(Conn, Option<Bytes>)>,
+    /// `MONITOR`, in the order in which they began to listen.
+    pub(crate) monitors: Vec<Conn>,
     pub(crate) repl: Replication,
     pub(crate) pause: Option<Pause>,
     /// `SHUTDOWN` waits for replicas, at the latest until then.
@@ -113,6 +115,7 @@ impl Node {
             tracked: BTreeMap::new(),
             tracking: 0,
             invalid: Vec::new(),
+            monitors: Vec::new(),
             repl,
             pause: None,
             shutdown_by: None,
@@ -198,6 +201,9 @@ impl Node {
         let mut client = Client::new(self.last_client_id, from, now, self.is_open());
         client.unrestricted = self.users.get(&DEFAULT).is_none_or(User::unrestricted);
         self.clients.insert(conn, client);
+        if self.config.limits != Limits::default() {
+            out.push(Output::Limits(conn, Box::new(self.config.limits.clone())));
+        }
     }
 
     /// True if a new connection need not authenticate.
@@ -267,6 +273,7 @@ impl Node {
         self.unsubscribe_everything(conn);
         self.unwatch(conn);
         self.stop_tracking(conn);
+        self.monitors.retain(|other| *other != conn);
         self.blocked.remove(&conn);
         self.unblocked.retain(|other| *other != conn);
         if self.clients.remove(&conn).is_some_and(|client| client.replica.is_some()) {

@@ -9,6 +9,8 @@ pub(crate) struct Stats {
     /// Connections that `maxclients` forbade.
     pub(crate) rejected: u64,
     pub(crate) commands: u64,
+    /// By the names of commands and subcommands.
+    pub(crate) calls: BTreeMap<&'static str, Calls>,
     /// By their codes.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) expired: u64,
@@ -19,9 +21,33 @@ pub(crate) struct Stats {
     pub(crate) sync_partial_err: u64,
 }
 
+/// Of one command.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Calls {
+    /// It ran.
+    pub(crate) ran: u64,
+    /// It was refused before it ran.
+    pub(crate) rejected: u64,
+    /// It ran and gave an error.
+    pub(crate) failed: u64,
+}
+
 const CODES_MAX: usize = 128;
 
 impl Stats {
+    /// Counts a command that ran.
+    pub(crate) fn called(&mut self, name: &'static str, failed: bool) {
+        self.commands += 1;
+        let calls = self.calls.entry(name).or_default();
+        calls.ran += 1;
+        calls.failed += u64::from(failed);
+    }
+
+    /// Counts a command that was refused.
+    pub(crate) fn rejected(&mut self, name: &'static str) {
+        self.calls.entry(name).or_default().rejected += 1;
+    }
+
     /// Counts an error by its first word.
     pub(crate) fn error(&mut self, text: &str) {
         // Scripts may make up codes; so many and no more are told apart.

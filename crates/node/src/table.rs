@@ -6,8 +6,8 @@ use model::Command;
 
 use crate::access::{Access, DataResult, Failure};
 use crate::commands::{
-    acl, client, config, connection, generic, hashes, lists, pubsub, scripting, server, sets, streams, strings,
-    tracking, transactions, zsets,
+    acl, client, command, config, connection, debug, generic, hashes, latency, lists, monitor, pubsub, scripting,
+    server, sets, streams, strings, tracking, transactions, zsets,
 };
 use crate::dispatch::{Call, Outcome};
 use crate::node::Node;
@@ -49,6 +49,14 @@ pub(crate) mod flag {
     pub(crate) const MOVABLE_KEYS: u32 = 1 << 15;
     /// Runs while a script does.
     pub(crate) const ALLOW_BUSY: u32 = 1 << 16;
+    /// `MONITOR` is told of it before it runs, if at all.
+    pub(crate) const SKIP_MONITOR: u32 = 1 << 17;
+    /// Never in the slow log.
+    pub(crate) const SKIP_SLOWLOG: u32 = 1 << 18;
+    /// May have no keys although it takes some.
+    pub(crate) const NO_MANDATORY_KEYS: u32 = 1 << 19;
+    /// Not while a data set is loaded beside the old one.
+    pub(crate) const NO_ASYNC_LOADING: u32 = 1 << 20;
     /// The flags of queued commands that the checks of `EXEC` look at.
     pub(crate) const QUEUED_MATTERS: u32 = WRITE | MAY_REPLICATE;
 }
@@ -165,7 +173,7 @@ impl Spec {
 
     /// The flags as `COMMAND` shows them.
     pub(crate) fn flag_names(&self) -> impl Iterator<Item = &'static str> {
-        const WORDS: [(u32, &str); 16] = [
+        const WORDS: [(u32, &str); 18] = [
             (flag::WRITE, "write"),
             (flag::READONLY, "readonly"),
             (flag::DENY_OOM, "denyoom"),
@@ -177,11 +185,13 @@ impl Spec {
             (flag::STALE, "stale"),
             (flag::FAST, "fast"),
             (flag::NO_AUTH, "no_auth"),
-            (flag::MAY_REPLICATE, "may_replicate"),
+            (flag::SKIP_MONITOR, "skip_monitor"),
+            (flag::SKIP_SLOWLOG, "skip_slowlog"),
+            (flag::NO_ASYNC_LOADING, "no_async_loading"),
             (flag::NO_MULTI, "no_multi"),
+            (flag::NO_MANDATORY_KEYS, "no_mandatory_keys"),
             (flag::MOVABLE_KEYS, "movablekeys"),
             (flag::ALLOW_BUSY, "allow_busy"),
-            (0, ""),
         ];
         let flags = self.flags;
         WORDS.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, word)| word)
@@ -202,7 +212,7 @@ pub fn is_write(command: &Command) -> bool {
 }
 
 /// The longest name in the table.
-const LONGEST: usize = 21;
+const LONGEST: usize = 29;
 
 /// Finds the command, or says why there is none.
 pub(crate) fn lookup(command: &Command) -> Result<&'static Spec, Failure> {
@@ -261,10 +271,12 @@ pub(crate) fn has_subcommands(name: &str) -> bool {
         name,
         "acl"
             | "client"
+            | "cluster"
             | "command"
             | "config"
             | "latency"
             | "memory"
+            | "module"
             | "object"
             | "pubsub"
             | "script"
@@ -317,8 +329,9 @@ const fn node(
 }
 
 use flag::{
-    ADMIN, ALLOW_BUSY, BLOCKING, DENY_OOM, FAST, LOADING, MAY_REPLICATE, MOVABLE_KEYS, NO_AUTH, NO_MULTI, NO_SCRIPT,
-    NOT_QUEUED, PUBSUB, READONLY, STALE, SUBSCRIBED, WRITE,
+    ADMIN, ALLOW_BUSY, BLOCKING, DENY_OOM, FAST, LOADING, MAY_REPLICATE, MOVABLE_KEYS, NO_ASYNC_LOADING, NO_AUTH,
+    NO_MANDATORY_KEYS, NO_MULTI, NO_SCRIPT, NOT_QUEUED, PUBSUB, READONLY, SKIP_MONITOR, SKIP_SLOWLOG, STALE,
+    SUBSCRIBED, WRITE,
 };
 
 const ANYTIME: u32 = LOADING | STALE;
@@ -336,6 +349,7 @@ static COMMANDS: &[Spec] = &[
     node("acl|dryrun", -4, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::dryrun),
     node("acl|genpass", -2, ANYTIME | NO_SCRIPT, 0, NO_KEY, acl::genpass),
     node("acl|getuser", 3, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::getuser),
+    node("acl|help", 2, ANYTIME, 0, NO_KEY, command::help),
     node("acl|list", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::list),
     node("acl|load", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::load),
     node("acl|log", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::log),
@@ -344,8 +358,9 @@ static COMMANDS: &[Spec] = &[
     node("acl|users", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, acl::users),
     node("acl|whoami", 2, ANYTIME | NO_SCRIPT, 0, NO_KEY, acl::whoami),
     data("append", 3, WRITE | DENY_OOM | FAST, cat::STRING, ONE, strings::append),
+    node("asking", 1, FAST, cat::CONNECTION, NO_KEY, server::no_cluster),
     node("auth", -2, ANYTIME | NO_SCRIPT | FAST | NO_AUTH | ALLOW_BUSY, cat::CONNECTION, NO_KEY, connection::auth),
-    node("bgsave", -1, ADMIN | NO_SCRIPT, 0, NO_KEY, server::bgsave),
+    node("bgsave", -1, ADMIN | NO_SCRIPT | NO_ASYNC_LOADING, 0, NO_KEY, server::bgsave),
     node("blmove", 6, WRITE | DENY_OOM | NO_SCRIPT | BLOCKING, cat::LIST, TWO, lists::blmove),
     node("blpop", -3, WRITE | NO_SCRIPT | BLOCKING, cat::LIST, (1, -2, 1), lists::blpop),
     node("brpop", -3, WRITE | NO_SCRIPT | BLOCKING, cat::LIST, (1, -2, 1), lists::brpop),
@@ -356,6 +371,7 @@ static COMMANDS: &[Spec] = &[
     node("client|caching", 3, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, tracking::caching),
     node("client|getname", 2, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::getname),
     node("client|getredir", 2, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, tracking::getredir),
+    node("client|help", 2, ANYTIME, cat::CONNECTION, NO_KEY, command::help),
     node("client|id", 2, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::id),
     node("client|info", 2, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::info),
     node("client|kill", -3, ANYTIME | ADMIN | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::kill),
@@ -368,30 +384,61 @@ static COMMANDS: &[Spec] = &[
     node("client|trackinginfo", 2, ANYTIME | NO_SCRIPT, cat::CONNECTION, NO_KEY, tracking::trackinginfo),
     node("client|unblock", -3, ANYTIME | ADMIN | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::unblock),
     node("client|unpause", 2, ANYTIME | ADMIN | NO_SCRIPT, cat::CONNECTION, NO_KEY, client::unpause),
-    node("command", -1, ANYTIME, cat::CONNECTION, NO_KEY, server::command),
-    node("command|count", 2, ANYTIME, cat::CONNECTION, NO_KEY, server::command_count),
-    node("command|docs", -2, ANYTIME, cat::CONNECTION, NO_KEY, server::command_docs),
-    node("command|getkeys", -4, ANYTIME, cat::CONNECTION, NO_KEY, server::command_getkeys),
-    node("command|info", -2, ANYTIME, cat::CONNECTION, NO_KEY, server::command_info),
-    node("command|list", -2, ANYTIME, cat::CONNECTION, NO_KEY, server::command_list),
+    node("cluster", -2, 0, 0, NO_KEY, server::no_cluster),
+    node("cluster|addslots", -3, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|addslotsrange", -4, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|bumpepoch", 2, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|count-failure-reports", 3, ADMIN | STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|countkeysinslot", 3, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|delslots", -3, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|delslotsrange", -4, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|failover", -2, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|flushslots", 2, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|forget", 3, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|getkeysinslot", 4, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|help", 2, ANYTIME, 0, NO_KEY, server::no_cluster),
+    node("cluster|info", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|keyslot", 3, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|links", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|meet", -4, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|myid", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|nodes", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|replicas", 3, ADMIN | STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|replicate", 3, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|reset", -2, ADMIN | NO_SCRIPT | STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|saveconfig", 2, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|set-config-epoch", 3, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|setslot", -4, ADMIN | STALE | NO_ASYNC_LOADING, 0, NO_KEY, server::no_cluster),
+    node("cluster|shards", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|slaves", 3, ADMIN | STALE, 0, NO_KEY, server::no_cluster),
+    node("cluster|slots", 2, STALE, 0, NO_KEY, server::no_cluster),
+    node("command", -1, ANYTIME, cat::CONNECTION, NO_KEY, command::all),
+    node("command|count", 2, ANYTIME, cat::CONNECTION, NO_KEY, command::count),
+    node("command|docs", -2, ANYTIME, cat::CONNECTION, NO_KEY, command::docs),
+    node("command|getkeys", -4, ANYTIME, cat::CONNECTION, NO_KEY, command::getkeys),
+    node("command|getkeysandflags", -4, ANYTIME, cat::CONNECTION, NO_KEY, command::getkeysandflags),
+    node("command|help", 2, ANYTIME, cat::CONNECTION, NO_KEY, command::help),
+    node("command|info", -2, ANYTIME, cat::CONNECTION, NO_KEY, command::info),
+    node("command|list", -2, ANYTIME, cat::CONNECTION, NO_KEY, command::list),
     node("config", -2, 0, 0, NO_KEY, connection::container),
     node("config|get", -3, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, config::get),
+    node("config|help", 2, ANYTIME, 0, NO_KEY, command::help),
     node("config|resetstat", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, config::resetstat),
     node("config|rewrite", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, config::rewrite),
     node("config|set", -4, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, config::set),
     data("copy", -3, WRITE | DENY_OOM, cat::KEYSPACE, TWO, generic::copy),
     data("dbsize", 1, READONLY | FAST, cat::KEYSPACE, NO_KEY, generic::dbsize),
-    node("debug", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, server::debug),
+    node("debug", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, debug::debug),
     data("decr", 2, WRITE | DENY_OOM | FAST, cat::STRING, ONE, strings::decr),
     data("decrby", 3, WRITE | DENY_OOM | FAST, cat::STRING, ONE, strings::decrby),
     data("del", -2, WRITE, cat::KEYSPACE, REST, generic::del),
     node("discard", 1, ANYTIME | NO_SCRIPT | FAST | ALLOW_BUSY | NOT_QUEUED, cat::TRANSACTION, NO_KEY, transactions::discard),
     node("echo", 2, ANYTIME | FAST, cat::CONNECTION, NO_KEY, connection::echo),
-    node("eval", -3, MAY_REPLICATE | NO_SCRIPT | STALE | MOVABLE_KEYS, cat::SCRIPTING, NO_KEY, scripting::eval),
-    node("eval_ro", -3, READONLY | NO_SCRIPT | STALE | MOVABLE_KEYS, cat::SCRIPTING, NO_KEY, scripting::eval_ro),
-    node("evalsha", -3, MAY_REPLICATE | NO_SCRIPT | STALE | MOVABLE_KEYS, cat::SCRIPTING, NO_KEY, scripting::evalsha),
-    node("evalsha_ro", -3, READONLY | NO_SCRIPT | STALE | MOVABLE_KEYS, cat::SCRIPTING, NO_KEY, scripting::evalsha_ro),
-    node("exec", 1, ANYTIME | NO_SCRIPT | NOT_QUEUED, cat::TRANSACTION, NO_KEY, transactions::exec),
+    node("eval", -3, MAY_REPLICATE | NO_SCRIPT | STALE | MOVABLE_KEYS | SKIP_MONITOR | NO_MANDATORY_KEYS, cat::SCRIPTING, NO_KEY, scripting::eval),
+    node("eval_ro", -3, READONLY | NO_SCRIPT | STALE | MOVABLE_KEYS | SKIP_MONITOR | NO_MANDATORY_KEYS, cat::SCRIPTING, NO_KEY, scripting::eval_ro),
+    node("evalsha", -3, MAY_REPLICATE | NO_SCRIPT | STALE | MOVABLE_KEYS | SKIP_MONITOR | NO_MANDATORY_KEYS, cat::SCRIPTING, NO_KEY, scripting::evalsha),
+    node("evalsha_ro", -3, READONLY | NO_SCRIPT | STALE | MOVABLE_KEYS | SKIP_MONITOR | NO_MANDATORY_KEYS, cat::SCRIPTING, NO_KEY, scripting::evalsha_ro),
+    node("exec", 1, ANYTIME | NO_SCRIPT | NOT_QUEUED | SKIP_SLOWLOG, cat::TRANSACTION, NO_KEY, transactions::exec),
     data("exists", -2, READONLY | FAST, cat::KEYSPACE, REST, generic::exists),
     data("expire", -3, WRITE | FAST, cat::KEYSPACE, ONE, generic::expire),
     data("expireat", -3, WRITE | FAST, cat::KEYSPACE, ONE, generic::expireat),
@@ -426,9 +473,13 @@ static COMMANDS: &[Spec] = &[
     data("keys", 2, READONLY, cat::DANGEROUS | cat::KEYSPACE, NO_KEY, generic::keys),
     node("lastsave", 1, ANYTIME | FAST, cat::ADMIN | cat::DANGEROUS, NO_KEY, server::lastsave),
     node("latency", -2, 0, 0, NO_KEY, connection::container),
-    node("latency|history", 3, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, server::latency_history),
-    node("latency|latest", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, server::latency_latest),
-    node("latency|reset", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, server::latency_reset),
+    node("latency|doctor", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::doctor),
+    node("latency|graph", 3, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::graph),
+    node("latency|help", 2, ANYTIME, 0, NO_KEY, command::help),
+    node("latency|histogram", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::histogram),
+    node("latency|history", 3, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::history),
+    node("latency|latest", 2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::latest),
+    node("latency|reset", -2, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, latency::reset),
     data("lindex", 3, READONLY, cat::LIST, ONE, lists::lindex),
     data("linsert", 5, WRITE | DENY_OOM, cat::LIST, ONE, lists::linsert),
     data("llen", 2, READONLY | FAST, cat::LIST, ONE, lists::llen),
@@ -443,9 +494,15 @@ static COMMANDS: &[Spec] = &[
     data("ltrim", 4, WRITE, cat::LIST, ONE, lists::ltrim),
     node("memory", -2, 0, 0, NO_KEY, connection::container),
     node("memory|doctor", 2, 0, 0, NO_KEY, server::memory_doctor),
+    node("memory|help", 2, ANYTIME, 0, NO_KEY, command::help),
     node("memory|purge", 2, 0, 0, NO_KEY, server::memory_purge),
+    node("memory|stats", 2, 0, 0, NO_KEY, server::memory_stats),
     data("memory|usage", -3, READONLY, 0, (2, 2, 1), generic::memory_usage),
     data("mget", -2, READONLY | FAST, cat::STRING, REST, strings::mget),
+    node("module", -2, 0, 0, NO_KEY, connection::container),
+    node("module|help", 2, ANYTIME, 0, NO_KEY, command::help),
+    node("module|list", 2, ADMIN | NO_SCRIPT, 0, NO_KEY, server::module_list),
+    node("monitor", 1, ANYTIME | ADMIN | NO_SCRIPT, 0, NO_KEY, monitor::monitor),
     data("move", 3, WRITE | FAST, cat::KEYSPACE, ONE, generic::move_key),
     data("mset", -3, WRITE | DENY_OOM, cat::STRING, (1, -1, 2), strings::mset),
     data("msetnx", -3, WRITE | DENY_OOM, cat::STRING, (1, -1, 2), strings::msetnx),
@@ -453,6 +510,7 @@ static COMMANDS: &[Spec] = &[
     node("object", -2, 0, 0, NO_KEY, connection::container),
     data("object|encoding", 3, READONLY, cat::KEYSPACE, (2, 2, 1), generic::object_encoding),
     data("object|freq", 3, READONLY, cat::KEYSPACE, (2, 2, 1), generic::object_freq),
+    node("object|help", 2, ANYTIME, cat::KEYSPACE, NO_KEY, command::help),
     data("object|idletime", 3, READONLY, cat::KEYSPACE, (2, 2, 1), generic::object_idletime),
     data("object|refcount", 3, READONLY, cat::KEYSPACE, (2, 2, 1), generic::object_refcount),
     data("persist", 2, WRITE | FAST, cat::KEYSPACE, ONE, generic::persist),
@@ -462,20 +520,23 @@ static COMMANDS: &[Spec] = &[
     node("ping", -1, FAST | SUBSCRIBED, cat::CONNECTION, NO_KEY, connection::ping),
     data("psetex", 4, WRITE | DENY_OOM, cat::STRING, ONE, strings::psetex),
     node("psubscribe", -2, ANYTIME | PUBSUB | NO_SCRIPT | SUBSCRIBED, 0, NO_KEY, pubsub::psubscribe),
-    node("psync", -3, ADMIN | NO_SCRIPT | NO_MULTI, 0, NO_KEY, replication::psync),
+    node("psync", -3, ADMIN | NO_SCRIPT | NO_MULTI | NO_ASYNC_LOADING, 0, NO_KEY, replication::psync),
     data("pttl", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::pttl),
     node("publish", 3, MAY_REPLICATE | ANYTIME | PUBSUB | FAST, 0, NO_KEY, pubsub::publish),
     node("pubsub", -2, 0, 0, NO_KEY, connection::container),
     node("pubsub|channels", -2, ANYTIME | PUBSUB, 0, NO_KEY, pubsub::list_channels),
+    node("pubsub|help", 2, ANYTIME, 0, NO_KEY, command::help),
     node("pubsub|numpat", 2, ANYTIME | PUBSUB, 0, NO_KEY, pubsub::numpat),
     node("pubsub|numsub", -2, ANYTIME | PUBSUB, 0, NO_KEY, pubsub::numsub),
     node("punsubscribe", -1, ANYTIME | PUBSUB | NO_SCRIPT | SUBSCRIBED, 0, NO_KEY, pubsub::punsubscribe),
     node("quit", -1, ANYTIME | NO_SCRIPT | FAST | NO_AUTH | ALLOW_BUSY | SUBSCRIBED | NOT_QUEUED, cat::CONNECTION, NO_KEY, connection::quit),
     data("randomkey", 1, READONLY, cat::KEYSPACE, NO_KEY, generic::randomkey),
+    node("readonly", 1, ANYTIME | FAST, cat::CONNECTION, NO_KEY, server::no_cluster),
+    node("readwrite", 1, ANYTIME | FAST, cat::CONNECTION, NO_KEY, server::no_cluster),
     data("rename", 3, WRITE, cat::KEYSPACE, TWO, generic::rename),
     data("renamenx", 3, WRITE | FAST, cat::KEYSPACE, TWO, generic::renamenx),
     node("replconf", -1, ANYTIME | ADMIN | NO_SCRIPT | ALLOW_BUSY, 0, NO_KEY, replication::replconf),
-    node("replicaof", 3, ADMIN | NO_SCRIPT | STALE, 0, NO_KEY, replication::replicaof),
+    node("replicaof", 3, ADMIN | NO_SCRIPT | STALE | NO_ASYNC_LOADING, 0, NO_KEY, replication::replicaof),
     node("reset", 1, ANYTIME | NO_SCRIPT | FAST | NO_AUTH | ALLOW_BUSY | SUBSCRIBED | NOT_QUEUED, cat::CONNECTION, NO_KEY, connection::reset),
     node("role", 1, ANYTIME | NO_SCRIPT | FAST, cat::ADMIN | cat::DANGEROUS, NO_KEY, replication::role),
     data("rpop", -2, WRITE | FAST, cat::LIST, ONE, lists::rpop),
@@ -483,12 +544,13 @@ static COMMANDS: &[Spec] = &[
     data("rpush", -3, WRITE | DENY_OOM | FAST, cat::LIST, ONE, lists::rpush),
     data("rpushx", -3, WRITE | DENY_OOM | FAST, cat::LIST, ONE, lists::rpushx),
     data("sadd", -3, WRITE | DENY_OOM | FAST, cat::SET, ONE, sets::sadd),
-    node("save", 1, ADMIN | NO_SCRIPT | NO_MULTI, 0, NO_KEY, server::save),
+    node("save", 1, ADMIN | NO_SCRIPT | NO_MULTI | NO_ASYNC_LOADING, 0, NO_KEY, server::save),
     data("scan", -2, READONLY, cat::KEYSPACE, NO_KEY, generic::scan),
     data("scard", 2, READONLY | FAST, cat::SET, ONE, sets::scard),
     node("script", -2, 0, 0, NO_KEY, connection::container),
     node("script|exists", -3, NO_SCRIPT, cat::SCRIPTING, NO_KEY, scripting::exists),
     node("script|flush", -2, NO_SCRIPT, cat::SCRIPTING, NO_KEY, scripting::flush),
+    node("script|help", 2, ANYTIME, cat::SCRIPTING, NO_KEY, command::help),
     node("script|kill", 2, NO_SCRIPT | ALLOW_BUSY, cat::SCRIPTING, NO_KEY, scripting::kill),
     node("script|load", 3, NO_SCRIPT | STALE, cat::SCRIPTING, NO_KEY, scripting::load),
     data("sdiff", -2, READONLY, cat::SET, REST, sets::sdiff),
@@ -502,9 +564,10 @@ static COMMANDS: &[Spec] = &[
     data("sinter", -2, READONLY, cat::SET, REST, sets::sinter),
     data("sinterstore", -3, WRITE | DENY_OOM, cat::SET, REST, sets::sinterstore),
     data("sismember", 3, READONLY | FAST, cat::SET, ONE, sets::sismember),
-    node("slaveof", 3, ADMIN | NO_SCRIPT | STALE, 0, NO_KEY, replication::replicaof),
+    node("slaveof", 3, ADMIN | NO_SCRIPT | STALE | NO_ASYNC_LOADING, 0, NO_KEY, replication::replicaof),
     node("slowlog", -2, 0, 0, NO_KEY, connection::container),
     node("slowlog|get", -2, ANYTIME | ADMIN, 0, NO_KEY, server::slowlog_get),
+    node("slowlog|help", 2, ANYTIME, 0, NO_KEY, command::help),
     node("slowlog|len", 2, ANYTIME | ADMIN, 0, NO_KEY, server::slowlog_len),
     node("slowlog|reset", 2, ANYTIME | ADMIN, 0, NO_KEY, server::slowlog_reset),
     data("smembers", 2, READONLY, cat::SET, ONE, sets::smembers),
@@ -539,10 +602,12 @@ static COMMANDS: &[Spec] = &[
     data("xgroup|createconsumer", 5, WRITE | DENY_OOM, cat::STREAM, (2, 2, 1), streams::xgroup_createconsumer),
     data("xgroup|delconsumer", 5, WRITE, cat::STREAM, (2, 2, 1), streams::xgroup_delconsumer),
     data("xgroup|destroy", 4, WRITE, cat::STREAM, (2, 2, 1), streams::xgroup_destroy),
+    node("xgroup|help", 2, ANYTIME, cat::STREAM, NO_KEY, command::help),
     data("xgroup|setid", -5, WRITE, cat::STREAM, (2, 2, 1), streams::xgroup_setid),
     node("xinfo", -2, 0, 0, NO_KEY, connection::container),
     data("xinfo|consumers", 4, READONLY, cat::STREAM, (2, 2, 1), streams::xinfo_consumers),
     data("xinfo|groups", 3, READONLY, cat::STREAM, (2, 2, 1), streams::xinfo_groups),
+    node("xinfo|help", 2, ANYTIME, cat::STREAM, NO_KEY, command::help),
     data("xinfo|stream", -3, READONLY, cat::STREAM, (2, 2, 1), streams::xinfo_stream),
     data("xlen", 2, READONLY | FAST, cat::STREAM, ONE, streams::xlen),
     data("xpending", -3, READONLY, cat::STREAM, ONE, streams::xpending),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use model::plan::Credentials;
 use model::{Addr, Command, EventName, Output, Reply, RunId, Time};
 
-use crate::commands::help::SENTINEL_HELP;
 use crate::commands::{Answer, NOT_AN_INTEGER, parse, word};
 use crate::config::Settings;
 use crate::config::{Monitor, Periods};
@@ -76,7 +75,7 @@ impl Sentinel {
             "pending-scripts" => Ok(self.scripts.pending(self.clock(now))),
             "debug" => self.debug(command),
             "simulate-failure" => self.simulate_failure(command),
-            _ => Ok(Reply::Array(SENTINEL_HELP.iter().map(|line| Reply::Simple(Cow::Borrowed(line))).collect())),
+            _ => Ok(model::help("sentinel")),
         }
     }
 

@@ -62,6 +62,7 @@ fn render(reply: &Reply, resp3: bool, out: &mut Vec<String>) {
         Reply::Error(text) => out.push(format!("-{text}")),
         Reply::Int(number) => out.push(format!(":{number}")),
         Reply::Bulk(bytes) => out.push(format!("${}", String::from_utf8_lossy(bytes))),
+        Reply::Status(text) => out.push(format!("+{text}")),
         Reply::Verbatim(text) if resp3 => out.push(format!("=txt:{text}")),
         Reply::Text(text) | Reply::Verbatim(text) => out.push(format!("${text}")),
         Reply::Null if resp3 => out.push("_".into()),

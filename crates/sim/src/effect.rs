@@ -12,6 +12,13 @@ pub enum Effect {
         /// 2 or 3.
         version: u8,
     },
+    /// These limits hold for this connection from here on; Redis's defaults hold until then.
+    Limits {
+        /// The connection.
+        conn: u64,
+        /// How much is kept.
+        limits: Box<model::Limits>,
+    },
     /// Send this, its addresses rendered for the connection's client. It is a reply, but for a replica outside, which is
     /// sent a snapshot and commands too, and on a connection that a node dialled, where it is a command.
     Send {

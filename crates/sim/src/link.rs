@@ -60,6 +60,8 @@ pub(crate) enum Parcel {
     Frame(Frame),
     /// To clients: the version of RESP from here on.
     Protocol(u8),
+    /// To clients: what the node keeps for them from here on.
+    Limits(Box<model::Limits>),
     /// It is over.
     Fin(ClosedBy),
     /// What its sender, which is no more, had not sent.
@@ -329,7 +331,8 @@ impl World {
             parcel => parcel,
         };
         // Who has closed one's own half still hears what is said until the other half is closed.
-        let hears = self.links[link].lingers && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_));
+        let hears =
+            self.links[link].lingers && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_) | Parcel::Limits(_));
         if !(self.links[link].open[to as usize] || hears && self.links[link].outer_end() == Some(to)) {
             return;
         }
@@ -339,7 +342,9 @@ impl World {
                     Parcel::SynAck => Input::Connected(conn),
                     Parcel::Frame(frame) => Input::Received(conn, frame),
                     Parcel::Fin(_) => Input::Closed(conn),
-                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) | Parcel::Unsent => return,
+                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) | Parcel::Limits(_) | Parcel::Unsent => {
+                        return;
+                    }
                 };
                 let from_client = self.links[link].client().is_some();
                 if from_client && self.nodes[node].hangs > 0 && matches!(input, Input::Received(..)) {
@@ -353,6 +358,7 @@ impl World {
                 match parcel {
                     Parcel::Frame(frame) => self.effects.push(Effect::Send { conn, frame }),
                     Parcel::Protocol(version) => self.effects.push(Effect::Protocol { conn, version }),
+                    Parcel::Limits(limits) => self.effects.push(Effect::Limits { conn, limits }),
                     Parcel::Fin(by) => {
                         self.links[link].open[to as usize] = false;
                         self.effects.push(Effect::Close { conn });

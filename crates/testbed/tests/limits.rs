@@ -64,10 +64,17 @@ fn cases() -> Vec<Vec<u8>> {
 }
 
 fn ask_real(addr: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = std::net::TcpStream::connect(addr).expect("it listens");
+    ask_real_on(std::net::TcpStream::connect(addr).expect("it listens"), bytes)
+}
+
+fn ask_real_on(mut stream: std::net::TcpStream, bytes: &[u8]) -> String {
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     // It may close before everything is sent.
-    let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+    let sent = stream.write_all(bytes);
+    // A client that has closed its half need not be told everything.
+    if sent.is_ok() && !bytes.ends_with(b"QUIT\r\n") {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
     let mut answer = Vec::new();
     // Whether the end comes as a close or a reset is a matter of what the kernel still holds.
     let _ = stream.read_to_end(&mut answer);
@@ -75,8 +82,11 @@ fn ask_real(addr: SocketAddr, bytes: &[u8]) -> String {
 }
 
 async fn ask_fake(addr: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = tokio::net::TcpStream::connect(addr).await.expect("it listens");
-    if stream.write_all(bytes).await.is_ok() {
+    ask_fake_on(tokio::net::TcpStream::connect(addr).await.expect("it listens"), bytes).await
+}
+
+async fn ask_fake_on(mut stream: tokio::net::TcpStream, bytes: &[u8]) -> String {
+    if stream.write_all(bytes).await.is_ok() && !bytes.ends_with(b"QUIT\r\n") {
         let _ = stream.shutdown().await;
     }
     let mut answer = Vec::new();
@@ -115,6 +125,49 @@ async fn protocol_errors_are_those_of_redis() {
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Limits that `CONFIG SET` has changed hold for the connections that are there, and for new ones.
+#[tokio::test(start_paused = true)]
+async fn limits_can_be_set() {
+    let Some((process, _block)) = server(false) else { return };
+    let bed = Testbed::builder().start().await.unwrap();
+    let fake = bed.node_addr(NodeId::data(1)).unwrap();
+    let echo =
+        |bytes: usize| [format!("*2\r\n$4\r\nECHO\r\n${bytes}\r\n").as_bytes(), &vec![b'x'; bytes], b"\r\n"].concat();
+    let kept = [&b"SET k "[..], &vec![b'x'; 30_000], b"\r\n"].concat();
+    let read = [&b"GET k\r\n".repeat(100)[..], b"QUIT\r\n"].concat();
+    let output = |limit: &str| format!("client-output-buffer-limit \"normal {limit}\"");
+    // What is set, what is sent then, and how long the answer is at least; 0 for an error, or none.
+    let cases = [
+        (String::new(), echo(1_048_577), 1_048_577),
+        ("proto-max-bulk-len 1mb".to_owned(), echo(1_048_577), 0),
+        (String::new(), echo(1_048_576), 1_048_576),
+        ("proto-max-bulk-len 512mb client-query-buffer-limit 1mb".to_owned(), echo(1_572_864), 0),
+        ("client-query-buffer-limit 1gb".to_owned(), echo(1_572_864), 1_572_864),
+        (String::new(), kept, 0),
+        (String::new(), read.clone(), 3_000_000),
+        (output("1mb 0 0"), read.clone(), 0),
+        (output("0 0 0"), read, 3_000_000),
+    ];
+    for (set, case, least) in cases {
+        let there = std::net::TcpStream::connect(process.addr()).unwrap();
+        let here = tokio::net::TcpStream::connect(fake).await.unwrap();
+        if !set.is_empty() {
+            let set = format!("CONFIG SET {set}\r\n").into_bytes();
+            assert_eq!(ask_real(process.addr(), &set), "+OK\\r\\n");
+            assert_eq!(ask_fake(fake, &set).await, "+OK\\r\\n");
+        }
+        let pairs = [
+            (ask_real_on(there, &case), ask_fake_on(here, &case).await),
+            (ask_real(process.addr(), &case), ask_fake(fake, &case).await),
+        ];
+        for (theirs, ours) in pairs {
+            assert!(theirs == ours, "after `{set}`: real {theirs:.100} fake {ours:.100}");
+            let right = if least == 0 { ours.len() < 100 } else { ours.len() >= least };
+            assert!(right, "after `{set}`: {} bytes: {ours:.100}", ours.len());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

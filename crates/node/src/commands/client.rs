@@ -43,6 +43,7 @@ fn kind(word: &[u8]) -> Result<ClientType, Failure> {
 fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) -> Text {
     let mut flags = String::new();
     for (set, flag) in [
+        (node.monitors.contains(&conn), 'O'),
         (client.kind() == ClientType::Replica, 'S'),
         (client.subscriptions() > 0, 'P'),
         (client.transaction.is_some(), 'x'),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use model::Reply;
 use model::plan::Credentials;
+use model::{Limits, Output, OutputLimit, Reply, Text};
 
+use super::parameters::{self, OTHERS, memory, memory_value, within};
 use crate::access::Failure;
 use crate::acl::DEFAULT;
 use crate::args::{glob, is, text};
@@ -14,7 +15,7 @@ use crate::node::Node;
 use crate::stats::Stats;
 
 /// Why a value is not taken, in Redis's words.
-type Invalid = &'static str;
+pub(crate) type Invalid = std::borrow::Cow<'static, str>;
 
 /// Changes one field.
 type Setter = fn(&mut Config, &str) -> Result<(), Invalid>;
@@ -26,28 +27,22 @@ struct Parameter {
     set: Option<Setter>,
 }
 
-const NOT_AN_INTEGER: Invalid = "argument couldn't be parsed into an integer";
-
-fn whole<T: std::str::FromStr>(value: &str) -> Result<T, Invalid> {
-    value.parse().map_err(|_| NOT_AN_INTEGER)
-}
-
 /// A number that is not negative.
 fn count<T: TryFrom<i64>>(value: &str) -> Result<T, Invalid> {
-    let number: i64 = whole(value)?;
-    let within = T::try_from(number).ok().filter(|_| (0..=i64::from(i32::MAX)).contains(&number));
-    within.ok_or("argument must be between 0 and 2147483647 inclusive")
+    let number = within(value, 0, i64::from(i32::MAX))?;
+    T::try_from(number).map_err(|_| "argument is too large for the lab".into())
 }
 
-fn seconds(value: &str) -> Result<Duration, Invalid> {
-    whole(value).map(Duration::from_secs)
+/// Whole seconds, so many at least.
+fn seconds(value: &str, least: i64) -> Result<Duration, Invalid> {
+    within(value, least, i64::from(i32::MAX)).map(|seconds| Duration::from_secs(seconds as u64))
 }
 
-fn yes_no(value: &str) -> Result<bool, Invalid> {
+pub(crate) fn yes_no(value: &str) -> Result<bool, Invalid> {
     match value.to_ascii_lowercase().as_str() {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("argument must be 'yes' or 'no'"),
+        _ => Err("argument must be 'yes' or 'no'".into()),
     }
 }
 
@@ -59,21 +54,50 @@ fn password(config: &Config) -> String {
     config.auth.as_ref().map_or_else(String::new, |auth| auth.password.clone())
 }
 
-macro_rules! fixed {
-    ($name:literal, $value:literal) => {
-        Parameter { name: $name, get: |_| $value.to_owned(), set: None }
-    };
+/// `client-output-buffer-limit` as it is shown.
+fn output_limits(limits: &Limits) -> String {
+    let classes = [("normal", limits.normal), ("slave", limits.replica), ("pubsub", limits.pubsub)];
+    let classes = classes
+        .map(|(name, OutputLimit { hard, soft, lasting })| format!("{name} {hard} {soft} {}", lasting.as_secs()));
+    classes.join(" ")
+}
+
+/// Those of the classes that are named are changed.
+fn set_output_limits(limits: &mut Limits, value: &str) -> Result<(), Invalid> {
+    let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+    if !words.len().is_multiple_of(4) {
+        return Err("Wrong number of arguments in buffer limit configuration.".into());
+    }
+    for words in words.chunks_exact(4) {
+        let limit = match words[0].to_ascii_lowercase().as_str() {
+            "normal" => &mut limits.normal,
+            "slave" | "replica" => &mut limits.replica,
+            "pubsub" => &mut limits.pubsub,
+            _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
+        };
+        let (hard, soft, seconds) = (memory_value(words[1]), memory_value(words[2]), words[3].parse().ok());
+        let (Some(hard), Some(soft), Some(seconds)) = (hard, soft, seconds) else {
+            return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
+        };
+        *limit = OutputLimit { hard, soft, lasting: Duration::from_secs(seconds) };
+    }
+    Ok(())
 }
 
 static PARAMETERS: &[Parameter] = &[
-    fixed!("appendonly", "no"),
-    fixed!("bind", "* -::*"),
-    fixed!("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
-    fixed!("client-query-buffer-limit", "1073741824"),
-    fixed!("cluster-enabled", "no"),
-    fixed!("databases", "16"),
+    // Shown by `address`.
+    Parameter { name: "bind", get: |_| String::new(), set: None },
+    Parameter {
+        name: "client-output-buffer-limit",
+        get: |config| output_limits(&config.limits),
+        set: Some(|config, value| set_output_limits(&mut config.limits, value)),
+    },
+    Parameter {
+        name: "client-query-buffer-limit",
+        get: |config| config.limits.query_buffer.to_string(),
+        set: Some(|config, value| memory(value, 1 << 20).map(|bytes| config.limits.query_buffer = bytes)),
+    },
     Parameter { name: "enable-debug-command", get: |config| word(config.debug_command), set: None },
-    fixed!("hz", "10"),
     Parameter {
         name: "masterauth",
         get: |config| {
@@ -98,69 +122,55 @@ static PARAMETERS: &[Parameter] = &[
         name: "maxclients",
         get: |config| config.max_clients.to_string(),
         set: Some(|config, value| {
-            let within: i64 = whole(value)?;
-            config.max_clients = u32::try_from(within)
-                .ok()
-                .filter(|most| *most > 0)
-                .ok_or("argument must be between 1 and 4294967295 inclusive")?;
+            config.max_clients = within(value, 1, i64::from(u32::MAX))? as u32;
             Ok(())
         }),
     },
-    fixed!("maxmemory", "0"),
-    fixed!("maxmemory-policy", "noeviction"),
     Parameter {
         name: "min-replicas-max-lag",
         get: |config| config.min_replicas_max_lag.as_secs().to_string(),
-        set: Some(|config, value| seconds(value).map(|lag| config.min_replicas_max_lag = lag)),
+        set: Some(|config, value| seconds(value, 0).map(|lag| config.min_replicas_max_lag = lag)),
     },
     Parameter {
         name: "min-replicas-to-write",
         get: |config| config.min_replicas_to_write.to_string(),
         set: Some(|config, value| count(value).map(|count| config.min_replicas_to_write = count)),
     },
-    fixed!("notify-keyspace-events", ""),
     Parameter { name: "port", get: |config| config.identity.addr.port.to_string(), set: None },
-    fixed!("proto-max-bulk-len", "536870912"),
+    Parameter {
+        name: "proto-max-bulk-len",
+        get: |config| config.limits.bulk.to_string(),
+        set: Some(|config, value| memory(value, 1 << 20).map(|bytes| config.limits.bulk = bytes)),
+    },
     Parameter { name: "repl-backlog-size", get: |config| config.backlog_size.to_string(), set: None },
-    fixed!("repl-diskless-sync", "yes"),
     Parameter {
         name: "repl-diskless-sync-delay",
         get: |config| config.diskless_sync_delay.as_secs().to_string(),
-        set: Some(|config, value| seconds(value).map(|delay| config.diskless_sync_delay = delay)),
+        set: Some(|config, value| seconds(value, 0).map(|delay| config.diskless_sync_delay = delay)),
     },
     Parameter {
         name: "repl-ping-replica-period",
         get: |config| config.ping_period.as_secs().to_string(),
-        set: Some(|config, value| match seconds(value)? {
-            Duration::ZERO => Err("argument must be between 1 and 2147483647 inclusive"),
-            period => {
-                config.ping_period = period;
-                Ok(())
-            }
-        }),
+        set: Some(|config, value| seconds(value, 1).map(|period| config.ping_period = period)),
     },
     Parameter {
         name: "repl-timeout",
         get: |config| config.repl_timeout.as_secs().to_string(),
-        set: Some(|config, value| match seconds(value)? {
-            Duration::ZERO => Err("argument must be between 1 and 2147483647 inclusive"),
-            timeout => {
-                config.repl_timeout = timeout;
-                Ok(())
-            }
-        }),
+        set: Some(|config, value| seconds(value, 1).map(|timeout| config.repl_timeout = timeout)),
     },
+    Parameter { name: "replica-announce-ip", get: |config| config.announce_ip.clone().unwrap_or_default(), set: None },
     Parameter {
         name: "replica-priority",
         get: |config| config.priority.to_string(),
         set: Some(|config, value| count(value).map(|priority| config.priority = priority)),
     },
-    fixed!("replica-read-only", "yes"),
     Parameter {
         name: "replica-serve-stale-data",
         get: |config| word(config.serve_stale_data),
         set: Some(|config, value| yes_no(value).map(|serve| config.serve_stale_data = serve)),
     },
+    // The same.
+    Parameter { name: "replicaof", get: |_| String::new(), set: None },
     Parameter {
         name: "requirepass",
         get: password,
@@ -170,39 +180,66 @@ static PARAMETERS: &[Parameter] = &[
             Ok(())
         }),
     },
-    fixed!("save", ""),
     Parameter {
         name: "shutdown-timeout",
         get: |config| config.shutdown_timeout.as_secs().to_string(),
-        set: Some(|config, value| seconds(value).map(|timeout| config.shutdown_timeout = timeout)),
+        set: Some(|config, value| seconds(value, 0).map(|timeout| config.shutdown_timeout = timeout)),
     },
-    fixed!("tcp-keepalive", "300"),
-    fixed!("timeout", "0"),
 ];
 
-/// Names from before Redis 5.
-const ALIASES: [(&str, &str); 6] = [
+/// Older names.
+const ALIASES: [(&str, &str); 19] = [
+    ("cluster-slave-no-failover", "cluster-replica-no-failover"),
+    ("cluster-slave-validity-factor", "cluster-replica-validity-factor"),
+    ("hash-max-ziplist-entries", "hash-max-listpack-entries"),
+    ("hash-max-ziplist-value", "hash-max-listpack-value"),
+    ("list-max-ziplist-size", "list-max-listpack-size"),
+    ("lua-time-limit", "busy-reply-threshold"),
     ("min-slaves-max-lag", "min-replicas-max-lag"),
     ("min-slaves-to-write", "min-replicas-to-write"),
     ("repl-ping-slave-period", "repl-ping-replica-period"),
+    ("slave-announce-ip", "replica-announce-ip"),
+    ("slave-announce-port", "replica-announce-port"),
+    ("slave-ignore-maxmemory", "replica-ignore-maxmemory"),
+    ("slave-lazy-flush", "replica-lazy-flush"),
     ("slave-priority", "replica-priority"),
     ("slave-read-only", "replica-read-only"),
     ("slave-serve-stale-data", "replica-serve-stale-data"),
+    ("slaveof", "replicaof"),
+    ("zset-max-ziplist-entries", "zset-max-listpack-entries"),
+    ("zset-max-ziplist-value", "zset-max-listpack-value"),
 ];
 
-fn parameter(name: &[u8]) -> Option<&'static Parameter> {
-    let proper = ALIASES.iter().find(|(alias, _)| is(name, alias)).map(|(_, proper)| proper.as_bytes());
-    PARAMETERS.iter().find(|parameter| is(proper.unwrap_or(name), parameter.name))
+/// The name that a parameter has today.
+fn proper(name: &[u8]) -> String {
+    let proper = ALIASES.iter().find(|(alias, _)| is(name, alias)).map(|(_, proper)| (*proper).to_owned());
+    proper.unwrap_or_else(|| text(name).to_ascii_lowercase())
+}
+
+/// All of them with their values.
+fn values(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+    let own = PARAMETERS.iter().map(|parameter| (parameter.name, (parameter.get)(config)));
+    own.chain(OTHERS.iter().map(|parameter| (parameter.name, config.other(parameter.name).to_owned())))
+}
+
+/// Of those parameters whose values are addresses.
+fn address(node: &Node, name: &str) -> Option<Reply> {
+    match name {
+        "bind" => Some(Reply::host(&node.config.identity.addr)),
+        "replicaof" => Some(Reply::Text(node.master_addr().map_or_else(Text::new, |addr| Text::new().spaced(addr)))),
+        _ => None,
+    }
 }
 
 pub(crate) fn get(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let patterns: Vec<Vec<u8>> = call.args()[2..].iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
     let wanted = |name: &str| patterns.iter().any(|pattern| glob(pattern, name.as_bytes()));
     let mut found = Vec::new();
-    for parameter in PARAMETERS {
-        let aliases = ALIASES.iter().filter(|(_, proper)| *proper == parameter.name).map(|(alias, _)| *alias);
-        for name in [parameter.name].into_iter().chain(aliases).filter(|name| wanted(name)) {
-            found.push((Reply::word(name), Reply::bulk((parameter.get)(&node.config))));
+    for (name, value) in values(&node.config) {
+        let aliases = ALIASES.iter().filter(|(_, proper)| *proper == name).map(|(alias, _)| *alias);
+        for name in [name].into_iter().chain(aliases).filter(|name| wanted(name)) {
+            let shown = address(node, proper(name.as_bytes()).as_str());
+            found.push((Reply::word(name), shown.unwrap_or_else(|| Reply::bulk(value.clone()))));
         }
     }
     Ok(Reply::Map(found).into())
@@ -215,27 +252,41 @@ pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         return Err(crate::args::wrong_arity("config|set"));
     }
     let mut config = node.config.clone();
+    let mut seen: Vec<String> = Vec::new();
     for pair in pairs.chunks_exact(2) {
-        let name = text(&pair[0]);
-        let Some(parameter) = parameter(&pair[0]) else {
-            return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into());
-        };
-        let failed = |why: &str| -> Failure {
+        let (name, value) = (text(&pair[0]), text(&pair[1]));
+        let failed = |why: Invalid| -> Failure {
             format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
         };
-        let Some(set) = parameter.set else {
-            // Setting what it is already is not a change.
-            if (parameter.get)(&config).as_bytes() == pair[1] {
-                continue;
+        // Redis takes an older name beside the newer one.
+        if seen.contains(&name.to_ascii_lowercase()) {
+            return Err(failed("duplicate parameter".into()));
+        }
+        seen.push(name.to_ascii_lowercase());
+        let known = proper(&pair[0]);
+        if let Some(parameter) = PARAMETERS.iter().find(|parameter| parameter.name == known) {
+            match parameter.set {
+                Some(set) => set(&mut config, &value).map_err(failed)?,
+                // Setting what it is already is not a change.
+                None if (parameter.get)(&config) == value => {}
+                None => return Err(failed("can't set immutable config".into())),
             }
-            return Err(failed("can't set immutable config"));
-        };
-        set(&mut config, &text(&pair[1])).map_err(failed)?;
+        } else if let Some(parameter) = parameters::find(&known) {
+            let kept = parameter.take(&value, config.other(parameter.name)).map_err(failed)?;
+            config.others.insert(parameter.name, kept);
+        } else {
+            return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into());
+        }
     }
     if config.auth != node.config.auth
         && let Some(user) = node.users.get_mut(&DEFAULT)
     {
         user.set_password(config.auth.as_ref().map_or("", |auth| auth.password.as_str()));
+    }
+    if config.limits != node.config.limits {
+        for conn in node.clients.keys() {
+            call.out.push(Output::Limits(*conn, Box::new(config.limits.clone())));
+        }
     }
     node.config = config;
     node.count_good_replicas(call.now);

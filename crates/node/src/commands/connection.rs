@@ -11,7 +11,6 @@ use crate::client::Replies;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::keyspace::DATABASES;
 use crate::node::Node;
-use crate::table;
 
 /// A command that only has subcommands, sent without one.
 pub(crate) fn container(_: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -61,6 +60,7 @@ pub(crate) fn reset(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     node.unwatch(conn);
     node.unsubscribe_everything(conn);
     node.stop_tracking(conn);
+    node.monitors.retain(|other| *other != conn);
     node.become_user(conn, &DEFAULT, node.is_open());
     if let Some(client) = node.clients.get_mut(&conn) {
         client.transaction = None;
@@ -152,27 +152,4 @@ pub(crate) fn hello(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         (Reply::word("modules"), Reply::Array(Vec::new())),
     ])
     .into())
-}
-
-/// A command as `COMMAND` shows it. Tips and the machine-readable places of keys are left out.
-pub(crate) fn describe(spec: &table::Spec) -> Reply {
-    let word = |word: String| Reply::Simple(word.into());
-    let (first, last, step) = spec.keys;
-    let subcommands = table::all().iter().filter(|other| {
-        table::has_subcommands(spec.name)
-            && other.name.strip_prefix(spec.name).is_some_and(|rest| rest.starts_with('|'))
-    });
-    let categories = table::cat::NAMES.iter().filter(|(bit, _)| spec.categories() & bit != 0);
-    Reply::Array(vec![
-        Reply::word(spec.name),
-        Reply::Int(i64::from(spec.arity)),
-        Reply::Set(spec.flag_names().map(|name| word(name.to_owned())).collect()),
-        Reply::Int(i64::from(first)),
-        Reply::Int(i64::from(last)),
-        Reply::Int(i64::from(step)),
-        Reply::Set(categories.map(|(_, name)| word(format!("@{name}"))).collect()),
-        Reply::Set(Vec::new()),
-        Reply::Set(Vec::new()),
-        Reply::Set(subcommands.map(describe).collect()),
-    ])
 }

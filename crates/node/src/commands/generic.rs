@@ -286,6 +286,15 @@ pub(crate) fn object_freq(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
 
 /// A rough figure: the bytes of the key and the value, and some for the entry.
 pub(crate) fn memory_usage(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    match &args[3..] {
+        [] => {}
+        [option, samples] if is(option, "SAMPLES") => {
+            if int(samples)? < 0 {
+                return Err(SYNTAX);
+            }
+        }
+        _ => return Err(SYNTAX),
+    }
     let length = args[2].len();
     Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::Int((value.bytes() + length + 48) as i64)))
 }

@@ -14,8 +14,9 @@ use crate::client::ClientType;
 use crate::node::Node;
 use crate::replication::replica::LinkState;
 use crate::replication::seconds_between;
+use crate::stats::Calls;
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 13] = [
     "server",
     "clients",
     "memory",
@@ -24,10 +25,15 @@ const SECTIONS: [&str; 11] = [
     "replication",
     "cpu",
     "modules",
+    "commandstats",
     "errorstats",
+    "latencystats",
     "cluster",
     "keyspace",
 ];
+
+/// Sections that are not among those shown by default.
+const DETAILS: [&str; 2] = ["commandstats", "latencystats"];
 
 /// Text under construction: plain text is gathered, addresses become parts of their own.
 struct Lines {
@@ -66,10 +72,13 @@ impl Lines {
 pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
     let everything =
         names.is_empty() || names.iter().any(|name| ["all", "default", "everything"].iter().any(|word| is(name, word)));
+    let all = names.iter().any(|name| is(name, "all") || is(name, "everything"));
     let mut lines = Lines { text: Text::new(), plain: String::with_capacity(1_024) };
     let mut first = true;
     for section in SECTIONS {
-        if !everything && !names.iter().any(|name| is(name, section)) {
+        let named = names.iter().any(|name| is(name, section));
+        let wanted = if DETAILS.contains(&section) { named || all } else { named || everything };
+        if !wanted {
             continue;
         }
         if !first {
@@ -79,7 +88,9 @@ pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
         // Writing to a string does not fail.
         let _ = match section {
             "replication" => replication(node, now, &mut lines),
+            "commandstats" => calls(node, &mut lines.plain),
             "errorstats" => errors(node, &mut lines.plain),
+            "latencystats" => latencies(node, &mut lines.plain),
             "keyspace" => keyspace(node, now, &mut lines.plain),
             other => {
                 match other {
@@ -151,16 +162,22 @@ const STARTUP: u64 = 875_944;
 const KEY: u64 = 96;
 
 /// An estimate: a machine has no memory of its own to measure.
-fn memory(node: &Node, lines: &mut Lines) {
+/// All bytes in use, those of them that hold no data, and those that do.
+pub(crate) fn memory_used(node: &Node) -> (u64, u64, u64) {
     let keys: u64 = node.data.0.iter().map(|db| db.len() as u64).sum();
     let backlog = node.repl.backlog.as_ref().map_or(0, crate::replication::backlog::Backlog::length);
     let used = EMPTY + keys * KEY + backlog;
-    let dataset = used - STARTUP - backlog;
+    (used, STARTUP + backlog, used - STARTUP - backlog)
+}
+
+fn memory(node: &Node, lines: &mut Lines) {
+    let (used, overhead, dataset) = memory_used(node);
+    let backlog = overhead - STARTUP;
     fields(lines, "Memory", &info_fields::MEMORY, |name| match name {
         "used_memory" | "used_memory_peak" => number(used),
         "used_memory_human" | "used_memory_peak_human" => number(human(used)),
         "used_memory_peak_perc" => number("100.00%"),
-        "used_memory_overhead" => number(STARTUP + backlog),
+        "used_memory_overhead" => number(overhead),
         "used_memory_dataset" => number(dataset),
         "used_memory_dataset_perc" => number(format!("{:.2}%", dataset as f64 * 100.0 / (used - STARTUP) as f64)),
         "number_of_cached_scripts" => number(node.scripts.len()),
@@ -209,6 +226,25 @@ fn stats(node: &Node, lines: &mut Lines) {
         "total_reads_processed" | "total_writes_processed" => number(stats.commands),
         _ => None,
     });
+}
+
+/// Every call counts as one microsecond.
+fn calls(node: &Node, out: &mut String) -> std::fmt::Result {
+    out.push_str("# Commandstats\r\n");
+    for (name, Calls { ran: calls, rejected, failed }) in &node.stats.calls {
+        let each = f64::from(u8::from(*calls > 0));
+        write!(out, "cmdstat_{name}:calls={calls},usec={calls},usec_per_call={each:.2},")?;
+        write!(out, "rejected_calls={rejected},failed_calls={failed}\r\n")?;
+    }
+    Ok(())
+}
+
+fn latencies(node: &Node, out: &mut String) -> std::fmt::Result {
+    out.push_str("# Latencystats\r\n");
+    for (name, _) in node.stats.calls.iter().filter(|(_, calls)| calls.ran > 0) {
+        write!(out, "latency_percentiles_usec_{name}:p50=1.003,p99=1.003,p99.9=1.003\r\n")?;
+    }
+    Ok(())
 }
 
 fn errors(node: &Node, out: &mut String) -> std::fmt::Result {

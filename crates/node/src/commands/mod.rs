@@ -5,13 +5,18 @@
 
 pub(crate) mod acl;
 pub(crate) mod client;
+pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
+pub(crate) mod debug;
 pub(crate) mod generic;
 pub(crate) mod hashes;
 pub(crate) mod info;
 mod info_fields;
+pub(crate) mod latency;
 pub(crate) mod lists;
+pub(crate) mod monitor;
+pub(crate) mod parameters;
 pub(crate) mod pubsub;
 pub(crate) mod scripting;
 pub(crate) mod server;

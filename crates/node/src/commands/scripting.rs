@@ -133,8 +133,11 @@ impl Node {
         if !self.is_master() && !self.link_up() && !self.config.serve_stale_data && !spec.has(flag::STALE) {
             return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
         }
-        self.stats.commands += 1;
-        match self.run(spec, call).0? {
+        let outcome = self.run(spec, call).0;
+        if !spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.tell_monitors(call.now, call.conn, command, true, call.out);
+        }
+        match outcome? {
             Answer::Reply(reply) => Ok(reply),
             Answer::Silent | Answer::Blocked => Ok(Reply::Null),
         }
@@ -153,6 +156,8 @@ impl Node {
 }
 
 fn eval_text(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome {
+    // Before what the script does, and not after it as every other command.
+    node.tell_monitors(call.now, call.conn, call.command, false, call.out);
     let script = call.command.0[1].clone();
     let sha = node.load_script(&script)?;
     run(node, call, &script, &sha, read_only)
@@ -167,6 +172,8 @@ pub(crate) fn eval_ro(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 fn eval_known(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome {
+    // Before what the script does, and not after it as every other command.
+    node.tell_monitors(call.now, call.conn, call.command, false, call.out);
     let sha = text(&call.command.0[1]).to_ascii_lowercase();
     let Some(script) = node.scripts.get(&sha).cloned() else {
         return Err("NOSCRIPT No matching script. Please use EVAL.".into());

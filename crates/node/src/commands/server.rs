@@ -1,98 +1,28 @@
-//! The server as a whole: `INFO`, `COMMAND`, `DEBUG`, `SHUTDOWN`.
+//! The server as a whole: `INFO`, `MEMORY`, `SLOWLOG`, `SHUTDOWN`.
 
-use std::time::Duration;
+use model::{Reply, Time};
 
-use bytes::Bytes;
-use model::{Command, Reply, Time};
-
-use super::{connection::describe, info as render};
-use crate::args::{SYNTAX, float, glob, is, text, wrong_arity};
+use super::info;
+use crate::args::{SYNTAX, is, parse_int, wrong_arity};
 use crate::blocking::{Blocked, Wait};
 use crate::dispatch::{Answer, Call, OK, Outcome};
-use crate::keys;
+use crate::keyspace::Db;
 use crate::node::Node;
-use crate::table;
 
 pub(crate) fn info(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    Ok(Reply::Verbatim(render::render(node, call.now, &call.args()[1..])).into())
-}
-
-/// Commands proper, without subcommands.
-fn commands() -> impl Iterator<Item = &'static table::Spec> {
-    table::all().iter().filter(|spec| !spec.name.contains('|'))
-}
-
-fn named(name: &Bytes) -> Option<&'static table::Spec> {
-    commands().find(|spec| is(name, spec.name))
-}
-
-pub(crate) fn command(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    Ok(Reply::Array(commands().map(describe).collect()).into())
-}
-
-pub(crate) fn command_count(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    Ok(Reply::Int(commands().count() as i64).into())
-}
-
-pub(crate) fn command_info(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let names = &call.args()[2..];
-    if names.is_empty() {
-        return Ok(Reply::Array(commands().map(describe).collect()).into());
-    }
-    Ok(Reply::Array(names.iter().map(|name| named(name).map_or(Reply::Null, describe)).collect()).into())
-}
-
-/// Names and arities; there are no texts to give.
-pub(crate) fn command_docs(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let names = &call.args()[2..];
-    let wanted = commands().filter(|spec| names.is_empty() || names.iter().any(|name| is(name, spec.name)));
-    Ok(Reply::Map(wanted.map(|spec| (Reply::word(spec.name), Reply::Map(Vec::new()))).collect()).into())
+    Ok(Reply::Verbatim(info::render(node, call.now, &call.args()[1..])).into())
 }
 
 pub(crate) fn lastsave(node: &mut Node, _: &mut Call<'_>) -> Outcome {
     Ok(Reply::Int((node.config.unix_millis(node.started) / 1_000) as i64).into())
 }
 
-/// The keys of the command that is given as arguments.
-pub(crate) fn command_getkeys(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let command = Command(call.args()[2..].to_vec());
-    let spec = table::lookup(&command).map_err(|_| "ERR Invalid command specified")?;
-    if !spec.takes(command.len()) {
-        return Err("ERR Invalid number of arguments specified for command".into());
-    }
-    let found: Vec<Reply> = keys::of(spec, &command).map(|(key, _)| Reply::Bulk(key.clone())).collect();
-    if found.is_empty() {
-        return Err("ERR The command has no key arguments".into());
-    }
-    Ok(Reply::Array(found).into())
-}
-
-pub(crate) fn command_list(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let args = &call.args()[2..];
-    let wanted: Box<dyn Fn(&table::Spec) -> bool> = match args {
-        [] => Box::new(|spec| !spec.name.contains('|')),
-        [filter, kind, name] if is(filter, "FILTERBY") && is(kind, "ACLCAT") => {
-            let bit = table::cat::named(&text(name)).unwrap_or(0);
-            Box::new(move |spec| spec.categories() & bit != 0)
-        }
-        [filter, kind, pattern] if is(filter, "FILTERBY") && is(kind, "PATTERN") => {
-            let pattern = pattern.to_ascii_lowercase();
-            Box::new(move |spec| glob(&pattern, spec.name.as_bytes()))
-        }
-        [filter, kind, _] if is(filter, "FILTERBY") && is(kind, "MODULE") => Box::new(|_| false),
-        _ => return Err(SYNTAX),
-    };
-    Ok(Reply::Array(table::all().iter().filter(|spec| wanted(spec)).map(|spec| Reply::word(spec.name)).collect())
-        .into())
-}
-
-fn nothing() -> Outcome {
-    Ok(Reply::Array(Vec::new()).into())
-}
-
 /// Commands take no time here, so that none is slow.
-pub(crate) fn slowlog_get(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    nothing()
+pub(crate) fn slowlog_get(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    match call.args().get(2).map(|count| parse_int(count)) {
+        None | Some(Some(-1..)) => Ok(Reply::Array(Vec::new()).into()),
+        Some(_) => Err("ERR count should be greater than or equal to -1".into()),
+    }
 }
 
 pub(crate) fn slowlog_len(_: &mut Node, _: &mut Call<'_>) -> Outcome {
@@ -101,18 +31,6 @@ pub(crate) fn slowlog_len(_: &mut Node, _: &mut Call<'_>) -> Outcome {
 
 pub(crate) fn slowlog_reset(_: &mut Node, _: &mut Call<'_>) -> Outcome {
     OK
-}
-
-pub(crate) fn latency_latest(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    nothing()
-}
-
-pub(crate) fn latency_history(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    nothing()
-}
-
-pub(crate) fn latency_reset(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    Ok(Reply::Int(0).into())
 }
 
 pub(crate) fn memory_purge(_: &mut Node, _: &mut Call<'_>) -> Outcome {
@@ -124,6 +42,89 @@ pub(crate) fn memory_doctor(_: &mut Node, _: &mut Call<'_>) -> Outcome {
                 conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be \
                 back to our programming as soon as I finished rebooting.\n";
     Ok(Reply::word(text).into())
+}
+
+/// Every field of Redis, of what little there is.
+pub(crate) fn memory_stats(node: &mut Node, _: &mut Call<'_>) -> Outcome {
+    const FIELDS: [&str; 27] = [
+        "peak.allocated",
+        "total.allocated",
+        "startup.allocated",
+        "replication.backlog",
+        "clients.slaves",
+        "clients.normal",
+        "cluster.links",
+        "aof.buffer",
+        "lua.caches",
+        "functions.caches",
+        "overhead.total",
+        "keys.count",
+        "keys.bytes-per-key",
+        "dataset.bytes",
+        "dataset.percentage",
+        "peak.percentage",
+        "allocator.allocated",
+        "allocator.active",
+        "allocator.resident",
+        "allocator-fragmentation.ratio",
+        "allocator-fragmentation.bytes",
+        "allocator-rss.ratio",
+        "allocator-rss.bytes",
+        "rss-overhead.ratio",
+        "rss-overhead.bytes",
+        "fragmentation",
+        "fragmentation.bytes",
+    ];
+    let keys: usize = node.data.0.iter().map(Db::len).sum();
+    let (total, overhead, data) = info::memory_used(node);
+    let mut fields: Vec<(Reply, Reply)> = Vec::with_capacity(FIELDS.len() + node.data.0.len());
+    for name in FIELDS {
+        let value = match name {
+            "aof.buffer" | "cluster.links" | "lua.caches" | "replication.backlog" => 0,
+            "keys.count" => keys as u64,
+            "keys.bytes-per-key" => data.checked_div(keys as u64).unwrap_or(0),
+            "dataset.bytes" => data,
+            "overhead.total" | "startup.allocated" => overhead,
+            "functions.caches" => 200,
+            _ => total,
+        };
+        let value = match name {
+            "dataset.percentage" => Reply::Double(100.0 * data as f64 / total as f64),
+            "peak.percentage" => Reply::Double(100.0),
+            "fragmentation" | "allocator-fragmentation.ratio" | "allocator-rss.ratio" | "rss-overhead.ratio" => {
+                Reply::Double(1.0)
+            }
+            "allocator-fragmentation.bytes" | "allocator-rss.bytes" | "rss-overhead.bytes" | "fragmentation.bytes" => {
+                Reply::Int(0)
+            }
+            _ => Reply::Int(value as i64),
+        };
+        if name == "overhead.total" {
+            for (index, db) in node.data.0.iter().enumerate().filter(|(_, db)| db.len() > 0) {
+                let tables =
+                    ["overhead.hashtable.main", "overhead.hashtable.expires", "overhead.hashtable.slot-to-keys"];
+                let sizes = [72 * db.len(), 32 * db.expiring(), 0];
+                let sizes =
+                    tables.into_iter().zip(sizes).map(|(name, size)| (Reply::word(name), Reply::Int(size as i64)));
+                fields.push((Reply::bulk(format!("db.{index}")), Reply::Map(sizes.collect())));
+            }
+        }
+        fields.push((Reply::word(name), value));
+    }
+    Ok(Reply::Map(fields).into())
+}
+
+/// There is none.
+pub(crate) fn module_list(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    Ok(Reply::Array(Vec::new()).into())
+}
+
+/// `CLUSTER` and what goes with it.
+pub(crate) fn no_cluster(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    if call.args().len() == 1 && is(&call.args()[0], "cluster") {
+        return Err(wrong_arity("cluster"));
+    }
+    Err("ERR This instance has cluster support disabled".into())
 }
 
 /// There is no disk to save to; as far as the others can tell it was done.
@@ -138,25 +139,6 @@ pub(crate) fn bgsave(_: &mut Node, call: &mut Call<'_>) -> Outcome {
         _ => return Err(SYNTAX),
     }
     Ok(Reply::Simple("Background saving started".into()).into())
-}
-
-pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    if call.args().len() < 2 {
-        return Err(wrong_arity("debug"));
-    }
-    if !node.config.debug_command {
-        let text = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run \
-                    it from a local connection, otherwise you need to set this option in the configuration file, and \
-                    then restart the server.";
-        return Err(text.into());
-    }
-    let args = call.args();
-    if is(&args[1], "SLEEP") && args.len() == 3 {
-        let seconds = float(&args[2]).unwrap_or(0.0).clamp(0.0, 1e9);
-        node.sleep(call.now + Duration::from_secs_f64(seconds));
-        return OK;
-    }
-    Err(format!("ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", text(&args[1])).into())
 }
 
 pub(crate) fn shutdown(node: &mut Node, call: &mut Call<'_>) -> Outcome {

@@ -1,5 +1,7 @@
 //! Streams and their consumer groups.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use model::{Command, Reply};
 
@@ -313,12 +315,15 @@ impl Reading {
             }
         } else {
             let from = group.last_id.next().unwrap_or(StreamId::MAX);
+            let place = Place { added: stream.added, ..Place::of(&stream.entries, stream.last_id, stream.max_deleted) };
             for (id, fields) in stream.entries.range(from..).take(self.count) {
                 entries.push(entry(*id, fields));
                 group.last_id = *id;
-                if group.read >= 0 {
-                    group.read += 1;
-                }
+                group.read = if group.read >= 0 && !place.gap_after(*id) {
+                    group.read + 1
+                } else {
+                    place.of_entry(*id).map_or(-1, |place| place as i64)
+                };
                 if !self.no_ack {
                     group.pending.insert(*id, Pending { consumer: consumer.clone(), at: now, times: 1 });
                     commands.push(claim(key, name, consumer, *id, now, 1, *id));
@@ -610,9 +615,6 @@ pub(crate) fn xgroup_create(access: &mut Access<'_>, args: &[Bytes]) -> DataResu
     if stream.groups.contains_key(name) {
         return Err("BUSYGROUP Consumer Group name already exists".into());
     }
-    if last_id == StreamId::default() && read < 0 {
-        read = 0;
-    }
     stream.groups.insert(name.clone(), Group { last_id, read, ..Group::default() });
     access.changed(key, 1);
     Ok(Reply::OK)
@@ -671,14 +673,116 @@ pub(crate) fn xgroup_delconsumer(access: &mut Access<'_>, args: &[Bytes]) -> Dat
     Ok(Reply::Int(dropped as i64))
 }
 
+/// What tells how many entries came before another, as Redis estimates it.
+struct Place {
+    length: u64,
+    first: StreamId,
+    last: StreamId,
+    max_deleted: StreamId,
+    added: u64,
+}
+
+impl Place {
+    fn of(entries: &BTreeMap<StreamId, Vec<(Bytes, Bytes)>>, last: StreamId, max_deleted: StreamId) -> Self {
+        let first = entries.first_key_value().map_or(StreamId::default(), |(id, _)| *id);
+        Self { length: entries.len() as u64, first, last, max_deleted, added: 0 }
+    }
+
+    /// True if entries may be missing from this one on.
+    fn gap_after(&self, id: StreamId) -> bool {
+        self.length > 0 && self.max_deleted != StreamId::default() && id <= self.max_deleted
+    }
+
+    /// How many entries were ever added up to this one; `None` if that cannot be told.
+    fn of_entry(&self, id: StreamId) -> Option<u64> {
+        if self.added == 0 || id == self.last || (self.length == 0 && id <= self.last) {
+            return Some(self.added);
+        }
+        let whole = self.max_deleted == StreamId::default() || self.max_deleted < self.first;
+        match id.cmp(&self.first) {
+            _ if id > self.last || !whole => None,
+            std::cmp::Ordering::Less => Some(self.added - self.length),
+            std::cmp::Ordering::Equal => Some(self.added - self.length + 1),
+            std::cmp::Ordering::Greater => None,
+        }
+    }
+}
+
+/// `entries-read` and `lag` of a group.
+fn progress(stream: &Stream, group: &Group) -> [(Reply, Reply); 2] {
+    let place = Place { added: stream.added, ..Place::of(&stream.entries, stream.last_id, stream.max_deleted) };
+    let read = u64::try_from(group.read).ok();
+    let counted = read.filter(|_| !place.gap_after(group.last_id)).or_else(|| place.of_entry(group.last_id));
+    let lag = if stream.added == 0 { Some(0) } else { counted.map(|read| stream.added as i64 - read as i64) };
+    [
+        (Reply::word("entries-read"), read.map_or(Reply::Null, |read| Reply::Int(read as i64))),
+        (Reply::word("lag"), lag.map_or(Reply::Null, Reply::Int)),
+    ]
+}
+
+/// `XINFO STREAM key FULL [COUNT n]`: everything, of long lists the first `count` entries, 0 for all of them.
+fn full(stream: &Stream, count: usize) -> Vec<(Reply, Reply)> {
+    let many = if count == 0 { usize::MAX } else { count };
+    let number = |n: usize| Reply::Int(n as i64);
+    let group = |(name, group): (&Bytes, &Group)| {
+        let pending = group.pending.iter().take(many).map(|(id, pending)| {
+            let consumer = Reply::Bulk(pending.consumer.clone());
+            Reply::Array(vec![id_reply(*id), consumer, Reply::Int(pending.at as i64), Reply::Int(pending.times as i64)])
+        });
+        let consumer = |(name, consumer): (&Bytes, &Consumer)| {
+            let own = || group.pending.iter().filter(|(_, pending)| pending.consumer == *name);
+            let pending = own().take(many).map(|(id, pending)| {
+                Reply::Array(vec![id_reply(*id), Reply::Int(pending.at as i64), Reply::Int(pending.times as i64)])
+            });
+            Reply::Map(vec![
+                (Reply::word("name"), Reply::Bulk(name.clone())),
+                (Reply::word("seen-time"), Reply::Int(consumer.seen as i64)),
+                (Reply::word("pel-count"), number(own().count())),
+                (Reply::word("pending"), Reply::Array(pending.collect())),
+            ])
+        };
+        let [read, lag] = progress(stream, group);
+        Reply::Map(vec![
+            (Reply::word("name"), Reply::Bulk(name.clone())),
+            (Reply::word("last-delivered-id"), id_reply(group.last_id)),
+            read,
+            lag,
+            (Reply::word("pel-count"), number(group.pending.len())),
+            (Reply::word("pending"), Reply::Array(pending.collect())),
+            (Reply::word("consumers"), Reply::Array(group.consumers.iter().map(consumer).collect())),
+        ])
+    };
+    let entries = stream.entries.iter().take(many).map(|(id, fields)| entry(*id, fields));
+    vec![
+        (Reply::word("entries"), Reply::Array(entries.collect())),
+        (Reply::word("groups"), Reply::Array(stream.groups.iter().map(group).collect())),
+    ]
+}
+
 pub(crate) fn xinfo_stream(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(stream) = access.stream(&args[2])? else { return Err("ERR no such key".into()) };
     let edge =
         |found: Option<(&StreamId, &Vec<(Bytes, Bytes)>)>| found.map_or(Reply::Null, |(id, fields)| entry(*id, fields));
+    let rest = match &args[3..] {
+        [] => vec![
+            (Reply::word("groups"), Reply::Int(stream.groups.len() as i64)),
+            (Reply::word("first-entry"), edge(stream.entries.first_key_value())),
+            (Reply::word("last-entry"), edge(stream.entries.last_key_value())),
+        ],
+        [word] if is(word, "FULL") => full(stream, 10),
+        [word, option, count] if is(word, "FULL") && is(option, "COUNT") => {
+            full(stream, usize::try_from(int(count)?).unwrap_or(10))
+        }
+        _ => {
+            let name = text(&args[1]);
+            let text = format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try XINFO HELP.");
+            return Err(text.into());
+        }
+    };
     let first_id = stream.entries.first_key_value().map_or(StreamId::default(), |(id, _)| *id);
     // The tree of Redis, about a hundred entries a node.
     let nodes = stream.entries.len().div_ceil(100);
-    Ok(Reply::Map(vec![
+    let mut fields = vec![
         (Reply::word("length"), Reply::Int(stream.entries.len() as i64)),
         (Reply::word("radix-tree-keys"), Reply::Int(nodes as i64)),
         (Reply::word("radix-tree-nodes"), Reply::Int(nodes as i64 + 1)),
@@ -686,23 +790,22 @@ pub(crate) fn xinfo_stream(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
         (Reply::word("max-deleted-entry-id"), id_reply(stream.max_deleted)),
         (Reply::word("entries-added"), Reply::Int(stream.added as i64)),
         (Reply::word("recorded-first-entry-id"), id_reply(first_id)),
-        (Reply::word("groups"), Reply::Int(stream.groups.len() as i64)),
-        (Reply::word("first-entry"), edge(stream.entries.first_key_value())),
-        (Reply::word("last-entry"), edge(stream.entries.last_key_value())),
-    ]))
+    ];
+    fields.extend(rest);
+    Ok(Reply::Map(fields))
 }
 
 pub(crate) fn xinfo_groups(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(stream) = access.stream(&args[2])? else { return Err("ERR no such key".into()) };
     let describe = |(name, group): (&Bytes, &Group)| {
-        let known = group.read >= 0;
+        let [read, lag] = progress(stream, group);
         Reply::Map(vec![
             (Reply::word("name"), Reply::Bulk(name.clone())),
             (Reply::word("consumers"), Reply::Int(group.consumers.len() as i64)),
             (Reply::word("pending"), Reply::Int(group.pending.len() as i64)),
             (Reply::word("last-delivered-id"), id_reply(group.last_id)),
-            (Reply::word("entries-read"), if known { Reply::Int(group.read) } else { Reply::Null }),
-            (Reply::word("lag"), if known { Reply::Int(stream.added as i64 - group.read) } else { Reply::Null }),
+            read,
+            lag,
         ])
     };
     Ok(Reply::Array(stream.groups.iter().map(describe).collect()))

@@ -43,7 +43,7 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
         Reply::Error(text) => within(lua, "err", string(text.as_bytes())?),
         Reply::Int(number) => Ok(Value::Number(*number as f64)),
         Reply::Bulk(bytes) => string(bytes),
-        Reply::Text(text) | Reply::Verbatim(text) => string(text.to_string().as_bytes()),
+        Reply::Text(text) | Reply::Status(text) | Reply::Verbatim(text) => string(text.to_string().as_bytes()),
         Reply::Double(number) if resp3 => within(lua, "double", *number),
         Reply::Double(number) => string(double_text(*number).as_bytes()),
         Reply::Null | Reply::NullArray if resp3 => Ok(Value::Nil),

@@ -179,6 +179,7 @@ impl Lab {
                 }
             }
             Output::Protocol(conn, version) => self.protocols.push((conn, version)),
+            Output::Limits(..) => {}
             Output::Exit => self.exited.push(from),
             Output::Note(note) => self.notes.push((from, note)),
         }
@@ -241,6 +242,7 @@ pub(super) fn show(reply: &Reply) -> String {
         Reply::Error(text) => format!("-{text}"),
         Reply::Int(n) => format!(":{n}"),
         Reply::Bulk(bytes) => format!("\"{}\"", String::from_utf8_lossy(bytes)),
+        Reply::Status(text) => format!("+{text}"),
         Reply::Text(text) | Reply::Verbatim(text) => format!("\"{text}\""),
         Reply::Double(value) => format!(",{value}"),
         Reply::Null => "nil".to_owned(),

@@ -129,6 +129,29 @@ fn sorted(text: &str) -> String {
     words.join(" ")
 }
 
+/// The lines of `INFO commandstats` and `latencystats` in order, without times.
+fn counted(text: &str) -> String {
+    let line = |line: &str| {
+        let fields = line.split(',').map(|field| match field.split_once('=') {
+            Some((name, value)) if !name.ends_with("calls") => format!("{name}={}", value.len().min(1)),
+            _ => field.to_owned(),
+        });
+        fields.collect::<Vec<_>>().join(",")
+    };
+    let mut lines: Vec<String> = text.trim_matches('"').lines().map(line).collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+/// A line of `MONITOR` without the time and the address.
+fn monitored(line: &str) -> String {
+    let inside = line.split_once(" [").and_then(|(_, rest)| rest.split_once(']'));
+    let Some((from, command)) = inside else { return line.to_owned() };
+    let (db, who) = from.split_once(' ').unwrap_or((from, ""));
+    let who = if who == "lua" { who } else { "address" };
+    format!("+ [{db} {who}]{command}")
+}
+
 struct Both {
     lab: Lab,
     fakes: BTreeMap<u8, Conn>,
@@ -224,6 +247,12 @@ fn compare(addr: SocketAddr, resp3: bool) -> Vec<String> {
         let (mut fake, mut real) = both.read(number);
         if sort {
             (fake, real) = (sorted(&fake), sorted(&real));
+        }
+        if fake.starts_with("\"# Commandstats") || fake.starts_with("\"# Latencystats") {
+            (fake, real) = (counted(&fake), counted(&real));
+        }
+        if fake.starts_with('+') && fake.contains(" [") {
+            (fake, real) = (monitored(&fake), monitored(&real));
         }
         if fake != real {
             let version = if resp3 { 3 } else { 2 };

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use model::{Command, Conn, Output, Reply, Text};
 use rand::RngExt as _;
 
-use super::help::ACL_HELP;
 use super::table::{self, CATEGORIES, TABLE};
-use super::{Answer, NOT_AN_INTEGER, channels_of, help, look_up, parse, word};
+use super::{Answer, NOT_AN_INTEGER, channels_of, look_up, parse, word};
 use crate::Ms;
 use crate::acl::{Denied, Selector, User};
 use crate::machine::Sentinel;
@@ -77,7 +76,7 @@ impl Sentinel {
             "log" => self.denials(command, now)?,
             "dryrun" => self.dry_run(command)?,
             "load" | "save" => return Err(NO_FILE.into()),
-            _ => help(ACL_HELP),
+            _ => model::help("acl"),
         })
     }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use model::{Command, Conn, Frame, Output, Reply, Text, Time};
 
 use super::connection::valid_client_name;
-use super::help::CLIENT_HELP;
-use super::{Answer, MaybeAnswer, NOT_AN_INTEGER, SYNTAX, help, parse, word};
+use super::{Answer, MaybeAnswer, NOT_AN_INTEGER, SYNTAX, parse, word};
 use crate::Ms;
 use crate::machine::{Replies, Sentinel, Session};
 
@@ -84,7 +83,7 @@ impl Sentinel {
                 _ => return Err(SYNTAX.into()),
             },
             "caching" => return Err(NO_CACHING.into()),
-            _ => help(CLIENT_HELP),
+            _ => model::help("client"),
         }))
     }
 

@@ -2,9 +2,9 @@
 
 use model::{Command, Reply};
 
-use super::help::{COMMAND_HELP, DOCS};
+use super::docs::DOCS;
 use super::table::{self, Spec, TABLE};
-use super::{Answer, SYNTAX, help, word};
+use super::{Answer, SYNTAX, word};
 use crate::machine::glob;
 
 pub(super) fn command(sub: &str, command: &Command) -> Answer {
@@ -28,7 +28,7 @@ pub(super) fn command(sub: &str, command: &Command) -> Answer {
                 Some(_) => "ERR The command has no key arguments".into(),
             });
         }
-        _ => help(COMMAND_HELP),
+        _ => model::help("command"),
     })
 }
 

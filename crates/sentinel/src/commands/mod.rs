@@ -9,7 +9,7 @@
 //! | `command` | `COMMAND` |
 //! | `info` | `INFO` and `ROLE` |
 //! | `pubsub` | subscribing, and `PUBLISH`, which takes hellos only |
-//! | `help` | the texts of `HELP` |
+//! | `docs` | the texts of `COMMAND DOCS` |
 //!
 //! `SENTINEL` is in [`admin`](crate::admin).
 
@@ -17,7 +17,7 @@ mod acl;
 mod client;
 mod command;
 mod connection;
-pub(crate) mod help;
+pub(crate) mod docs;
 mod info;
 mod pubsub;
 pub(crate) mod table;
@@ -260,8 +260,4 @@ fn unknown_command(command: &Command) -> Cow<'static, str> {
         let _ = write!(args, "'{arg}' ");
     }
     format!("ERR unknown command '{name}', with args beginning with: {args}").into()
-}
-
-fn help(lines: &[&'static str]) -> Reply {
-    Reply::Array(lines.iter().map(|line| Reply::Simple(Cow::Borrowed(line))).collect())
 }

@@ -17,6 +17,8 @@ const REPLY_MAX: usize = 64 * 1024 * 1024;
 const MARK_LEN: usize = 40;
 /// Most bytes of the line before a snapshot.
 const HEADER_MAX: usize = 64;
+/// Longest word in the stream of a master.
+const STREAM_WORD_MAX: u64 = 512 * 1024 * 1024;
 
 /// The peer says something that is not Redis's protocol. The connection cannot be gone on with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +95,10 @@ impl Incoming {
                     return Ok(Some(Frame::Snapshot(file)));
                 }
                 Phase::Stream => {
-                    let command = self.requests.next(false).map_err(|_| BrokenPeer("no command in the stream"))?;
+                    let command = self
+                        .requests
+                        .next(false, STREAM_WORD_MAX)
+                        .map_err(|_| BrokenPeer("no command in the stream"))?;
                     return Ok(command.map(Frame::Command));
                 }
             }

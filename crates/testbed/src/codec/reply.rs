@@ -30,6 +30,10 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
             Reply::Simple(text) => {
                 self.frame(&BorrowedFrame::SimpleString { data: one_line(text).as_bytes(), attributes: None });
             }
+            Reply::Status(text) => {
+                let text = text.render(&mut self.address);
+                self.frame(&BorrowedFrame::SimpleString { data: one_line(&text).as_bytes(), attributes: None });
+            }
             Reply::Error(text) => self.frame(&BorrowedFrame::SimpleError { data: &one_line(text), attributes: None }),
             Reply::Int(number) => self.frame(&BorrowedFrame::Number { data: *number, attributes: None }),
             Reply::Bulk(bytes) => self.bulk(bytes),

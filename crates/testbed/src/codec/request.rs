@@ -11,8 +11,6 @@ use model::{Command, words};
 const LINE_MAX: usize = 64 * 1024;
 /// Most words of a request.
 const WORDS_MAX: i64 = i32::MAX as i64;
-/// Longest word (`proto-max-bulk-len`).
-const WORD_MAX: i64 = 512 * 1024 * 1024;
 /// Most words of a request before authentication.
 const STRANGER_WORDS_MAX: i64 = 10;
 /// Longest word before authentication.
@@ -44,11 +42,11 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// The next complete request; `None` if more bytes are needed. `stranger`: the client must authenticate and has
-    /// not, which lowers the limits.
-    pub(crate) fn next(&mut self, stranger: bool) -> Result<Option<Command>, ProtocolError> {
+    /// not, which lowers the limits. No word is longer than `word_max` (`proto-max-bulk-len`).
+    pub(crate) fn next(&mut self, stranger: bool, word_max: u64) -> Result<Option<Command>, ProtocolError> {
         loop {
             if self.missing > 0 {
-                let Some(word) = self.word(stranger)? else { return Ok(None) };
+                let Some(word) = self.word(stranger, word_max)? else { return Ok(None) };
                 self.words.push(word);
                 self.missing -= 1;
                 if self.missing == 0 {
@@ -81,14 +79,14 @@ impl Requests {
     }
 
     /// Takes the next word of an array.
-    fn word(&mut self, stranger: bool) -> Result<Option<Bytes>, ProtocolError> {
+    fn word(&mut self, stranger: bool, word_max: u64) -> Result<Option<Bytes>, ProtocolError> {
         let len = match (self.word_len, self.buffer.first()) {
             (Some(len), _) => len,
             (None, None) => return Ok(None),
             (None, Some(b'$')) => {
                 let header = self.header("too big bulk count string", "invalid bulk length")?;
                 let Some(len) = header else { return Ok(None) };
-                if !(0..=WORD_MAX).contains(&len) {
+                if u64::try_from(len).map_or(true, |len| len > word_max) {
                     return Err("invalid bulk length".into());
                 }
                 if stranger && len > STRANGER_WORD_MAX {
@@ -164,7 +162,7 @@ mod tests {
         let mut requests = Requests { buffer: BytesMut::from(bytes), ..Requests::default() };
         let mut commands = Vec::new();
         loop {
-            match requests.next(stranger) {
+            match requests.next(stranger, 512 << 20) {
                 Ok(Some(command)) => commands.push(format!("{command:?}")),
                 Ok(None) => return (commands, None),
                 Err(error) => return (commands, Some(error.to_string())),
@@ -232,7 +230,7 @@ mod tests {
         let mut requests = Requests::default();
         for (index, byte) in bytes.iter().enumerate() {
             requests.buffer.extend_from_slice(&[*byte]);
-            let command = requests.next(false).unwrap();
+            let command = requests.next(false, 512 << 20).unwrap();
             assert_eq!(command.is_some(), index + 1 == bytes.len());
             if let Some(command) = command {
                 assert_eq!(command, Command::of(&["SET", "k", "\r\n"]));

@@ -423,6 +423,11 @@ impl State {
         });
         for effect in effects.drain(..) {
             match effect {
+                Effect::Limits { conn, limits } => {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.wire.set_limits(*limits);
+                    }
+                }
                 Effect::Protocol { conn, version } => {
                     if let Some(connection) = self.connections.get_mut(&conn) {
                         connection.wire.set_protocol(version);

@@ -4,31 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use model::{Addr, Frame, Reply, Time};
+use model::{Addr, Frame, Limits, OutputLimit, Reply, Time};
 
 use crate::codec::{Encoder, Incoming, Requests};
 use crate::view::View;
 
-/// `client-query-buffer-limit`: bytes that may wait to be understood.
-const INPUT_MAX: usize = 1024 * 1024 * 1024;
-
-/// `client-output-buffer-limit` of one class of clients, in bytes that wait to be written.
+/// Which of the limits on what waits to be written holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Limit {
-    /// So many and the connection is closed at once.
-    hard: usize,
-    /// So many, for longer than `lasting`, and it is closed.
-    soft: usize,
-    lasting: Duration,
+enum Class {
+    Normal,
+    Replica,
+    Pubsub,
 }
-
-const MIB: usize = 1024 * 1024;
-/// `normal 0 0 0`: none.
-const NORMAL: Limit = Limit { hard: usize::MAX, soft: usize::MAX, lasting: Duration::ZERO };
-/// `slave 256mb 64mb 60`
-const REPLICA: Limit = Limit { hard: 256 * MIB, soft: 64 * MIB, lasting: Duration::from_secs(60) };
-/// `pubsub 32mb 8mb 60`
-const PUBSUB: Limit = Limit { hard: 32 * MIB, soft: 8 * MIB, lasting: Duration::from_secs(60) };
 
 /// Whether the client may send large requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +44,8 @@ pub(crate) struct Wire {
     output: BytesMut,
     /// How much of it, from the start, does not count: a snapshot, which Redis does not send from a buffer.
     uncounted: usize,
-    limit: Limit,
+    limits: Limits,
+    class: Class,
     /// Since when more waits than the soft limit.
     over_since: Option<Time>,
     resp3: bool,
@@ -77,7 +65,8 @@ impl Wire {
 
     fn new(view: Arc<View>, intake: Intake) -> Self {
         let output = BytesMut::new();
-        Self { view, intake, output, uncounted: 0, limit: NORMAL, over_since: None, resp3: false }
+        let (limits, class) = (Limits::default(), Class::Normal);
+        Self { view, intake, output, uncounted: 0, limits, class, over_since: None, resp3: false }
     }
 
     /// Where arriving bytes are appended.
@@ -92,7 +81,7 @@ impl Wire {
     /// with the last thing to be said to that, if there is one.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, Option<Reply>> {
         let frame = match &mut self.intake {
-            Intake::Requests(requests, login) => match requests.next(*login == Login::Needed) {
+            Intake::Requests(requests, login) => match requests.next(*login == Login::Needed, self.limits.bulk) {
                 Ok(Some(mut command)) => {
                     if *login == Login::Needed && (command.is("AUTH") || command.is("HELLO")) {
                         *login = Login::Asked;
@@ -106,7 +95,7 @@ impl Wire {
             Intake::Incoming(incoming) => incoming.next().map_err(|_| None),
         };
         match frame {
-            Ok(None) if self.input().len() > INPUT_MAX => Err(None),
+            Ok(None) if self.input().len() as u64 > self.limits.query_buffer => Err(None),
             frame => frame,
         }
     }
@@ -121,6 +110,26 @@ impl Wire {
         self.resp3 = version == 3;
     }
 
+    /// From here on these limits hold.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Hard and soft, in bytes that wait to be written.
+    fn bounds(&self) -> (usize, usize) {
+        let limit = self.limit();
+        let bound = |bytes: u64| if bytes == 0 { usize::MAX } else { usize::try_from(bytes).unwrap_or(usize::MAX) };
+        (bound(limit.hard), bound(limit.soft))
+    }
+
+    fn limit(&self) -> OutputLimit {
+        match self.class {
+            Class::Normal => self.limits.normal,
+            Class::Replica => self.limits.replica,
+            Class::Pubsub => self.limits.pubsub,
+        }
+    }
+
     /// Encodes a frame; false if more waits now than may: then the connection is to be closed, and nothing is left to write.
     pub(crate) fn send(&mut self, now: Time, frame: &Frame) -> bool {
         match frame {
@@ -128,8 +137,8 @@ impl Wire {
                 if let Intake::Requests(_, login @ Login::Asked) = &mut self.intake {
                     *login = if matches!(reply, Reply::Error(_)) { Login::Needed } else { Login::Done };
                 }
-                if let Some(limit) = limit_after(reply) {
-                    self.limit = limit;
+                if let Some(class) = class_after(reply) {
+                    self.class = class;
                 }
                 match as_redis_says(reply) {
                     Some(reply) => self.encode(&reply),
@@ -143,12 +152,13 @@ impl Wire {
             }
         }
         let waiting = self.output.len() - self.uncounted;
-        if waiting < self.limit.soft {
+        let (hard, soft) = self.bounds();
+        if waiting < soft && waiting < hard {
             self.over_since = None;
             return true;
         }
-        let since = *self.over_since.get_or_insert(now);
-        let within = waiting < self.limit.hard && now < since + self.patience();
+        let lasts = waiting >= soft && now >= *self.over_since.get_or_insert(now) + self.patience();
+        let within = waiting < hard && !lasts;
         if !within {
             self.give_up();
         }
@@ -162,7 +172,7 @@ impl Wire {
 
     /// Redis counts whole seconds of its clock, and wants more of them than the limit says.
     fn patience(&self) -> Duration {
-        self.limit.lasting + Duration::from_secs(1)
+        self.limit().lasting + Duration::from_secs(1)
     }
 
     /// Drops what waits.
@@ -181,7 +191,7 @@ impl Wire {
     pub(crate) fn written(&mut self, bytes: usize) {
         self.output.advance(bytes);
         self.uncounted = self.uncounted.saturating_sub(bytes);
-        if self.output.len() - self.uncounted < self.limit.soft {
+        if self.output.len() - self.uncounted < self.bounds().1 {
             self.over_since = None;
         }
     }
@@ -198,20 +208,22 @@ impl Wire {
     }
 }
 
-/// The limit that holds from this reply on; `None` if it changes nothing. What kind of client somebody is can be told from
+/// The class of the client from this reply on; `None` if it changes nothing. What kind of client somebody is can be told from
 /// what the node says: whoever hears that it is subscribed is a subscriber, whoever is sent the stream is a replica.
-fn limit_after(reply: &Reply) -> Option<Limit> {
+fn class_after(reply: &Reply) -> Option<Class> {
     match reply {
         Reply::Push(items) => match (items.first(), items.last()) {
             (Some(Reply::Bulk(kind)), count) => match &kind[..] {
-                b"subscribe" | b"psubscribe" | b"ssubscribe" => Some(PUBSUB),
-                b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" if count == Some(&Reply::Int(0)) => Some(NORMAL),
+                b"subscribe" | b"psubscribe" | b"ssubscribe" => Some(Class::Pubsub),
+                b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" if count == Some(&Reply::Int(0)) => {
+                    Some(Class::Normal)
+                }
                 _ => None,
             },
             _ => None,
         },
-        Reply::Simple(text) if text.starts_with("FULLRESYNC ") || text.starts_with("CONTINUE") => Some(REPLICA),
-        Reply::Simple(text) if *text == "RESET" => Some(NORMAL),
+        Reply::Simple(text) if text.starts_with("FULLRESYNC ") || text.starts_with("CONTINUE") => Some(Class::Replica),
+        Reply::Simple(text) if *text == "RESET" => Some(Class::Normal),
         _ => None,
     }
 }
@@ -233,6 +245,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+
+    const MIB: usize = 1024 * 1024;
 
     fn subscribed() -> Wire {
         let mut wire = Wire::accepted(Arc::default(), false);
