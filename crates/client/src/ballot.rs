@@ -49,13 +49,14 @@ pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Pla
 /// Asks all Sentinels but `asked` side by side where the master called `name` is, until it is clear that it has moved
 /// from `current`, or all have answered or failed. `current` learns its epoch.
 pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Option<Place> {
-    let (all, known, open) = {
+    let (known, open) = {
         let sentinels = core.sentinels();
         let known = sentinels.each_once();
         let is_asked = |sentinel: &&Address| asked.is_some_and(|asked| sentinels.are_one(sentinel, asked));
-        (sentinels.order(), known.len(), known.iter().filter(|one| !is_asked(one)).cloned().collect::<Vec<_>>())
+        let open: Vec<Address> = known.iter().filter(|one| !is_asked(one)).cloned().collect();
+        (known, open)
     };
-    core.forget_unknown(&all);
+    core.forget_unknown(&known);
     let questions = questions(name);
     let mut open: FuturesUnordered<_> = open
         .iter()
@@ -70,7 +71,7 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
         }
         let Some(vote) = told.vote else { continue };
         votes.push(mapped(core, vote));
-        if let Some(place) = moved(&votes, known, current) {
+        if let Some(place) = moved(&votes, known.len(), current) {
             return Some(place);
         }
     }

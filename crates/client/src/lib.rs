@@ -20,6 +20,7 @@
 //! | commands that block (`BLPOP`) or change their connection (`WATCH`) | [`Client::dedicated`], [`Client::pool`] |
 //! | publish/subscribe | [`Client::subscriber`] |
 //! | just the addresses | [`Client::discover_master`], [`Client::discover_replicas`] |
+//! | several masters behind the same Sentinels | [`Client::master_for`] and its like, which take a name |
 //!
 //! # What it does
 //! The client asks the Sentinels side by side, so that one that hangs holds nothing up, and takes no node for a master
@@ -33,7 +34,7 @@
 //! # Retries
 //! A command that was certainly not executed is sent again for as long as the budget lasts. A command of which that is
 //! not certain is sent again only if a repetition does no harm, or if the caller says so ([`Ambiguous`]). Whatever
-//! happens, a call ends by its deadline ([`Retry::budget`]), and its error says what happened, where, after how many
+//! happens, a call ends by its deadline ([`Retry::budget`]), and at once if credentials are refused; its error says what happened, where, after how many
 //! attempts, and whether the command may have run ([`details`], [`Failure`]).
 //!
 //! # Features
@@ -89,3 +90,8 @@ pub use subscriber::{Event, Subscriber};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use url::UrlError;
+
+/// The snippets of the README, which are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

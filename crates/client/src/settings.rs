@@ -178,7 +178,8 @@ impl Settings {
         self
     }
 
-    /// How often a subscription is tested for life. Default: 3 s.
+    /// How often a subscription is tested for life. The system tests every connection that is silent for so long, in whole
+    /// seconds up to an hour, and gives it up when it has been dead for four times that. Default: 3 s.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.keep_alive = interval;

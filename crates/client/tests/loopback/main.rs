@@ -7,5 +7,6 @@ mod pool;
 mod replicas;
 mod retries;
 mod secrets;
+mod sentinels;
 mod server;
 mod subscriptions;

@@ -85,10 +85,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that answers `OK` to everything.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        Self::at("127.0.0.1").await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn at(host: &str) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.expect("a loopback port");
         let port = listener.local_addr().expect("an address").port();
         let server = Self {
-            address: Address::new("127.0.0.1", port),
+            address: Address::new(host, port),
             inner: Arc::default(),
             kill: Arc::default(),
             publish: broadcast::Sender::new(16),

@@ -71,3 +71,19 @@ async fn what_is_not_allowed_is_told_once() {
     master.on("SUBSCRIBE news", Reaction::say("*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"));
     assert_eq!(next(&mut subscriber).await, "ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_falls_silent_is_noticed() {
+    let master = Server::master().await;
+    let sentinel = Server::sentinel(&master.address).await;
+    let client = Client::new(Settings::new([sentinel.address.clone()], "mymaster").seed(1)).expect("settings");
+    let mut subscriber = client.subscriber();
+    subscriber.subscribe("news").await;
+    assert_eq!(next(&mut subscriber).await, "ready");
+    timeout(Duration::from_secs(10), subscriber.next()).await.expect_err("nothing to tell");
+    assert_eq!(master.count("PING"), 3);
+    master.on("PING", Reaction::Hang);
+    let started = tokio::time::Instant::now();
+    assert_eq!(next(&mut subscriber).await, "lost");
+    assert!(started.elapsed() <= Duration::from_millis(3_500), "{:?}", started.elapsed());
+}
