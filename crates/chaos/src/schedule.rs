@@ -21,6 +21,7 @@ use proptest::sample::select;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::audit::settling;
 use crate::fault::{Blow, blow, ms};
 use crate::kind::Kind;
 use crate::nemesis::Nemesis;
@@ -32,9 +33,8 @@ use crate::topology::{Topology, Worker, divide, topology, worker};
 const FIRST: Duration = Duration::from_secs(8);
 /// From a cause on, beside `down_after`, until the new master is known to everybody.
 const FAILOVER: Duration = Duration::from_secs(5);
-/// What a cluster needs after a heal beside `down_after` and two `failover_timeout`s: a returned master is made a
-/// replica about ten seconds after it was seen.
-const CONVERGENCE: Duration = Duration::from_secs(15);
+/// How much longer a run takes than the cluster needs to settle.
+const MARGIN: Duration = Duration::from_secs(3);
 /// A Sentinel whose clock jumped, or that stood still, does nothing for this long.
 const TILT: Duration = Duration::from_secs(31);
 
@@ -188,9 +188,9 @@ impl Schedule {
             _ => false,
         };
         let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
-        let run_for = heal + tilt + topology.down_after + topology.failover_timeout * 2 + CONVERGENCE;
-
         let mut cluster = topology.cluster();
+        let settling = cluster.groups.iter().map(|group| settling(group, &timeline)).max().unwrap_or_default();
+        let run_for = heal + tilt + settling + MARGIN;
         let mut clients: Vec<_> =
             self.workers.iter().enumerate().map(|(index, worker)| worker.client(index, "mymaster")).collect();
         if topology.second

@@ -112,10 +112,12 @@ impl World {
             || (matches!(parcel, Parcel::Syn(_) | Parcel::Dial(_)) && self.paths.blocked(there, here))
     }
 
-    /// The delay of the path towards that end, for one parcel.
+    /// The delay of the path towards that end, for one parcel. The cluster stands when a run begins: what nodes say to
+    /// each other at time zero, by which replicas attach to their masters, is there at once.
     pub(crate) fn delay(&mut self, link: usize, to: End) -> Duration {
         let parties = self.links[link].parties;
-        let base = if self.links[link].between_nodes() { self.cluster.node_latency } else { Duration::ZERO };
+        let stands = self.links[link].between_nodes() && self.now > Time::ZERO;
+        let base = if stands { self.cluster.node_latency } else { Duration::ZERO };
         match (self.endpoint(parties[to.other() as usize]), self.endpoint(parties[to as usize])) {
             (Some(here), Some(there)) => base + self.paths.delay(here, there),
             _ => base,

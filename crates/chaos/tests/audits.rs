@@ -1,0 +1,131 @@
+//! The audit of the cluster: nothing to say of a failover as it is, and a word on each record of it that is forged.
+
+use std::path::Path;
+
+use model::history::What;
+use model::{EventName, History, NodeId, Plan, Seed};
+use sentinel_lab_chaos::audit::audit;
+use testbed::Run;
+
+const KILL: &str = "
+title: the master dies
+cluster: {replicas: 2, sentinels: 3, quorum: 2, down_after: 1s, failover_timeout: 3s}
+timeline:
+  - {at: 8s, kill: master}
+  - {at: 14s, heal: all}
+run_for: 40s
+";
+
+fn run(plan: &Plan) -> History {
+    Run::new(plan.clone(), Seed(1), Vec::new()).run().expect("a run").history
+}
+
+fn killed() -> (Plan, History) {
+    let plan = scenario::parse(KILL, "kill.yaml", &scenario::Options::default()).expect("a scenario");
+    let history = run(&plan);
+    assert_eq!(audit(&plan, &history), []);
+    (plan, history)
+}
+
+fn rules(plan: &Plan, history: &History) -> Vec<&'static str> {
+    audit(plan, history).iter().map(|wrong| wrong.rule).collect()
+}
+
+/// The first record of an event, and where it stands.
+fn first(history: &History, name: EventName) -> (usize, NodeId, String) {
+    let event = |(index, what): (usize, &What)| match what {
+        What::Event { node, event, payload } if *event == name => Some((index, *node, payload.clone())),
+        _ => None,
+    };
+    history.records.iter().map(|record| &record.what).enumerate().find_map(event).expect("the event")
+}
+
+#[test]
+fn two_leaders_in_an_epoch() {
+    let (plan, mut history) = killed();
+    let (index, leader, payload) = first(&history, EventName::ElectedLeader);
+    let (tried, ..) = first(&history, EventName::TryFailover);
+    let other = [1, 2].map(NodeId::sentinel).into_iter().find(|node| *node != leader).expect("a follower");
+    // The follower has the epoch, tries too and is elected too.
+    let at = history.records[index].at;
+    let mut forged = Vec::new();
+    for what in [
+        What::Event { node: other, event: EventName::TryFailover, payload: payload.clone() },
+        What::Event { node: other, event: EventName::ElectedLeader, payload },
+    ] {
+        let mut record = history.records[tried].clone();
+        (record.at, record.what) = (at, what);
+        forged.push(record);
+    }
+    history.records.splice(index + 1..index + 1, forged);
+    assert_eq!(rules(&plan, &history), ["one leader"]);
+}
+
+#[test]
+fn objectively_down_without_a_quorum() {
+    let (plan, mut history) = killed();
+    let (_, node, _) = first(&history, EventName::ObjectivelyDown);
+    history.records.retain(|record| {
+        !matches!(&record.what, What::Event { node: by, event: EventName::SubjectivelyDown, payload }
+            if *by != node && payload.starts_with("master"))
+    });
+    assert!(rules(&plan, &history).contains(&"quorum"));
+}
+
+#[test]
+fn an_epoch_that_does_not_grow() {
+    let (plan, mut history) = killed();
+    let (index, ..) = first(&history, EventName::NewEpoch);
+    let again = history.records[index].clone();
+    history.records.insert(index + 1, again);
+    assert_eq!(rules(&plan, &history), ["epochs"]);
+}
+
+#[test]
+fn a_switch_to_a_node_that_nobody_promoted() {
+    let (plan, mut history) = killed();
+    history.records.retain(|record| !matches!(&record.what, What::Event { event: EventName::PromotedSlave, .. }));
+    assert_eq!(rules(&plan, &history), ["epochs"; 3]);
+}
+
+#[test]
+fn sentinels_that_disagree_and_nodes_that_follow_another_in_the_end() {
+    let (plan, history) = killed();
+    let change = |change: &dyn Fn(&mut What) -> bool| {
+        let mut forged = history.clone();
+        assert!(forged.records.iter_mut().any(|record| change(&mut record.what)));
+        rules(&plan, &forged)
+    };
+    let other = change(&|what| match what {
+        What::FinalAnswer { addr, .. } => {
+            *addr = NodeId::data(if *addr == NodeId::data(2) { 3 } else { 2 });
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(other, ["agreement"]);
+    let follows = change(&|what| match what {
+        What::Final(data) if data.of.is_some() => {
+            data.of = Some(data.node);
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(follows, ["agreement"]);
+}
+
+/// What Redis itself does to a failover that is overtaken is not held against it, and that alone is why.
+#[test]
+fn a_failover_that_is_overtaken_ends_in_disagreement() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/scenarios/flaws/overtaken.yaml");
+    let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
+    let mut history = run(&plan);
+    let answers = history.records.iter().filter_map(|record| match &record.what {
+        What::FinalAnswer { node, addr, .. } => Some(format!("{node} {addr}")),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), ["sentinel-1 redis-2", "sentinel-2 redis-1", "sentinel-3 redis-1"]);
+    assert_eq!(audit(&plan, &history), []);
+    history.records.retain(|record| !matches!(&record.what, What::Event { event: EventName::FailoverEnd, .. }));
+    assert_eq!(rules(&plan, &history), ["agreement"]);
+}
