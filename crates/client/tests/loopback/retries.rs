@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use sentinel_client::{Address, Cause, Client, DiscoveryError, Retry, Settings, details};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::{QUESTION, Reaction, Server, words};
 
@@ -242,7 +242,8 @@ async fn a_command_that_blocks_for_ever_ends_when_the_master_moves() {
     assert!(!popping.is_finished());
     sentinel.names(&b.address);
     let moved = Instant::now();
-    let error = popping.await.expect("no panic").expect_err("it may have popped something");
+    let ended = timeout(ms(60_000), popping).await.expect("it ends");
+    let error = ended.expect("no panic").expect_err("it may have popped something");
     assert!(details(&error).expect("details").may_have_run, "{error}");
     assert!(moved.elapsed() <= ms(1_000), "{:?}", moved.elapsed());
 }
