@@ -2,10 +2,15 @@
 //! installed by pip and npm, in the versions named here, into the folder for test data.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use model::Reply;
+use real::Talk;
+
+const WITHIN: Duration = Duration::from_secs(10);
 const REDIS_PY: &str = "redis==7.1.0";
 const IOREDIS: &str = "ioredis@5.8.2";
 const SCENARIO: &str = "
@@ -82,6 +87,12 @@ impl Served {
         self.nodes.iter().find(|(name, ..)| name == node).expect("a node").2
     }
 
+    /// A connection to a node.
+    fn talk(&self, node: &str) -> Talk {
+        let (_, host, port) = self.nodes.iter().find(|(name, ..)| name == node).expect("a node");
+        Talk::connect(SocketAddr::new(host.parse().expect("an address"), *port), WITHIN).expect("it listens")
+    }
+
     /// The Sentinels as a JSON list of host and port.
     fn sentinels(&self) -> String {
         let sentinels = self.nodes.iter().filter(|(name, ..)| name.starts_with("sentinel"));
@@ -148,6 +159,17 @@ fn follow_a_failover(command: &mut Command) {
     assert_eq!(words[..2], ["DONE", &before]);
     assert!(["redis-2", "redis-3"].iter().any(|node| served.port(node).to_string() == words[2]), "{done}");
     assert!(client.0.wait().expect("ends").success());
+    // The client began to count when the master was dead: what the new one has was written there.
+    let new = ["redis-2", "redis-3"].into_iter().find(|node| served.port(node).to_string() == words[2]).expect("one");
+    let mut node = served.talk(new);
+    assert_eq!(node.ask(&["AUTH", "secret"], WITHIN).expect("a reply"), Reply::OK);
+    let role = node.ask(&["ROLE"], WITHIN).expect("a reply");
+    assert_eq!(role.as_array().and_then(|role| role[0].as_text()).as_deref(), Some("master"), "{role:?}");
+    let count = node.ask(&["GET", "counter"], WITHIN).expect("a reply");
+    let count = count.as_text().and_then(|count| count.parse::<u64>().ok());
+    assert!(count.is_some_and(|count| count > 0), "the writes of the client are not at {new}: {count:?}");
+    let calls = node.ask(&["INFO", "commandstats"], WITHIN).expect("a reply");
+    assert!(calls.as_text().is_some_and(|text| text.contains("cmdstat_incr")), "{calls:?}");
     assert_eq!(served.interrupt(), Some(0));
 }
 

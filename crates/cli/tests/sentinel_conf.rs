@@ -2,13 +2,14 @@
 //! processes, and a real one goes on from the file that it leaves.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use model::plan::Cluster;
 use model::{NodeId, Reply};
-use real::{Process, RealCluster};
+use real::{Block, Options, Process, Program, RealCluster, Talk};
 
 const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
 /// The longest that anything takes here, failovers among it.
@@ -111,6 +112,53 @@ fn a_sentinel_goes_on_from_a_real_file_and_a_real_one_from_its_file() {
     assert_eq!(cluster.master_by(third, "mymaster"), Some(new));
     assert_eq!(master_field(&cluster, third, "config-epoch").as_ref(), Some(&epoch));
     assert_eq!(master_field(&cluster, third, "num-other-sentinels").as_deref(), Some("2"));
+}
+
+/// Names that only the system knows, told while it runs, and an empty `announce-ip`: as a real Sentinel has them, in its
+/// replies and in its file.
+#[test]
+fn names_and_empty_addresses_are_as_a_real_sentinel_has_them() {
+    let Some(binaries) = real::required("names told to serve sentinel.conf") else { return };
+    let block = Block::claim().expect("a block of loopback addresses");
+    let addr = |index| SocketAddr::from(block.addr(index, 26379));
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("the name of this machine");
+    let hostname = hostname.trim();
+    let options = Options::new().line("sentinel resolve-hostnames yes");
+    let mut real = Process::start(&binaries, Program::Sentinel, "real", addr(0), &options).expect("it starts");
+    real.wait_ready().expect("it answers");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sentinel.conf");
+    let text = format!("bind {}\nport 26379\nsentinel resolve-hostnames yes\n", addr(1).ip());
+    std::fs::write(&file, text).expect("written");
+    let served = Served::start(&file);
+    let [mut theirs, mut ours] = [0, 1].map(|index| Talk::connect(addr(index), WITHIN).expect("it listens"));
+    let commands: [&[&str]; 9] = [
+        &["SENTINEL", "MONITOR", "unknown", "no-such-host.invalid", "1", "1"],
+        &["SENTINEL", "MONITOR", "named", hostname, "1", "1"],
+        &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "named"],
+        &["SENTINEL", "CONFIG", "SET", "announce-hostnames", "yes"],
+        &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "named"],
+        &["SENTINEL", "CONFIG", "SET", "announce-ip", "1.2.3.4"],
+        &["SENTINEL", "CONFIG", "SET", "announce-ip", ""],
+        &["SENTINEL", "CONFIG", "GET", "announce-ip"],
+        &["SENTINEL", "FLUSHCONFIG"],
+    ];
+    for command in commands {
+        let replies = [&mut theirs, &mut ours].map(|talk| talk.ask(command, WITHIN).expect("a reply"));
+        assert_eq!(replies[0], replies[1], "{command:?}");
+    }
+    let written = |path: &Path| {
+        let text = std::fs::read_to_string(path).expect("read");
+        let kept = ["sentinel announce", "sentinel monitor", "sentinel resolve"];
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| kept.iter().any(|start| line.starts_with(start))).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let theirs = written(&real.folder().join("conf"));
+    served.end();
+    assert_eq!(theirs, written(&file));
+    assert!(theirs.contains(&"sentinel announce-ip \"\"".to_owned()), "{theirs:?}");
 }
 
 /// Starts `serve` on a file with this text, and gives the end of it: code and standard error.

@@ -295,7 +295,7 @@ impl Sentinel {
                 let all = [
                     ("resolve-hostnames", yes_no(self.settings.resolve_hostnames)),
                     ("announce-hostnames", yes_no(self.settings.announce_hostnames)),
-                    ("announce-ip", announce_ip.clone()),
+                    ("announce-ip", announce_ip.clone().unwrap_or_default()),
                     ("announce-port", announce_port.to_string()),
                     ("sentinel-user", sentinel_user.clone()),
                     ("sentinel-pass", sentinel_pass.clone()),
@@ -319,7 +319,7 @@ impl Sentinel {
         match name.to_ascii_lowercase().as_str() {
             "resolve-hostnames" => self.settings.resolve_hostnames = yes_no()?,
             "announce-hostnames" => self.settings.announce_hostnames = yes_no()?,
-            "announce-ip" => value.clone_into(&mut self.settings.announce_ip),
+            "announce-ip" => self.settings.announce_ip = Some(value.to_owned()),
             "announce-port" => self.settings.announce_port = value.parse().map_err(|_| invalid())?,
             "sentinel-user" | "sentinel-pass" => {
                 if name.eq_ignore_ascii_case("sentinel-user") {

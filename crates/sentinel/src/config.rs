@@ -51,8 +51,8 @@ pub struct Settings {
     pub resolve_hostnames: bool,
     /// `sentinel announce-hostnames`: names are shown where there is one.
     pub announce_hostnames: bool,
-    /// `sentinel announce-ip`; empty for the address of the connection.
-    pub announce_ip: String,
+    /// `sentinel announce-ip`; `None`, or an empty one, which the file keeps, for the address of the connection.
+    pub announce_ip: Option<String>,
     /// `sentinel announce-port`; 0 for the port that it listens on.
     pub announce_port: u16,
     /// `sentinel sentinel-user`: as whom it authenticates at other Sentinels.
@@ -74,7 +74,7 @@ impl Default for Settings {
         Self {
             resolve_hostnames: false,
             announce_hostnames: false,
-            announce_ip: String::new(),
+            announce_ip: None,
             announce_port: 0,
             sentinel_user: String::new(),
             sentinel_pass: String::new(),

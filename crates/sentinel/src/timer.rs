@@ -230,7 +230,8 @@ impl Sentinel {
     pub(crate) fn announced(&self) -> (String, u16) {
         let own = &self.identity.addr;
         let settings = &self.settings;
-        let host = if settings.announce_ip.is_empty() { own.host.to_string() } else { settings.announce_ip.clone() };
+        let announced = settings.announce_ip.clone().filter(|ip| !ip.is_empty());
+        let host = announced.unwrap_or_else(|| own.host.to_string());
         (host, if settings.announce_port == 0 { own.port } else { settings.announce_port })
     }
 

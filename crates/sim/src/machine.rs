@@ -167,7 +167,7 @@ fn sentinel_config(cluster: &Cluster, id: NodeId) -> sentinel::Config {
     config.settings.resolve_hostnames = cluster.resolve_hostnames;
     config.settings.announce_hostnames = cluster.announce_hostnames;
     if let Some(name) = announced(cluster, id) {
-        name.clone_into(&mut config.settings.announce_ip);
+        config.settings.announce_ip = Some(name.to_owned());
     }
     config.masters = cluster.groups.iter().enumerate().map(|group| monitor(group).into()).collect();
     if let Some(auth) = &cluster.sentinel_auth {

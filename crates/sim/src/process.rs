@@ -207,6 +207,13 @@ impl World {
         }
     }
 
+    /// A name that the world does not know stands for this address from now on. One that it knows keeps what it stands for.
+    pub fn learn_name(&mut self, name: &str, ip: std::net::IpAddr) {
+        if self.hosts.resolve(name).is_none() {
+            self.resolve_to(name, Some(Host::Ip(ip)));
+        }
+    }
+
     fn set_state(&mut self, node: usize, state: NodeState) {
         self.nodes[node].state = state;
         if self.begun {

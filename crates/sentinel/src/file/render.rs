@@ -47,8 +47,10 @@ pub fn render(config: &Config) -> String {
     }
     file.put("sentinel current-epoch", &config.current_epoch.to_string());
     let port = if settings.announce_port == 0 { String::new() } else { settings.announce_port.to_string() };
+    if let Some(ip) = &settings.announce_ip {
+        file.put("sentinel announce-ip", &words::word(ip));
+    }
     for (name, value) in [
-        ("announce-ip", &settings.announce_ip),
         ("announce-port", &port),
         ("sentinel-user", &settings.sentinel_user),
         ("sentinel-pass", &settings.sentinel_pass),

@@ -78,7 +78,7 @@ fn every_option_reads_back() {
         max_clients: 50,
         resolve_hostnames: true,
         announce_hostnames: true,
-        announce_ip: "sentinel.example".into(),
+        announce_ip: Some("sentinel.example".into()),
         announce_port: 7_000,
         sentinel_user: "peer".into(),
         sentinel_pass: "pass word \"'\\".into(),

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -300,6 +300,9 @@ impl State {
                     Ok(Some(frame)) => {
                         let waits = connection.wire.awaits_answer();
                         if let Some(world) = &mut self.world {
+                            if self.outside.is_some() {
+                                look_up(world, &frame);
+                            }
                             world.receive(now, number, frame);
                         }
                         if waits {
@@ -582,5 +585,19 @@ impl State {
         if let Some(timer) = self.timer_task.take() {
             timer.abort();
         }
+    }
+}
+
+/// A name that a Sentinel in real time is told to watch is one of the system's, which is asked as Redis asks it: everybody
+/// waits for the answer.
+fn look_up(world: &mut World, frame: &Frame) {
+    let Frame::Command(command) = frame else { return };
+    let told = command.len() == 6 && command.is("SENTINEL") && command.0[1].eq_ignore_ascii_case(b"MONITOR");
+    let Some(name) = command.0.get(3).filter(|_| told).and_then(|name| std::str::from_utf8(name).ok()) else { return };
+    if !name.is_empty()
+        && model::hosts::literal(name).is_none()
+        && let Some(found) = (name, 0).to_socket_addrs().ok().and_then(|mut found| found.next())
+    {
+        world.learn_name(name, found.ip());
     }
 }
