@@ -57,7 +57,7 @@ fn two_leaders_in_an_epoch() {
         (record.at, record.what) = (at, what);
         forged.push(record);
     }
-    history.records.splice(index + 1..index + 1, forged);
+    history.records.splice(index + 1..=index, forged);
     assert_eq!(rules(&plan, &history), ["one leader"]);
 }
 
