@@ -87,6 +87,34 @@ fn it_does_not_matter_how_the_host_steps() {
     assert_eq!(steps.world.finish(Time::from_millis(40_000)).digest(), leap.digest());
 }
 
+/// Whoever is not elected gives up after `election-timeout`, 10 s, or after `failover-timeout` if that is less, counted from
+/// when the attempt began and up to a second more; and tries again when twice `failover-timeout` is over.
+#[test]
+fn an_attempt_without_votes_is_given_up() {
+    for (failover_timeout, patience) in [(60, 10_000), (4, 4_000)] {
+        let mut plan = plan();
+        plan.cluster.groups[0].quorum = 1;
+        plan.cluster.groups[0].failover_timeout = Duration::from_secs(failover_timeout);
+        let lonely = vec![Target::Node(NodeId::sentinel(1))];
+        let cut = Fault::Partition { from: lonely, to: vec![Target::All], one_way: false };
+        plan.timeline = vec![at(10, cut, None)];
+        let mut lab = Lab::new(&plan);
+        lab.run_to(200_000);
+        let of = |lab: &Lab, event| lab.events(event).into_iter().map(|(at, _)| at.as_millis()).collect::<Vec<_>>();
+        let (tried, given_up) = (of(&lab, EventName::TryFailover), of(&lab, EventName::AbortNotElected));
+        assert!(tried.len() > 1 && given_up.len() + 1 >= tried.len(), "{tried:?} {given_up:?}");
+        for (tried, given_up) in tried.iter().zip(&given_up) {
+            let waited = given_up - tried;
+            assert!((patience..patience + 1_200).contains(&waited), "{waited} ms at a timeout of {failover_timeout} s");
+        }
+        for pair in tried.windows(2) {
+            let waited = pair[1] - pair[0];
+            let least = 2_000 * failover_timeout;
+            assert!((least..least + 1_200).contains(&waited), "{waited} ms at a timeout of {failover_timeout} s");
+        }
+    }
+}
+
 #[test]
 fn groups_fail_over_apart() {
     let mut plan = plan();
