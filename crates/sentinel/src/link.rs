@@ -218,9 +218,12 @@ impl Links {
         }
     }
 
-    /// Closes a connection of the link, if there is one.
+    /// Closes a connection of the link, if there is one. What was to be sent on it in the same pass never leaves the
+    /// process: Redis writes only when the pass is over, and forgets what waits for that with the connection. So a failover
+    /// that ends by its time-out tells the replicas nothing, although it says that it did.
     pub(crate) fn close(&mut self, id: LinkId, lane: Lane, out: &mut Vec<Output>) {
         if let Some(conn) = self.forget(id, lane) {
+            out.retain(|output| !matches!(output, Output::Send(to, _) if *to == conn));
             out.push(Output::Close(conn));
         }
     }

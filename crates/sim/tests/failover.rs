@@ -115,6 +115,58 @@ fn an_attempt_without_votes_is_given_up() {
     }
 }
 
+/// How long a Sentinel must stand still to find itself in tilt, give or take one pass of 100 ms at most.
+#[test]
+fn tilt_begins_beyond_two_seconds() {
+    for (frozen, tilt) in [(1_880, false), (2_010, true)] {
+        let mut plan = plan();
+        let lasting = Some(Duration::from_millis(frozen));
+        plan.timeline = vec![Step { lasting, ..at(10, Fault::Freeze(Target::Node(NodeId::sentinel(1))), None) }];
+        let mut lab = Lab::new(&plan);
+        lab.run_to(20_000);
+        assert_eq!(!lab.events(EventName::Tilt).is_empty(), tilt, "after {frozen} ms");
+    }
+}
+
+/// A failover that was held up until its time-out ends in the pass in which it tells the last replica: Redis closes the
+/// links to the replicas in that pass, before anything was written. The leader says that the replica was told, and it was
+/// not.
+#[test]
+fn who_is_told_in_the_last_pass_of_a_failover_hears_nothing() {
+    let overtaken = |seed: u64| {
+        let mut plan = plan();
+        plan.cluster.groups[0].down_after = Duration::from_secs(1);
+        plan.cluster.groups[0].failover_timeout = Duration::from_secs(4);
+        let by_hand = Fault::Failover { via: Some(Target::Node(NodeId::sentinel(1))), master: None };
+        let held_up = Step {
+            when: Trigger::On { event: EventName::PromotedSlave, after: Duration::ZERO },
+            fault: Fault::Freeze(Target::Node(NodeId::sentinel(1))),
+            lasting: Some(Duration::from_millis(2_100)),
+        };
+        plan.timeline = vec![at(8, by_hand, None), held_up, at(24, Fault::Kill(Target::Master(None)), None)];
+        let mut lab = Lab { world: World::new(&plan, Seed(seed)), effects: Vec::new() };
+        lab.run_to(90_000);
+        lab
+    };
+    let mut told = 0;
+    for seed in 1..=10 {
+        let lab = overtaken(seed);
+        let after =
+            |event| lab.events(event).into_iter().filter(|(at, _)| *at > Time::from_millis(35_000)).collect::<Vec<_>>();
+        let sent = after(EventName::SlaveReconfSent);
+        if sent.is_empty() {
+            continue;
+        }
+        told += 1;
+        let turned = lab.history().records.iter().filter(|record| {
+            record.at > Time::from_millis(35_000) && matches!(record.what, What::Role { .. } | What::ReplicaLink { .. })
+        });
+        assert_eq!(turned.count(), 0, "seed {seed}: a replica has changed its master");
+        assert_eq!(after(EventName::FixSlaveConfig), [], "seed {seed}");
+    }
+    assert!(told > 2, "{told} of 10 failovers were overtaken");
+}
+
 #[test]
 fn groups_fail_over_apart() {
     let mut plan = plan();
