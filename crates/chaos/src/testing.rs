@@ -1,4 +1,4 @@
-//! Chaos in a project's own `cargo test`.
+//! Chaos, and scenarios, in a project's own `cargo test`.
 //!
 //! ```no_run
 //! use sentinel_lab_chaos::testing::survives;
@@ -12,12 +12,26 @@
 //! }
 //! ```
 //!
-//! [`chaos_test!`](crate::chaos_test) writes that test.
+//! [`chaos_test!`](crate::chaos_test) writes that test. And [`scenarios`] makes a test of each scenario file of a folder,
+//! for `tests/scenarios.rs` with `harness = false` in `Cargo.toml`:
+//!
+//! ```no_run
+//! # use drivers::SentinelClient as MyClient;
+//! fn main() -> std::process::ExitCode {
+//!     sentinel_lab_chaos::testing::scenarios("tests/scenarios", MyClient, 1..4)
+//! }
+//! ```
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use libtest_mimic::{Arguments, Failed, Trial};
+use model::verdict::Severity;
+use model::{Outcome, Seed};
+use testbed::Run;
 use testbed::driver::Driver;
 
 use crate::campaign::{Campaign, Summary};
@@ -69,6 +83,49 @@ pub fn campaign(driver: Arc<dyn Driver>, mix: &Mix, seeds: Range<u64>) -> Result
     Ok(summary)
 }
 
+/// Makes a test of each scenario file in `folder` and the folders in it, and runs them as `cargo test` and nextest ask for
+/// by their arguments: names, `--list`, `--exact`, `--test-threads`. A test is named by the path of its file, takes a
+/// client through the scenario once for each of these seeds, and fails with the reasons and the seed.
+///
+/// A folder that cannot be read or holds no scenario is a test that fails, as is a file that is no scenario.
+pub fn scenarios(folder: impl AsRef<Path>, driver: impl Driver + 'static, seeds: Range<u64>) -> ExitCode {
+    let driver: Arc<dyn Driver> = Arc::new(driver);
+    let folder = folder.as_ref();
+    let broken = |why: String| vec![Trial::test(folder.display().to_string(), || Err(why.into()))];
+    let tests = match scenario::files(folder) {
+        Ok(files) if files.is_empty() => broken("there is no *.yaml file in it".to_owned()),
+        Ok(files) => {
+            let test = |file: PathBuf| {
+                let name = file.strip_prefix(folder).unwrap_or(&file).with_extension("").display().to_string();
+                let (driver, seeds) = (Arc::clone(&driver), seeds.clone());
+                Trial::test(name, move || passes(&file, &driver, seeds).map_err(Failed::from))
+            };
+            files.into_iter().map(test).collect()
+        }
+        Err(error) => broken(error.to_string()),
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// Takes a client through a scenario file with these seeds.
+///
+/// # Errors
+/// Why the first one did not pass.
+fn passes(file: &Path, driver: &Arc<dyn Driver>, seeds: Range<u64>) -> Result<(), String> {
+    let plan = scenario::load(file, &scenario::Options::default()).map_err(|error| error.to_string())?;
+    for seed in seeds {
+        let outcome = Run::new(plan.clone(), Seed(seed), vec![Arc::clone(driver)]).run();
+        let verdict = outcome.map_err(|error| format!("seed {seed}: {error}"))?.verdict;
+        if verdict.outcome != Outcome::Pass {
+            let reasons = verdict.findings.iter().filter(|finding| finding.severity != Severity::Waived);
+            let reasons: String =
+                reasons.map(|finding| format!("\n  {} {}: {}", finding.at, finding.rule, finding.text)).collect();
+            return Err(format!("{}, seed {seed}, driver {}:{reasons}", file.display(), driver.name()));
+        }
+    }
+    Ok(())
+}
+
 /// A test that puts a client under chaos: its name, the driver, and, if they are not the default ones, the profile and
 /// the seeds.
 ///
@@ -87,4 +144,25 @@ macro_rules! chaos_test {
             $crate::testing::survives($driver, $profile, $seeds);
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(file: &Path, driver: impl Driver + 'static) -> Result<(), String> {
+        super::passes(file, &(Arc::new(driver) as Arc<dyn Driver>), 3..5)
+    }
+
+    #[test]
+    fn a_scenario_is_passed_or_the_reason_told() {
+        let kill = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/kill.yaml");
+        assert_eq!(passes(&kill, drivers::SentinelClient), Ok(()));
+        let text = passes(&kill, drivers::RedisMultiplexed).unwrap_err();
+        assert!(text.contains("kill.yaml, seed 3, driver redis-multiplexed:\n  "), "{text}");
+        assert!(text.contains("I1"), "{text}");
+        let none = kill.with_file_name("kil.yaml");
+        let text = passes(&none, drivers::SentinelClient).unwrap_err();
+        assert!(text.contains("kil.yaml"), "{text}");
+    }
 }

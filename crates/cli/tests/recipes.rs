@@ -115,7 +115,7 @@ impl Slurm {
         let config = folder.join("slurm.conf");
         let text = include_str!("slurm.conf")
             .replace("FOLDER", &folder.display().to_string())
-            .replace("HOST", host.trim())
+            .replace("HOST", host.trim().split('.').next().unwrap_or_default())
             .replace("CONTROLLER_PORT", &controller.to_string())
             .replace("NODE_PORT", &node.to_string());
         std::fs::write(&config, text).expect("written");
