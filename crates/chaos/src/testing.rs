@@ -118,9 +118,9 @@ fn passes(file: &Path, driver: &Arc<dyn Driver>, seeds: Range<u64>) -> Result<()
         let verdict = outcome.map_err(|error| format!("seed {seed}: {error}"))?.verdict;
         if verdict.outcome != Outcome::Pass {
             let reasons = verdict.findings.iter().filter(|finding| finding.severity != Severity::Waived);
-            let reasons: String =
+            let reasons: Vec<String> =
                 reasons.map(|finding| format!("\n  {} {}: {}", finding.at, finding.rule, finding.text)).collect();
-            return Err(format!("{}, seed {seed}, driver {}:{reasons}", file.display(), driver.name()));
+            return Err(format!("{}, seed {seed}, driver {}:{}", file.display(), driver.name(), reasons.concat()));
         }
     }
     Ok(())

@@ -28,6 +28,12 @@ impl Drop for Daemon {
     }
 }
 
+#[allow(clippy::print_stderr)]
+fn not_run(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "NOT RUN: {why}");
+    eprintln!("NOT RUN: {why}");
+}
+
 /// True if all programs are there. Says loudly what cannot run without them; with `CI` set that is a failure.
 fn there_are(programs: &[&str]) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
@@ -36,11 +42,7 @@ fn there_are(programs: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    let text = format!(
-        "NOT RUN: {missing:?} not found (Debian: apt-get install parallel munge slurmctld slurmd slurm-client)"
-    );
-    assert!(std::env::var_os("CI").is_none(), "{text}");
-    eprintln!("{text}");
+    not_run(&format!("{missing:?} not found (Debian: apt-get install parallel munge slurmctld slurmd slurm-client)"));
     false
 }
 
@@ -133,9 +135,7 @@ fn slurm() {
         return;
     }
     if std::fs::metadata("/proc/self").expect("a process").uid() != 0 {
-        assert!(std::env::var_os("CI").is_none(), "NOT RUN: slurmd wants to be root");
-        eprintln!("NOT RUN: slurmd wants to be root");
-        return;
+        return not_run("slurmd wants to be root");
     }
     let folder = tempfile::tempdir().expect("a folder");
     let slurm = Slurm::start(folder.path());
