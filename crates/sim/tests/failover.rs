@@ -167,6 +167,68 @@ fn who_is_told_in_the_last_pass_of_a_failover_hears_nothing() {
     assert!(told > 2, "{told} of 10 failovers were overtaken");
 }
 
+/// No more replicas than `parallel-syncs` are on their way to the new master at a time.
+#[test]
+fn replicas_are_turned_so_many_at_a_time() {
+    for at_a_time in [1, 3] {
+        let mut plan = killed_master();
+        plan.cluster.groups[0].replicas = 4;
+        plan.cluster.groups[0].parallel_syncs = at_a_time;
+        let mut lab = Lab::new(&plan);
+        lab.run_to(40_000);
+        let mut steps: Vec<(Time, i32)> = Vec::new();
+        for (event, step) in [(EventName::SlaveReconfSent, 1), (EventName::SlaveReconfDone, -1)] {
+            steps.extend(lab.events(event).into_iter().map(|(at, _)| (at, step)));
+        }
+        assert_eq!(steps.len(), 6, "three are told and done");
+        // What ends at a moment ends before what begins then.
+        steps.sort_unstable();
+        let under_way = steps.iter().scan(0, |count, (_, step)| {
+            *count += step;
+            Some(*count)
+        });
+        assert_eq!(under_way.max(), Some(at_a_time as i32));
+    }
+}
+
+/// A replica that was told of the new master and says nothing of it for `slave-reconf-timeout`, 10 s, counts as done.
+#[test]
+fn a_replica_that_does_not_turn_is_waited_for_ten_seconds() {
+    let mut plan = plan();
+    plan.cluster.groups[0].down_after = Duration::from_secs(60);
+    plan.cluster.groups[0].failover_timeout = Duration::from_secs(120);
+    plan.cluster.groups[0].priorities = vec![100, 1, 100];
+    // With one at a time Redis does not look at its time, and waits for `failover-timeout`.
+    plan.cluster.groups[0].parallel_syncs = 2;
+    let freeze = Step {
+        when: Trigger::On { event: EventName::SlaveReconfSent, after: Duration::ZERO },
+        fault: Fault::Freeze(Target::Node(NodeId::data(3))),
+        lasting: None,
+    };
+    plan.timeline = vec![at(10, Fault::Failover { via: None, master: None }, None), freeze];
+    let mut lab = Lab::new(&plan);
+    lab.run_to(60_000);
+    let [(sent, _)] = lab.events(EventName::SlaveReconfSent)[..] else { panic!("one replica is told") };
+    let [(gave_up, _)] = lab.events(EventName::SlaveReconfSentTimeout)[..] else { panic!("one is given up") };
+    let waited = gave_up.as_millis() - sent.as_millis();
+    assert!((10_000..10_200).contains(&waited), "{waited} ms");
+    assert_eq!(lab.events(EventName::FailoverEnd)[0].0, gave_up);
+}
+
+/// A replica whose master says nothing for `repl-timeout`, 60 s, gives the link up. A master speaks every 10 s.
+#[test]
+fn a_silent_master_is_given_up_after_repl_timeout() {
+    let mut plan = plan();
+    plan.cluster.groups[0].down_after = Duration::from_secs(1_000);
+    plan.timeline = vec![at(20, Fault::Freeze(Target::Node(MASTER)), None)];
+    let mut lab = Lab::new(&plan);
+    lab.run_to(200_000);
+    let lost = lab.history().records.iter().filter(|record| matches!(record.what, What::ReplicaLink { up: false, .. }));
+    let lost: Vec<u64> = lost.map(|record| record.at.as_millis()).collect();
+    assert_eq!(lost.len(), 2, "{lost:?}");
+    assert!(lost.iter().all(|at| (70_000..81_100).contains(at)), "{lost:?}");
+}
+
 #[test]
 fn groups_fail_over_apart() {
     let mut plan = plan();
