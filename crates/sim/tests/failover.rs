@@ -187,7 +187,7 @@ fn replicas_are_turned_so_many_at_a_time() {
             *count += step;
             Some(*count)
         });
-        assert_eq!(under_way.max(), Some(at_a_time as i32));
+        assert_eq!(under_way.max(), Some(i32::from(at_a_time)));
     }
 }
 
