@@ -4,7 +4,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use model::Fault;
+use model::fault::Answer;
+use model::{Fault, Target};
 use sentinel_client::{Address, Client, Connection, Metrics, Peer};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -52,6 +53,24 @@ async fn five_hundred_clients_that_lose_their_master_at_once_each_stay_under_the
     assert!((1..=DIALS_A_SECOND).contains(&most), "one client opened {most} connections within a second");
     let executed = lab.seen_since(now).iter().filter(|sight| sight.node == lab.master() && sight.ran("SET")).count();
     assert_eq!(executed, CLIENTS);
+}
+
+/// A Sentinel that errs is dialled anew each time. With seven of them nothing but the cap holds a client back: without
+/// it, it would open more.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_would_dial_more_stays_under_the_cap_and_recovers() {
+    let lab = Lab::with(|plan| plan.cluster.sentinels = 7).await;
+    let mut master = Client::new(lab.settings_with(&[1, 2, 3, 4, 5, 6, 7])).unwrap().master();
+    write(&mut master).await;
+    sleep(ms(2_000)).await;
+    let now = lab.now().await;
+    let error = Answer::Error("ERR out of order".to_owned());
+    let erring = Fault::Override { target: Target::Sentinels, answer: error };
+    lab.bed.inject_lasting(erring, ms(10_000)).await.expect("sentinels");
+    lab.inject(Fault::Kill(MASTER)).await;
+    write(&mut master).await;
+    let most = lab.most_dials(now);
+    assert!((1..=DIALS_A_SECOND).contains(&most), "{most} connections within a second");
 }
 
 /// Connections that are open.

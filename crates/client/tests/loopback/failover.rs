@@ -8,7 +8,7 @@ use redis::AsyncCommands as _;
 use sentinel_client::{Address, Ambiguous, Cause, Client, DiscoveryError, Metrics, Peer, Retry, Settings, details};
 use tokio::time::{Instant, sleep};
 
-use crate::server::{QUESTION, Reaction, Server, ok, role_replica, words};
+use crate::server::{QUESTION, Reaction, Server, array, ok, role_replica, words};
 
 const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
 
@@ -107,6 +107,31 @@ async fn an_announced_switch_is_followed_at_once() {
     }
     sleep(Duration::from_millis(50)).await;
     assert_eq!(master.get::<_, i64>("k").await, Ok(2));
+}
+
+/// An announcement alone tells, and the answers of the Sentinels take their time.
+#[tokio::test(start_paused = true)]
+async fn after_an_announcement_nothing_is_sent_until_the_sentinels_have_answered() {
+    for moved in [true, false] {
+        let cluster = Cluster::start().await;
+        let mut master = cluster.client().master();
+        assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+        sleep(Duration::from_millis(100)).await;
+        let (a, b) = (&cluster.a.address, &cluster.b.address);
+        let named = if moved { b } else { a };
+        let answer = array(&[named.host(), &named.port().to_string()]);
+        for sentinel in &cluster.sentinels {
+            sentinel.on(QUESTION, Reaction::Later(Duration::from_millis(200), answer.clone()));
+            let payload = format!("mymaster {} {} {} {}", a.host(), a.port(), b.host(), b.port());
+            sentinel.publish("+switch-master", &payload);
+        }
+        sleep(Duration::from_millis(10)).await;
+        let expected = if moved { 2 } else { 1 };
+        let started = Instant::now();
+        assert_eq!(master.incr::<_, _, i64>("k", 1).await, Ok(expected));
+        assert!(started.elapsed() >= Duration::from_millis(180), "{:?}", started.elapsed());
+        assert_eq!((cluster.a.count("INCR"), cluster.b.count("INCR")), if moved { (0, 1) } else { (1, 0) });
+    }
 }
 
 #[tokio::test(start_paused = true)]
