@@ -1,5 +1,7 @@
 //! The clauses of the guideline, in its order.
 
+use std::collections::BTreeSet;
+
 use model::fault::Answer;
 use model::history::ClosedBy;
 use model::plan::Group;
@@ -520,6 +522,27 @@ async fn clause_30_an_event_starts_the_whole_procedure() {
     let new = seen.iter().find(|sight| sight.dials_data()).expect("a connection");
     assert_eq!(new.node, lab.master());
     assert!(seen.iter().any(|sight| sight.conn == new.conn && sight.ran("ROLE")));
+}
+
+/// A client that searches anyway dials the announced node at once. It asks after that.
+#[tokio::test(start_paused = true)]
+async fn clause_30_an_event_in_a_search_is_held_against_what_all_sentinels_say() {
+    let lab = Lab::start().await;
+    let mut master = lab.quiet_client().master();
+    write(&mut master).await;
+    lab.inject(Fault::Kill(MASTER)).await;
+    let now = lab.now().await;
+    write(&mut master).await;
+    sleep(ms(3_000)).await;
+    let seen = lab.seen_since(now);
+    let dial = seen.iter().position(Sight::dials_data).expect("a connection");
+    let (new, conn) = (seen[dial].node, seen[dial].conn);
+    assert_eq!(new, lab.master());
+    let first = seen[dial..].iter().find(|sight| sight.conn == conn && (sight.ran("ROLE") || sight.ran("SET")));
+    assert!(first.is_some_and(|sight| sight.ran("ROLE")), "{seen:#?}");
+    let soon = seen[dial..].iter().filter(|sight| sight.ran(QUESTION) && sight.at.since(seen[dial].at) <= ms(100));
+    let asked: BTreeSet<NodeId> = soon.map(|sight| sight.node).collect();
+    assert_eq!(asked, [1, 2, 3].map(NodeId::sentinel).into());
 }
 
 #[tokio::test(start_paused = true)]
