@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
     pub(crate) fn repeatable(self, ambiguous: Ambiguous) -> bool {
         match ambiguous {
             Ambiguous::Never => false,
-            Ambiguous::IfRepeatable => self.natures().all(|nature| nature == Nature::Repeatable),
+            Ambiguous::IfRepeatable => command::repeatable(self.commands()),
             Ambiguous::Always => true,
         }
     }

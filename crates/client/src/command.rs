@@ -194,7 +194,10 @@ const LONGEST: usize = 24;
 
 /// The name of a command, in upper case.
 pub(crate) fn name(command: &Cmd) -> String {
-    words(command).next().map_or_else(String::new, |name| String::from_utf8_lossy(name).to_ascii_uppercase())
+    words(command).next().map_or_else(
+        || "a command without a name".to_owned(),
+        |name| String::from_utf8_lossy(name).to_ascii_uppercase(),
+    )
 }
 
 /// The words of a command. This and [`nature`] are on the path of every call.
@@ -277,6 +280,36 @@ pub(crate) fn nature(command: &Cmd) -> Nature {
     }
 }
 
+/// True if a second execution of all of these, in their order, leaves the data as the first one did.
+///
+/// That each of them is [`Nature::Repeatable`] is not enough. `EXPIRE k 10` before `HSET k f v` does nothing if `k` is not
+/// there; the second time it is, and has a time to live that it was never to have.
+pub(crate) fn repeatable<'a>(commands: impl Iterator<Item = &'a Cmd>) -> bool {
+    // What commands so far did something to only if it was there.
+    let mut conditions: Vec<&[u8]> = Vec::new();
+    for command in commands {
+        let made = writes(command) && words(command).skip(1).any(|word| conditions.contains(&word));
+        if made || nature(command) != Nature::Repeatable {
+            return false;
+        }
+        if acts_on_what_is_there(command) {
+            conditions.extend(words(command).nth(1));
+        }
+    }
+    true
+}
+
+/// True if the command does nothing to a key that is not there.
+fn acts_on_what_is_there(command: &Cmd) -> bool {
+    let mut args = words(command);
+    let mut buffer = [0; LONGEST];
+    match args.next().and_then(|name| upper(name, &mut buffer)) {
+        Some("EXPIRE" | "EXPIREAT" | "PEXPIRE" | "PEXPIREAT") => true,
+        Some("SET" | "ZADD") => has(args, b"XX"),
+        _ => false,
+    }
+}
+
 /// `name` in upper case, in `buffer`; `None` if it is too long or no text.
 fn upper<'a>(name: &[u8], buffer: &'a mut [u8; LONGEST]) -> Option<&'a str> {
     let place = buffer.get_mut(..name.len())?;
@@ -348,6 +381,21 @@ mod tests {
     fn the_tables_are_sorted() {
         assert!(REPEATABLE.is_sorted() && STATEFUL.is_sorted() && WRITES.is_sorted());
         assert!(REPEATABLE.iter().chain(STATEFUL).chain(WRITES).all(|name| name.len() <= LONGEST));
+    }
+
+    #[test]
+    fn units() {
+        let unit = |lines: &[&str]| {
+            let commands: Vec<Cmd> = lines.iter().map(|line| command(line)).collect();
+            repeatable(commands.iter())
+        };
+        assert!(unit(&["SET a 1", "EXPIRE a 10", "GET a", "SET b 1", "EXPIRE b 10"]));
+        assert!(unit(&["HSET a f v", "SET b 1 XX", "DEL c"]));
+        assert!(!unit(&["SET a 1", "INCR a"]));
+        assert!(!unit(&["EXPIRE a 10", "HSET a f v"]));
+        assert!(!unit(&["pexpireat a 10", "GET b", "MSET b 1 a 2"]));
+        assert!(!unit(&["SET a vvv XX", "SETRANGE a 0 w"]));
+        assert!(!unit(&["ZADD z XX 5 m", "ZADD z NX 1 m"]));
     }
 
     #[test]

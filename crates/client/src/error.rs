@@ -120,11 +120,11 @@ pub enum DiscoveryError {
     #[error("no sentinel gave an answer within {0:?}")]
     TimedOut(Duration),
     /// There is no replica that can be read from.
-    #[error("`{name}` has no usable replica ({known} known)")]
+    #[error("`{name}` has no usable replica ({known} up by the word of the sentinels)")]
     NoReplica {
         /// The master's name.
         name: String,
-        /// How many the Sentinels named.
+        /// How many there are that the Sentinels hold to be up.
         known: usize,
     },
 }

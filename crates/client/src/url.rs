@@ -59,6 +59,9 @@ pub enum UrlError {
     /// There is an `@` where none can be, so a `/` or `?` before it belongs to a password. Nothing of it is repeated.
     #[error("the url has an `@` after its first `/`: in a user or password write `/` as `%2F` and `?` as `%3F`")]
     UnescapedLogin,
+    /// There is a `#` after the Sentinels.
+    #[error("the url has a `#` in its path or parameters: write it as `%23`")]
+    Fragment,
     /// The path names no master.
     #[error("the url has no master name: `/name` is expected after the sentinels")]
     NoMasterName,
@@ -126,6 +129,9 @@ impl FromStr for Settings {
         if path.contains('@') || login.is_none() && hosts.contains(':') && whole.contains('@') && !sentinels_only(hosts)
         {
             return Err(UrlError::UnescapedLogin);
+        }
+        if path.contains('#') || query.contains('#') {
+            return Err(UrlError::Fragment);
         }
         let mut sentinels = Vec::new();
         for (index, host) in hosts.split(',').enumerate() {
@@ -306,6 +312,8 @@ mod tests {
             ),
             ("redis-sentinel://s1/m?budget=584542046090years", "`retry.budget` must not be longer than 365 days"),
             ("redis-sentinel://s1/m/0/y", "the url's path has more than a master name and a database"),
+            ("redis-sentinel://s1/m#0", "the url has a `#` in its path or parameters: write it as `%23`"),
+            ("redis-sentinel://s1/m/0?budget=40s#x", "the url has a `#` in its path or parameters: write it as `%23`"),
             ("redis-sentinel://u@s1/m", "`the url` has a user but no password"),
             ("redis-sentinel://:%ff@s1/m", "the password is not utf-8 once percent-decoded"),
             ("redis-sentinel://s1/m?sentinel_user=u", "`sentinel_user` has a user but no password"),
