@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::history::NodeState;
 use model::{Fault, Rng, Time};
 use rand::RngExt as _;
 
@@ -113,11 +114,17 @@ impl World {
     }
 
     /// The delay of the path towards that end, for one parcel. The cluster stands when a run begins: what nodes say to
-    /// each other at time zero, by which replicas attach to their masters, is there at once.
+    /// each other at time zero, by which replicas attach to their masters, is there at once. Not so if one of them is hit
+    /// already then: a replica that dials a master that has ended, again and again, would do so for ever.
     pub(crate) fn delay(&mut self, link: usize, to: End) -> Duration {
         let parties = self.links[link].parties;
-        let stands = self.links[link].between_nodes() && self.now > Time::ZERO;
-        let base = if stands { self.cluster.node_latency } else { Duration::ZERO };
+        let runs = |party| match party {
+            Party::Node(node, _) => self.nodes[node].state == NodeState::Up,
+            Party::Nobody => false,
+            Party::Client(_) | Party::Operator => true,
+        };
+        let at_once = !self.links[link].between_nodes() || (self.now == Time::ZERO && parties.into_iter().all(runs));
+        let base = if at_once { Duration::ZERO } else { self.cluster.node_latency };
         match (self.endpoint(parties[to.other() as usize]), self.endpoint(parties[to as usize])) {
             (Some(here), Some(there)) => base + self.paths.delay(here, there),
             _ => base,
