@@ -19,7 +19,7 @@ use model::{Fault, History, NodeId, Plan, Seed, Time};
 use sim::FileError;
 
 use crate::gate::Gate;
-use crate::host::Host;
+use crate::host::{HEAD_START, Host};
 use crate::view::addr_of;
 
 /// Where the nodes of a server listen.
@@ -109,7 +109,8 @@ impl Server {
         }
         let nodes: Vec<_> = gates.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         plan.cluster.addresses = nodes.iter().map(|(node, addr)| (*node, addr_of(*addr))).collect();
-        plan.cluster.unix_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        plan.cluster.unix_start = unix_now.saturating_sub(HEAD_START);
         let host = Host::open(&plan, seed, gates);
         Ok(Self { plan, nodes, host })
     }

@@ -5,9 +5,10 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::plan::Cluster;
-use model::{EventName, Fault, NodeId, Target, Time};
-use sentinel_lab_testbed::{Testbed, TestbedError};
+use model::history::What;
+use model::plan::{Cluster, Expect, Plan};
+use model::{EventName, Fault, NodeId, Seed, Target, Time};
+use sentinel_lab_testbed::{Listen, Server, Testbed, TestbedError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -284,4 +285,22 @@ async fn a_frozen_node_does_not_close_its_half() {
     answer.clear();
     killed.read_to_end(&mut answer).await.unwrap();
     assert_eq!((answer, bed.now()), (Vec::new(), before));
+}
+
+/// In real time the start must not take longer than the first question of a Sentinel is away: it would know no replica for
+/// 10 s, and a master that is killed meanwhile would have no successor.
+#[tokio::test]
+async fn a_served_cluster_knows_its_replicas_from_the_start() {
+    let plan = Plan {
+        title: "served".to_owned(),
+        cluster: Cluster::standard(),
+        clients: vec![],
+        timeline: vec![],
+        run_for: Duration::ZERO,
+        expect: Expect::default(),
+    };
+    let server = Server::start(plan, Seed(7), &Listen::default()).unwrap();
+    let records = server.finish().unwrap().records;
+    let met = records.iter().filter(|record| matches!(record.what, What::Event { event: EventName::Slave, .. }));
+    assert_eq!(met.count(), 6);
 }

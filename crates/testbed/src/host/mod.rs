@@ -37,6 +37,11 @@ use self::state::State;
 use crate::gate::Gate;
 use crate::view::View;
 
+/// What a cluster in real time has behind it when it opens: the start of its nodes, each thing at its own time. Replicas
+/// are in sync before Sentinels first ask, as in a run. Done in real time that takes longer than the first pass of a
+/// Sentinel is away, and it would know no replica until it asks again, 10 s later.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(10);
+
 /// A cluster on sockets. Ends when it is dropped, or by [`Host::finish`].
 pub(crate) struct Host(Arc<Shared>);
 

@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::Shared;
 use super::connection::Connection;
 use super::dial::dial;
 use super::ports::KeptPorts;
+use super::{HEAD_START, Shared};
 use crate::gate::Gate;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
@@ -198,6 +198,10 @@ impl State {
     pub(super) fn open_outside(&mut self, gates: Vec<(NodeId, Gate)>, shared: &Arc<Shared>) -> Arc<View> {
         let outside = ClientId::new("outside");
         self.with_world(|world, _| world.open_outside(&outside));
+        self.start -= HEAD_START;
+        while let Some(world) = self.world.as_mut().filter(|world| world.deadline() <= Time::from(HEAD_START)) {
+            world.advance(world.deadline());
+        }
         self.outside = Some(outside.clone());
         self.flusher = Some((shared.spawn(Self::poll_flush), None));
         let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
