@@ -24,6 +24,12 @@ pub(crate) fn int(bytes: &[u8]) -> Result<i64, Failure> {
     parse_int(bytes).ok_or(NOT_AN_INTEGER)
 }
 
+/// An argument that is no negative number. What is no number at all has the same error, as in Redis.
+pub(crate) fn positive(bytes: &[u8]) -> Result<usize, Failure> {
+    let number = int(bytes).ok().and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(|| "ERR value is out of range, must be positive".into())
+}
+
 /// A finite float.
 pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;

@@ -169,7 +169,8 @@ impl Node {
         if spec.is_some_and(|spec| spec.is("exec")) {
             client.transaction = None;
             self.unwatch(conn);
-            error = format!("EXECABORT Transaction discarded because of: {error}").into();
+            let reason = error.strip_prefix("ERR ").unwrap_or(&error);
+            error = format!("EXECABORT Transaction discarded because of: {reason}").into();
         }
         self.stats.error(&error);
         if let Some(spec) = spec {

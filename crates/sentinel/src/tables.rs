@@ -128,9 +128,9 @@ impl Sentinel {
     }
 }
 
-/// Milliseconds since `at`; since the epoch of the clock if it never was, as Redis shows it.
+/// Milliseconds since `at`; 0 if it never was.
 fn age(at: Ms, now: Ms) -> i64 {
-    now - at
+    if at == 0 { 0 } else { now - at }
 }
 
 struct Table(Vec<(Reply, Reply)>);

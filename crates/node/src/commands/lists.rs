@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, bulks, float, int, is, wrong_arity};
+use crate::args::{SYNTAX, bulks, float, int, is, positive, wrong_arity};
 use crate::blocking::pop_or_wait;
 use crate::commands::streams::Reading;
 use crate::commands::zsets;
@@ -99,7 +99,7 @@ fn pop(access: &mut Access<'_>, args: &[Bytes], end: End, name: &str) -> DataRes
     let Some(count) = args.get(2) else {
         return Ok(take(access, &args[1], end)?.map_or(Reply::Null, Reply::Bulk));
     };
-    let count = usize::try_from(int(count)?).map_err(|_| "ERR value is out of range, must be positive")?;
+    let count = positive(count)?;
     let Some(list) = access.list(&args[1])? else { return Ok(Reply::NullArray) };
     let items: Vec<Reply> = (0..count.min(list.len())).filter_map(|_| end.pop(list).map(Reply::Bulk)).collect();
     if !items.is_empty() {

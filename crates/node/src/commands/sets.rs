@@ -7,7 +7,7 @@ use model::{Command, Reply};
 
 use super::generic::{ScanOptions, scan_page};
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, int, yes_no};
+use crate::args::{SYNTAX, int, positive, yes_no};
 use crate::keyspace::{Value, own};
 
 pub(crate) fn sadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -53,7 +53,7 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Err(SYNTAX);
     }
     let count = match args.get(2) {
-        Some(count) => usize::try_from(int(count)?).map_err(|_| "ERR value is out of range, must be positive")?,
+        Some(count) => positive(count)?,
         None => 1,
     };
     let mut popped = Vec::new();

@@ -5,7 +5,7 @@ use model::{Command, Reply, double_text};
 
 use super::generic::{ScanOptions, scan_page};
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, float, int, is, number, wrong_arity};
+use crate::args::{SYNTAX, float, int, is, number, positive, wrong_arity};
 use crate::blocking;
 use crate::commands::lists::{Pop, seconds};
 use crate::dispatch::{Call, Outcome};
@@ -332,7 +332,7 @@ pub(crate) fn zremrangebyrank(access: &mut Access<'_>, args: &[Bytes]) -> DataRe
 fn pop(access: &mut Access<'_>, args: &[Bytes], highest: bool, name: &str) -> DataResult {
     let count = match args {
         [_, _] => 1,
-        [_, _, count] => usize::try_from(int(count)?).map_err(|_| "ERR value is out of range, must be positive")?,
+        [_, _, count] => positive(count)?,
         _ => return Err(wrong_arity(name)),
     };
     let resp3 = access.resp3;

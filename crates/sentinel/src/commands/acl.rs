@@ -6,7 +6,7 @@ use model::{Command, Conn, Output, Reply, Text};
 use rand::RngExt as _;
 
 use super::table::{self, CATEGORIES, TABLE};
-use super::{Answer, NOT_AN_INTEGER, channels_of, look_up, parse, word};
+use super::{Answer, NOT_AN_INTEGER, channels_of, look_up, parse, surplus, word};
 use crate::Ms;
 use crate::acl::{Denied, Selector, User};
 use crate::machine::Sentinel;
@@ -41,6 +41,9 @@ impl Sentinel {
         now: Ms,
         out: &mut Vec<Output>,
     ) -> Answer {
+        if matches!(sub, "cat" | "genpass" | "log") && command.len() > 3 {
+            return Err(surplus(command, "ACL"));
+        }
         Ok(match sub {
             "whoami" => Reply::bulk(self.session(conn).user.clone()),
             "users" => Reply::Array(self.users.iter().map(|user| Reply::bulk(user.name.clone())).collect()),
@@ -201,17 +204,14 @@ fn describe(user: &User) -> Reply {
 
 /// `ACL CAT [category]`
 fn cat(command: &Command) -> Answer {
-    match command.len() {
-        2 => Ok(Reply::Array(CATEGORIES.iter().map(|category| Reply::word(category)).collect())),
-        3 => {
-            let asked = word(command, 2);
-            let category = asked.to_ascii_lowercase();
-            if !CATEGORIES.contains(&category.as_str()) {
-                return Err(format!("ERR Unknown category '{asked}'").into());
-            }
-            let members = table::TABLE.iter().filter(|spec| spec.is_in(&category));
-            Ok(Reply::Array(members.map(|spec| Reply::word(spec.name)).collect()))
-        }
-        _ => Err("ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.".into()),
+    if command.len() == 2 {
+        return Ok(Reply::Array(CATEGORIES.iter().map(|category| Reply::word(category)).collect()));
     }
+    let asked = word(command, 2);
+    let category = asked.to_ascii_lowercase();
+    if !CATEGORIES.contains(&category.as_str()) {
+        return Err(format!("ERR Unknown category '{asked}'").into());
+    }
+    let members = table::TABLE.iter().filter(|spec| spec.is_in(&category));
+    Ok(Reply::Array(members.map(|spec| Reply::word(spec.name)).collect()))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Command, Conn, Frame, Output, Reply, Text, Time};
 
 use super::connection::valid_client_name;
-use super::{Answer, MaybeAnswer, NOT_AN_INTEGER, SYNTAX, parse, word};
+use super::{Answer, MaybeAnswer, NOT_AN_INTEGER, SYNTAX, parse, surplus, word};
 use crate::Ms;
 use crate::machine::{Replies, Sentinel, Session};
 
@@ -21,6 +21,9 @@ impl Sentinel {
         now: Time,
         out: &mut Vec<Output>,
     ) -> MaybeAnswer {
+        if matches!(sub, "pause" | "unblock") && command.len() > 4 {
+            return Err(surplus(command, "CLIENT"));
+        }
         let ms = self.clock(now);
         let argument = word(command, 2).to_ascii_lowercase();
         Ok(Some(match sub {

@@ -139,9 +139,13 @@ impl Sentinel {
             } else {
                 "ok"
             };
+            // Without brackets, of an IPv6 address too.
+            let shown = self.shown(&master.base.place);
             text = text
                 .str(format!("master{index}:name={},status={status},address=", master.name()))
-                .host_port(&self.shown(&master.base.place))
+                .host(&shown)
+                .str(":")
+                .port(&shown)
                 .str(format!(",slaves={},sentinels={}\r\n", master.replicas.len(), master.peers.len() + 1));
         }
         text

@@ -243,6 +243,12 @@ pub(crate) fn wrong_arity(name: &str) -> Cow<'static, str> {
     format!("ERR wrong number of arguments for '{name}' command").into()
 }
 
+/// Too many arguments for a subcommand that takes a varying number.
+fn surplus(command: &Command, name: &str) -> Cow<'static, str> {
+    let sub = word(command, 1);
+    format!("ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {name} HELP.").into()
+}
+
 fn unknown_subcommand(sub: &str, command: &str) -> Cow<'static, str> {
     let sub: String = sub.chars().take(128).collect();
     format!("ERR unknown subcommand '{sub}'. Try {command} HELP.").into()
