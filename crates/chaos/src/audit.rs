@@ -10,9 +10,9 @@
 //!
 //! Redis itself breaks the last one, and so do the nodes of the lab: a Sentinel that is held up in tilt mode in the midst of
 //! a failover takes over the epoch of a later one that leads back to the old master, sees no other address in it, and then
-//! ends its own failover under that epoch. From then on it names another master than the others, for good. What the lab's
-//! nodes and Redis 7.0.15 do there is the same, event by event (`scenarios/parity/overtaken.yaml`). So a group in which a
-//! failover was overtaken is not held to agreement.
+//! ends its own failover under that epoch. From then on it names another master than the others, for good. Redis 7.0.15 and
+//! the lab's nodes come to the same end there (`crates/parity/flaws/overtaken.yaml`). So a group in which a failover was
+//! overtaken is not held to agreement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -117,7 +117,7 @@ fn sentinels_that_disagree_and_nodes_that_follow_another_in_the_end() {
 /// What Redis itself does to a failover that is overtaken is not held against it, and that alone is why.
 #[test]
 fn a_failover_that_is_overtaken_ends_in_disagreement() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/scenarios/flaws/overtaken.yaml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/flaws/overtaken.yaml");
     let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
     let mut history = run(&plan);
     let answers = history.records.iter().filter_map(|record| match &record.what {

@@ -150,7 +150,7 @@ pub(crate) struct CheckArgs {
 /// in the lab. The clients of a scenario are not run. A step that real processes cannot take is refused.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ParityArgs {
-    /// Scenario files, or folders whose *.yaml files are run (sub-folders are not)
+    /// Scenario files, or folders whose *.yaml files are run, also those of folders in them
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub paths: Vec<PathBuf>,
 
