@@ -59,8 +59,9 @@ fn in_one_piece(folder: &Path) -> Output {
 
 fn recipe(name: &str, out: &Path) -> Command {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/recipes").join(name);
-    let mut command = Command::new("sh");
-    command.arg(file).env("SEEDS", SEEDS).env("SHARDS", "3").env("OUT", out).env("LAB", LAB);
+    // A job that is never started would be waited for, for ever.
+    let mut command = Command::new("timeout");
+    command.args(["120", "sh"]).arg(file).env("SEEDS", SEEDS).env("SHARDS", "3").env("OUT", out).env("LAB", LAB);
     command
 }
 
