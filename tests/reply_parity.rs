@@ -69,6 +69,11 @@ fn of_a_data_node() {
 }
 
 #[test]
+fn of_a_data_node_to_wrong_arguments() {
+    same_replies("node-errors.script", include_str!("data/parity/node-errors.script"));
+}
+
+#[test]
 fn of_a_data_node_about_itself() {
     same_replies("node-info.script", include_str!("data/parity/node-info.script"));
 }

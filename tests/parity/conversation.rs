@@ -110,7 +110,17 @@ pub(crate) async fn play(script: &Script, mut side: Side<'_>, addresses: &Addres
                 continue;
             }
             Action::Do(..) | Action::Sleep(_) => continue,
-            Action::Read => ("@read".to_owned(), connection.replies(1).await),
+            Action::Read(None) => ("@read".to_owned(), connection.replies(1).await),
+            Action::Read(Some(text)) => {
+                let wanted = place(text, addresses);
+                loop {
+                    let replies = connection.replies(1).await;
+                    let shown = replies.iter().flat_map(Value::lines).collect::<Vec<_>>().join(" ");
+                    if shown.contains(&wanted) || shown.starts_with('(') {
+                        break (format!("@read {text}"), replies);
+                    }
+                }
+            }
             Action::Raw(bytes) => {
                 connection.write(bytes).await;
                 (format!("@raw {}", bytes.escape_ascii()), connection.until_quiet().await)

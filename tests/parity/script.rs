@@ -11,6 +11,7 @@
 //! /b> SUBSCRIBE x                         on another connection
 //! /bare> PING                             a connection whose name begins with `bare` is not logged in and stays in RESP2
 //! /b> @read                               one more reply or push
+//! /b> @read "port 7777"                   the next one that has this text; others are passed over
 //! @send CLIENT REPLY OFF                  a command that is not answered
 //! @raw "*1\r\n$-5\r\n"                    bytes, and what is answered until the connection is quiet or closed
 //! @kill redis-1                           and `@restart`, `@freeze`, `@thaw`: done to its process
@@ -59,8 +60,8 @@ pub(crate) enum Action {
     Command(Vec<String>),
     /// A command without a reply.
     Send(Vec<String>),
-    /// One more reply.
-    Read,
+    /// One more reply: the next one, or the next one that has this text.
+    Read(Option<String>),
     /// Bytes, and whatever is answered.
     Raw(Vec<u8>),
     /// A command, until its reply has this text.
@@ -191,7 +192,7 @@ pub(crate) fn parse(text: &str) -> Result<Script, ScriptError> {
                 script.sentinel_password = words.get(1).cloned();
                 continue;
             }
-            "@read" => Action::Read,
+            "@read" => Action::Read(words.get(1).cloned()),
             "@raw" => Action::Raw(bytes.get(1).ok_or_else(|| error("which bytes?"))?.to_vec()),
             "@send" => Action::Send(words.split_off(1)),
             "@until" if words.len() > 2 => {

@@ -91,7 +91,8 @@ impl Value {
 
 fn read(rest: &mut &[u8]) -> Option<Value> {
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
-    let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+    // Bytes that are no text must not be taken for each other.
+    let line = String::from_utf8(rest[..end].to_vec()).unwrap_or_else(|_| rest[..end].escape_ascii().to_string());
     *rest = &rest[end + 2..];
     let kind = line.chars().next().unwrap_or_else(|| panic!("an empty line is no reply"));
     let len = || line[1..].parse::<i64>().unwrap_or_else(|_| panic!("a length: {line}"));

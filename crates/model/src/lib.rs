@@ -29,6 +29,7 @@ pub mod id;
 pub mod limits;
 pub mod machine;
 pub mod plan;
+pub mod raw;
 pub mod seed;
 pub mod time;
 pub mod verdict;

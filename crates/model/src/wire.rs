@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::addr::{Addr, Text};
+use crate::raw;
 
 /// A command with its arguments, as bulk strings: `["SET", "k", "v"]`.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -47,6 +48,28 @@ impl Command {
     /// True if there is not even a name.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// `ERR unknown command 'X', with args beginning with: 'a' 'b' `: what a node says that has no such command. The name and
+    /// the arguments together are shown up to 128 bytes each.
+    pub fn unknown(&self) -> String {
+        let shown = |word: &Bytes, most: usize| word.slice(..word.len().min(most));
+        let mut args: Vec<u8> = Vec::new();
+        for arg in self.0.iter().skip(1) {
+            if args.len() >= 128 {
+                break;
+            }
+            args.extend([b"'", &shown(arg, 128 - args.len())[..], b"' "].concat());
+        }
+        let name = self.0.first().map_or_else(Bytes::new, |name| shown(name, 128));
+        let (name, args) = (raw::text(&name), raw::text(&args));
+        format!("ERR unknown command '{name}', with args beginning with: {args}").replace(['\r', '\n'], " ")
+    }
+
+    /// `ERR unknown subcommand 'X'. Try COMMAND HELP.`
+    pub fn unknown_subcommand(&self, command: &str) -> String {
+        let sub = self.0.get(1).map_or(&[][..], |sub| &sub[..sub.len().min(128)]);
+        format!("ERR unknown subcommand '{}'. Try {command} HELP.", raw::text(sub))
     }
 
     /// Bytes that the command takes in the RESP form, which is what replication offsets count.

@@ -41,9 +41,15 @@ pub(crate) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
 }
 
-/// The argument as text, bytes that are not UTF-8 replaced, for error messages and names.
+/// The argument as text, for error messages and names.
 pub(crate) fn text(arg: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(arg)
+    model::raw::text(arg)
+}
+
+/// Of a subcommand, named as it was sent, that has too many arguments and does not say so in the table.
+pub(crate) fn wrong_subcommand(command: &str, sub: &[u8]) -> Failure {
+    let sub = text(sub);
+    format!("ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {command} HELP.").into()
 }
 
 pub(crate) fn wrong_arity(name: &str) -> Failure {

@@ -220,15 +220,13 @@ pub(crate) fn lookup(command: &Command) -> Result<&'static Spec, Failure> {
         return Err("ERR unknown command".into());
     }
     let mut buffer = [0_u8; LONGEST];
-    let spec = find(&mut buffer, command.name(), None).ok_or_else(|| unknown(command))?;
+    let spec = find(&mut buffer, command.name(), None).ok_or_else(|| command.unknown())?;
     if !has_subcommands(spec.name) || command.len() == 1 {
         return Ok(spec);
     }
     let sub = &command.0[1];
-    find(&mut buffer, command.name(), Some(sub)).ok_or_else(|| {
-        let shown = String::from_utf8_lossy(&sub[..sub.len().min(128)]);
-        format!("ERR unknown subcommand '{shown}'. Try {} HELP.", spec.name.to_ascii_uppercase()).into()
-    })
+    let spec_of_sub = find(&mut buffer, command.name(), Some(sub));
+    spec_of_sub.ok_or_else(|| command.unknown_subcommand(&spec.name.to_ascii_uppercase()).into())
 }
 
 /// Looks up `name` or `name|sub` in lower case.
@@ -284,21 +282,6 @@ pub(crate) fn has_subcommands(name: &str) -> bool {
             | "xgroup"
             | "xinfo"
     )
-}
-
-/// `unknown command 'X', with args beginning with: 'a' 'b' `
-fn unknown(command: &Command) -> Failure {
-    use std::fmt::Write as _;
-    let shown = |word: &Bytes, most: usize| String::from_utf8_lossy(&word[..word.len().min(most)]).into_owned();
-    let mut args = String::new();
-    for arg in &command.0[1..] {
-        if args.len() >= 128 {
-            break;
-        }
-        let _ = write!(args, "'{}' ", shown(arg, 128 - args.len()));
-    }
-    let name = shown(&command.0[0], 128);
-    format!("ERR unknown command '{name}', with args beginning with: {args}").replace(['\r', '\n'], " ").into()
 }
 
 /// All of them.

@@ -179,7 +179,7 @@ impl Sentinel {
         let monitor = Monitor {
             down_after: Duration::from_millis(self.periods.default_down_after as u64),
             failover_timeout: Duration::from_millis(self.periods.default_failover_timeout as u64),
-            ..Monitor::new(&name, Addr::new(&host, port), u32::try_from(quorum).unwrap_or(u32::MAX))
+            ..Monitor::new(&name, Addr::new(&host, port), quorum as u32)
         };
         self.add_master(monitor.into(), now);
         let m = self.masters.len() - 1;
@@ -223,8 +223,9 @@ impl Sentinel {
             match option.as_str() {
                 "down-after-milliseconds" => master.config.down_after = millis(positive?),
                 "failover-timeout" => master.config.failover_timeout = millis(positive?),
-                "parallel-syncs" => master.config.parallel_syncs = u32::try_from(positive?).map_err(|_| invalid())?,
-                "quorum" => master.config.quorum = u32::try_from(positive?).map_err(|_| invalid())?,
+                // Redis keeps the lower 32 bits of these.
+                "parallel-syncs" => master.config.parallel_syncs = positive? as u32,
+                "quorum" => master.config.quorum = positive? as u32,
                 "master-reboot-down-after-period" => {
                     let period = number.filter(|number| *number >= 0).ok_or_else(invalid)?;
                     master.config.reboot_down_after = millis(period);

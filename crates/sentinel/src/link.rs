@@ -82,11 +82,6 @@ impl Link {
         self.commands.is_some()
     }
 
-    /// True if the command connection stands.
-    pub(crate) fn commands_up(&self) -> bool {
-        self.commands.as_ref().is_some_and(|wire| wire.up)
-    }
-
     /// True if there is a pub/sub connection, be it established or not.
     pub(crate) fn has_pubsub(&self) -> bool {
         self.pubsub.is_some()
@@ -211,10 +206,14 @@ impl Links {
         }
     }
 
-    /// A connection was lost.
+    /// A connection was lost, or could not be made. As in Redis, what still waits for a reply is counted until the next
+    /// attempt, but for what nobody waits for.
     pub(crate) fn lost(&mut self, conn: Conn) {
         if let Some((id, lane)) = self.find(conn) {
+            let mut pending = std::mem::take(&mut self.get_mut(id).pending);
             self.forget(id, lane);
+            pending.retain(|pending| lane == Lane::PubSub || *pending != Pending::Nothing);
+            self.get_mut(id).pending = pending;
         }
     }
 

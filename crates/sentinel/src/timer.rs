@@ -205,10 +205,7 @@ impl Sentinel {
     }
 
     fn send_hello(&mut self, who: Who, out: &mut Vec<Output>) {
-        // The address announced is that of the connection, so there must be one.
-        if !self.link(who).commands_up() {
-            return;
-        }
+        // Redis has an address to announce, that of the connection, as soon as it dials.
         let master = &self.masters[who.master()];
         let (host, port) = self.announced();
         let current = self.shown(master.current());

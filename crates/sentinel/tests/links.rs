@@ -94,6 +94,26 @@ fn a_command_link_on_which_pings_are_refused_stays() {
     assert_eq!(lab.events("+sdown").len(), 1, "though no sign that all is well");
 }
 
+/// As measured at a real Sentinel: what was sent on a link that never came to stand is counted until the next attempt, but
+/// for the name that nobody waits for.
+#[test]
+fn commands_to_whoever_cannot_be_reached_are_counted() {
+    let mut lab = Lab::new(30_000, 180_000, 1);
+    lab.party(MASTER).refuses = true;
+    let pending = |lab: &mut Lab| {
+        let Reply::Map(pairs) = lab.ask("SENTINEL MASTER mymaster") else { panic!("a map") };
+        let pair = pairs.iter().find(|(name, _)| name.as_text().as_deref() == Some("link-pending-commands"));
+        pair.and_then(|(_, value)| value.as_text()).expect("the field").into_owned()
+    };
+    lab.run_to(1_500);
+    assert_eq!(pending(&mut lab), "2", "PING and INFO");
+    lab.run_to(10_000);
+    assert_eq!(pending(&mut lab), "3", "a hello is due too");
+    lab.party(MASTER).refuses = false;
+    lab.run_to(12_000);
+    assert_eq!(pending(&mut lab), "0");
+}
+
 /// What `SENTINEL SENTINELS` says of a field of each of the others.
 fn of_peers(lab: &mut Lab, field: &str) -> Vec<String> {
     let Reply::Array(peers) = lab.ask("SENTINEL SENTINELS mymaster") else { panic!("an array") };

@@ -6,7 +6,7 @@ use model::{Conn, Reply, Text, Time};
 
 use super::connection::valid_name;
 use crate::access::Failure;
-use crate::args::{SYNTAX, int, is, parse_int, text};
+use crate::args::{SYNTAX, int, is, parse_int, text, wrong_subcommand};
 use crate::client::{Client, ClientType, Replies, Tracked};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
@@ -216,6 +216,9 @@ pub(crate) fn reply(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 
 pub(crate) fn pause(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = call.args();
+    if args.len() > 4 {
+        return Err(wrong_subcommand("CLIENT", &args[1]));
+    }
     let all = match args.get(3) {
         None => true,
         Some(mode) if is(mode, "ALL") => true,

@@ -232,14 +232,20 @@ fn address(node: &Node, name: &str) -> Option<Reply> {
 }
 
 pub(crate) fn get(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let patterns: Vec<Vec<u8>> = call.args()[2..].iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
-    let wanted = |name: &str| patterns.iter().any(|pattern| glob(pattern, name.as_bytes()));
+    let patterns = &call.args()[2..];
+    // By the first that it matches: a name is shown as it was sent.
+    let shown = |name: &'static str| {
+        let pattern = patterns.iter().find(|pattern| glob(&pattern.to_ascii_lowercase(), name.as_bytes()))?;
+        let exact = !pattern.iter().any(|byte| b"[*?".contains(byte));
+        Some(if exact { Reply::Bulk(pattern.clone()) } else { Reply::word(name) })
+    };
     let mut found = Vec::new();
     for (name, value) in values(&node.config) {
         let aliases = ALIASES.iter().filter(|(_, proper)| *proper == name).map(|(alias, _)| *alias);
-        for name in [name].into_iter().chain(aliases).filter(|name| wanted(name)) {
-            let shown = address(node, proper(name.as_bytes()).as_str());
-            found.push((Reply::word(name), shown.unwrap_or_else(|| Reply::bulk(value.clone()))));
+        for name in [name].into_iter().chain(aliases) {
+            let Some(key) = shown(name) else { continue };
+            let address = address(node, proper(name.as_bytes()).as_str());
+            found.push((key, address.unwrap_or_else(|| Reply::bulk(value.clone()))));
         }
     }
     Ok(Reply::Map(found).into())

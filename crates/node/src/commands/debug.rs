@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Reply;
 
-use crate::args::{float, is, text, wrong_arity};
+use crate::args::{float, is, text, wrong_arity, wrong_subcommand};
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
 
@@ -34,5 +34,5 @@ pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         }
         _ => {}
     }
-    Err(format!("ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", text(&args[1])).into())
+    Err(wrong_subcommand("DEBUG", &args[1]))
 }

@@ -20,42 +20,53 @@ pub(crate) fn type_of(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 /// The condition under which `EXPIRE` and its kin act.
-fn condition(options: &[Bytes], old: Option<u64>, new: i64) -> Result<bool, Failure> {
-    let (mut nx, mut xx, mut gt, mut lt) = (false, false, false, false);
-    for option in options {
-        match () {
-            () if is(option, "NX") => nx = true,
-            () if is(option, "XX") => xx = true,
-            () if is(option, "GT") => gt = true,
-            () if is(option, "LT") => lt = true,
-            () => return Err(format!("ERR Unsupported option {}", text(option)).into()),
+#[derive(Default)]
+struct Condition {
+    new: bool,
+    present: bool,
+    later: bool,
+    earlier: bool,
+}
+
+impl Condition {
+    fn parse(options: &[Bytes]) -> Result<Self, Failure> {
+        let mut found = Self::default();
+        for option in options {
+            match () {
+                () if is(option, "NX") => found.new = true,
+                () if is(option, "XX") => found.present = true,
+                () if is(option, "GT") => found.later = true,
+                () if is(option, "LT") => found.earlier = true,
+                () => return Err(format!("ERR Unsupported option {}", text(option)).into()),
+            }
         }
+        if found.new && (found.present || found.later || found.earlier) {
+            return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
+        }
+        if found.later && found.earlier {
+            return Err("ERR GT and LT options at the same time are not compatible".into());
+        }
+        Ok(found)
     }
-    if nx && (xx || gt || lt) {
-        return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
+
+    /// No expiry time counts as one that never comes.
+    fn holds(&self, old: Option<u64>, new: i64) -> bool {
+        let old_at = old.map_or(i64::MAX, |at| at as i64);
+        !(self.new && old.is_some()
+            || self.present && old.is_none()
+            || self.later && (old.is_none() || new <= old_at)
+            || self.earlier && old.is_some() && new >= old_at)
     }
-    if gt && lt {
-        return Err("ERR GT and LT options at the same time are not compatible".into());
-    }
-    // No expiry time counts as one that never comes.
-    let old_at = old.map_or(i64::MAX, |at| at as i64);
-    Ok(!(nx && old.is_some()
-        || xx && old.is_none()
-        || gt && (old.is_none() || new <= old_at)
-        || lt && old.is_some() && new >= old_at))
 }
 
 fn expire_in(access: &mut Access<'_>, args: &[Bytes], name: &str, unit: i64, relative: bool) -> DataResult {
     let key = &args[1];
+    let condition = Condition::parse(&args[3..])?;
     let invalid = || Failure::from(format!("ERR invalid expire time in '{name}' command"));
     let amount = int(&args[2])?.checked_mul(unit).ok_or_else(invalid)?;
     let base = if relative { access.now as i64 } else { 0 };
     let at = base.checked_add(amount).ok_or_else(invalid)?;
-    if !access.exists(key) {
-        condition(&args[3..], None, at)?;
-        return Ok(Reply::Int(0));
-    }
-    if !condition(&args[3..], access.raw().expires_at(key), at)? {
+    if !access.exists(key) || !condition.holds(access.raw().expires_at(key), at) {
         return Ok(Reply::Int(0));
     }
     // The stream of the master is never the one to find out that a time is over.

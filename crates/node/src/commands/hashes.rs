@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use super::generic::{ScanOptions, scan_page};
-use super::strings::sum;
+use super::strings::{finite, sum};
 use crate::access::{Access, DataResult};
 use crate::args::{bulks, int, number, parse_int, wrong_arity, yes_no};
 use crate::keyspace::own;
@@ -98,6 +98,7 @@ pub(crate) fn hincrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 pub(crate) fn hincrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let amount = &args[3];
+    finite(amount)?;
     let old = access.hash(&args[1])?.and_then(|hash| hash.get(&args[2]).cloned());
     let new = match old {
         Some(old) => sum(&old, amount, "ERR hash value is not a float")?,

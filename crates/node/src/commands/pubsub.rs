@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use model::{Command, Conn, Frame, Output, Reply};
 
-use crate::args::glob;
+use crate::args::{glob, wrong_subcommand};
 use crate::dispatch::{Answer, Call, Outcome};
 use crate::node::Node;
 
@@ -145,7 +145,11 @@ pub(crate) fn publish(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn list_channels(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let pattern = call.args().get(2);
+    let args = call.args();
+    if args.len() > 3 {
+        return Err(wrong_subcommand("PUBSUB", &args[1]));
+    }
+    let pattern = args.get(2);
     let names = node.channels.keys().filter(|name| pattern.is_none_or(|pattern| glob(pattern, name)));
     Ok(Reply::Array(names.cloned().map(Reply::Bulk).collect()).into())
 }

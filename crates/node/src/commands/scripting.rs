@@ -48,14 +48,18 @@ fn declared(script: &[u8]) -> Result<(Declared, &[u8]), Failure> {
     Ok((found, &script[end..]))
 }
 
-fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_only: bool) -> Outcome {
-    let args = &call.command.0[..];
+/// The keys of a call, and the other arguments.
+fn keys_and_args(args: &[Bytes]) -> Result<(&[Bytes], &[Bytes]), Failure> {
     let keys = int(&args[2])?;
     if keys > args.len() as i64 - 3 {
         return Err("ERR Number of keys can't be greater than number of args".into());
     }
     let keys = usize::try_from(keys).map_err(|_| "ERR Number of keys can't be negative")?;
-    let (keys, argv) = args[3..].split_at(keys);
+    Ok(args[3..].split_at(keys))
+}
+
+fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_only: bool) -> Outcome {
+    let (keys, argv) = keys_and_args(&call.command.0)?;
     let (declared, body) = declared(script)?;
     if !declared.allow_stale && !node.is_master() && !node.link_up() && !node.config.serve_stale_data {
         return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
@@ -158,6 +162,7 @@ impl Node {
 fn eval_text(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome {
     // Before what the script does, and not after it as every other command.
     node.tell_monitors(call.now, call.conn, call.command, false, call.out);
+    keys_and_args(&call.command.0)?;
     let script = call.command.0[1].clone();
     let sha = node.load_script(&script)?;
     run(node, call, &script, &sha, read_only)
@@ -176,6 +181,10 @@ fn eval_known(node: &mut Node, call: &mut Call<'_>, read_only: bool) -> Outcome 
     node.tell_monitors(call.now, call.conn, call.command, false, call.out);
     let sha = text(&call.command.0[1]).to_ascii_lowercase();
     let Some(script) = node.scripts.get(&sha).cloned() else {
+        // What cannot be a digest is not even looked for.
+        if sha.len() == 40 {
+            keys_and_args(&call.command.0)?;
+        }
         return Err("NOSCRIPT No matching script. Please use EVAL.".into());
     };
     run(node, call, &script, &sha, read_only)

@@ -3,7 +3,7 @@
 use model::{Reply, Time};
 
 use super::info;
-use crate::args::{SYNTAX, is, parse_int, wrong_arity};
+use crate::args::{SYNTAX, is, parse_int, wrong_arity, wrong_subcommand};
 use crate::blocking::{Blocked, Wait};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::keyspace::Db;
@@ -19,7 +19,11 @@ pub(crate) fn lastsave(node: &mut Node, _: &mut Call<'_>) -> Outcome {
 
 /// Commands take no time here, so that none is slow.
 pub(crate) fn slowlog_get(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    match call.args().get(2).map(|count| parse_int(count)) {
+    let args = call.args();
+    if args.len() > 3 {
+        return Err(wrong_subcommand("SLOWLOG", &args[1]));
+    }
+    match args.get(2).map(|count| parse_int(count)) {
         None | Some(Some(-1..)) => Ok(Reply::Array(Vec::new()).into()),
         Some(_) => Err("ERR count should be greater than or equal to -1".into()),
     }

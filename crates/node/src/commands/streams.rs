@@ -60,29 +60,87 @@ enum Trim {
     Before(StreamId),
 }
 
-/// `MAXLEN|MINID [=|~] threshold [LIMIT count]` at the head of `args`, and how many words that takes. `~` cuts as exactly.
-fn trim_option(args: &[Bytes]) -> Result<Option<(Trim, usize)>, Failure> {
-    let Some(word) = args.first() else { return Ok(None) };
-    let by_length = is(word, "MAXLEN");
-    if !by_length && !is(word, "MINID") {
-        return Ok(None);
+/// What stands before the id of `XADD`, or is all there is of `XTRIM`. `~` cuts as exactly.
+struct Trimming {
+    trim: Option<Trim>,
+    /// Not `NOMKSTREAM`.
+    make: bool,
+    /// Where the options end.
+    end: usize,
+}
+
+/// Reads the options from word 2 on, in the order in which Redis does; `adding` for `XADD`, where they end at the first word
+/// that is none.
+fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
+    let (mut trim, mut make, mut approximate, mut limit, mut at) = (None, true, false, None, 2);
+    while let Some(word) = args.get(at) {
+        let more = args.len() - 1 - at;
+        let by_length = is(word, "MAXLEN");
+        if adding && &word[..] == b"*" {
+            break;
+        } else if (by_length || is(word, "MINID")) && more > 0 {
+            if trim.is_some() {
+                return Err("ERR syntax error, MAXLEN and MINID options at the same time are not compatible".into());
+            }
+            approximate = false;
+            if more > 1 && matches!(&args[at + 1][..], b"=" | b"~") {
+                at += 1;
+                approximate = &args[at][..] == b"~";
+            }
+            at += 1;
+            let threshold = &args[at];
+            trim = Some(if by_length {
+                let negative = |_| Failure::from("ERR The MAXLEN argument must be >= 0.");
+                Trim::Length(usize::try_from(int(threshold)?).map_err(negative)?)
+            } else {
+                Trim::Before(id(threshold, 0)?)
+            });
+        } else if is(word, "LIMIT") && more > 0 {
+            at += 1;
+            limit = Some(int(&args[at])?);
+            if limit < Some(0) {
+                return Err("ERR The LIMIT argument must be >= 0.".into());
+            }
+        } else if adding && is(word, "NOMKSTREAM") {
+            make = false;
+        } else if adding {
+            break;
+        } else {
+            return Err(SYNTAX);
+        }
+        at += 1;
     }
-    let mut used = 1;
-    if args.get(used).is_some_and(|word| matches!(&word[..], b"=" | b"~")) {
-        used += 1;
+    if let Some(word) = args.get(at) {
+        id_to_add(word)?;
     }
-    let threshold = args.get(used).ok_or(SYNTAX)?;
-    used += 1;
-    let trim = if by_length {
-        Trim::Length(usize::try_from(int(threshold)?).map_err(|_| "ERR The MAXLEN argument must be >= 0.")?)
-    } else {
-        Trim::Before(id(threshold, 0)?)
-    };
-    if args.get(used).is_some_and(|word| is(word, "LIMIT")) {
-        int(args.get(used + 1).ok_or(SYNTAX)?)?;
-        used += 2;
+    if limit > Some(0) && trim.is_none() {
+        return Err("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy".into());
     }
-    Ok(Some((trim, used)))
+    if !adding && trim.is_none() {
+        return Err("ERR syntax error, XTRIM must be called with a trimming strategy".into());
+    }
+    if limit.is_some() && !approximate {
+        return Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into());
+    }
+    Ok(Trimming { trim, make, end: at })
+}
+
+/// The id that `XADD` is given.
+enum Wanted {
+    /// `*`
+    Next,
+    /// `ms-*`
+    NextWithin(u64),
+    /// All of it.
+    Exactly(StreamId),
+}
+
+fn id_to_add(word: &[u8]) -> Result<Wanted, Failure> {
+    match word.strip_suffix(b"-*") {
+        _ if word == b"*" => Ok(Wanted::Next),
+        Some(ms) => unsigned(ms).map(Wanted::NextWithin).ok_or(INVALID_ID),
+        None => id(word, 0).map(Wanted::Exactly),
+    }
 }
 
 impl Trim {
@@ -109,44 +167,34 @@ impl Trim {
 
 pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
-    let (mut at, mut make, mut trim) = (2, true, None);
-    loop {
-        if args.get(at).is_some_and(|word| is(word, "NOMKSTREAM")) {
-            make = false;
-            at += 1;
-        } else if let Some((option, used)) = trim_option(args.get(at..).unwrap_or_default())? {
-            trim = Some(option);
-            at += used;
-        } else {
-            break;
-        }
-    }
-    let wanted = args.get(at).ok_or_else(|| wrong_arity("xadd"))?;
-    let fields = &args[at + 1..];
+    let Trimming { trim, make, end } = trimming(args, true)?;
+    let wanted = args.get(end).ok_or_else(|| wrong_arity("xadd"))?;
+    let fields = &args[end + 1..];
     if fields.is_empty() || !fields.len().is_multiple_of(2) {
         return Err(wrong_arity("xadd"));
     }
+    let wanted = id_to_add(wanted)?;
+    if matches!(wanted, Wanted::Exactly(id) if id == StreamId::default()) {
+        return Err("ERR The ID specified in XADD must be greater than 0-0".into());
+    }
     let now = access.now;
     let (last, there) = access.stream(key)?.map_or((StreamId::default(), false), |stream| (stream.last_id, true));
-    let new = if &wanted[..] == b"*" {
-        if now > last.0 { Some(StreamId(now, 0)) } else { last.next() }
-    } else if let Some(ms) = wanted.strip_suffix(b"-*") {
-        let ms = unsigned(ms).ok_or(INVALID_ID)?;
-        match ms.cmp(&last.0) {
-            std::cmp::Ordering::Less => None,
-            std::cmp::Ordering::Equal => last.1.checked_add(1).map(|seq| StreamId(ms, seq)),
-            std::cmp::Ordering::Greater => Some(StreamId(ms, 0)),
-        }
-    } else {
-        let id = id(wanted, 0)?;
-        if id == StreamId::default() {
-            return Err("ERR The ID specified in XADD must be greater than 0-0".into());
-        }
-        Some(id)
-    };
     if !there && !make {
         return Ok(Reply::Null);
     }
+    if last == StreamId::MAX {
+        return Err("ERR The stream has exhausted the last possible ID, unable to add more items".into());
+    }
+    let new = match wanted {
+        Wanted::Next if now > last.0 => Some(StreamId(now, 0)),
+        Wanted::Next => last.next(),
+        Wanted::NextWithin(ms) => match ms.cmp(&last.0) {
+            std::cmp::Ordering::Less => None,
+            std::cmp::Ordering::Equal => last.1.checked_add(1).map(|seq| StreamId(ms, seq)),
+            std::cmp::Ordering::Greater => Some(StreamId(ms, 0)),
+        },
+        Wanted::Exactly(id) => Some(id),
+    };
     let new = new
         .filter(|new| *new > last)
         .ok_or("ERR The ID specified in XADD is equal or smaller than the target stream top item")?;
@@ -208,10 +256,7 @@ pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn xtrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let Some((trim, used)) = trim_option(&args[2..])? else { return Err(SYNTAX) };
-    if used != args.len() - 2 {
-        return Err(SYNTAX);
-    }
+    let Some(trim) = trimming(args, false)?.trim else { return Err(SYNTAX) };
     let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
     let removed = trim.apply(stream);
     if removed > 0 {

@@ -4,19 +4,26 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{NOT_AN_INTEGER, SYNTAX, float, int, is, number, parse_int, wrong_arity, yes_no};
+use crate::args::{NOT_AN_INTEGER, SYNTAX, int, is, number, parse_int, wrong_arity, yes_no};
 use crate::keyspace::{Value, own};
 
 /// The condition and the expiry time that `SET` and `GETEX` can be given.
 #[derive(Default)]
-struct Options {
+struct Options<'a> {
     only_new: bool,
     only_present: bool,
     keep_ttl: bool,
     persist: bool,
     get: bool,
-    /// Unix milliseconds.
-    expires_at: Option<u64>,
+    /// `EX` or one of its kin, and the amount, which nobody has looked at.
+    expires: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl Options<'_> {
+    /// In Unix milliseconds.
+    fn expires_at(&self, now: u64, command: &str) -> Result<Option<u64>, Failure> {
+        self.expires.map(|(option, amount)| expiry(option, amount, now, command)).transpose()
+    }
 }
 
 /// An expiry time given as `amount` in the unit and from the origin of `option`, in Unix milliseconds.
@@ -33,12 +40,11 @@ fn expiry(option: &[u8], amount: &[u8], now: u64, command: &str) -> Result<u64, 
     base.checked_add(millis).map(|at| at as u64).ok_or_else(invalid)
 }
 
-fn options(args: &[Bytes], now: u64, command: &str) -> Result<Options, Failure> {
+fn options(args: &[Bytes], setting: bool) -> Result<Options<'_>, Failure> {
     let mut options = Options::default();
-    let setting = command == "set";
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
-        let timed = options.expires_at.is_some() || options.keep_ttl || options.persist;
+        let timed = options.expires.is_some() || options.keep_ttl || options.persist;
         if setting && is(arg, "NX") && !options.only_present {
             options.only_new = true;
         } else if setting && is(arg, "XX") && !options.only_new {
@@ -50,8 +56,7 @@ fn options(args: &[Bytes], now: u64, command: &str) -> Result<Options, Failure> 
         } else if !setting && is(arg, "PERSIST") && !timed {
             options.persist = true;
         } else if ["EX", "PX", "EXAT", "PXAT"].iter().any(|word| is(arg, word)) && !timed {
-            let amount = rest.next().ok_or(SYNTAX)?;
-            options.expires_at = Some(expiry(arg, amount, now, command)?);
+            options.expires = Some((arg, rest.next().ok_or(SYNTAX)?));
         } else {
             return Err(SYNTAX);
         }
@@ -70,15 +75,16 @@ fn set_until(key: &Bytes, value: &Bytes, at: u64) -> Command {
 
 pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (key, value) = (&args[1], &args[2]);
-    let options = options(&args[3..], access.now, "set")?;
+    let options = options(&args[3..], true)?;
+    let expires_at = options.expires_at(access.now, "set")?;
     let old = if options.get { bulk_or_null(access.string(key)?) } else { Reply::OK };
     let present = access.exists(key);
     if (options.only_new && present) || (options.only_present && !present) {
         return Ok(if options.get { old } else { Reply::Null });
     }
     let kept = if options.keep_ttl { access.raw().expires_at(key) } else { None };
-    access.store(key, Value::Str(own(value)), options.expires_at.or(kept));
-    if let Some(at) = options.expires_at {
+    access.store(key, Value::Str(own(value)), expires_at.or(kept));
+    if let Some(at) = expires_at {
         access.propagate_instead(set_until(key, value, at));
     } else if options.get {
         let without_get = args.iter().enumerate().filter(|(index, arg)| *index < 3 || !is(arg, "GET"));
@@ -130,10 +136,10 @@ pub(crate) fn getdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn getex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let options = options(&args[2..], access.now, "getex")?;
+    let options = options(&args[2..], false)?;
     let key = &args[1];
     let Some(value) = access.string(key)?.cloned() else { return Ok(Reply::Null) };
-    if let Some(at) = options.expires_at {
+    if let Some(at) = options.expires_at(access.now, "getex")? {
         if at <= access.now {
             access.delete(key);
             access.propagate_instead(Command::of(&["DEL"]).arg(key.clone()));
@@ -262,13 +268,28 @@ fn show_decimal(value: i128) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+const NOT_A_FLOAT: &str = "ERR value is not a valid float";
+
+/// A float that may be infinite.
+fn any_float(bytes: &[u8]) -> Option<f64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok().filter(|value: &f64| !value.is_nan())
+}
+
+/// An amount to be added to a field of a hash: infinity is refused before anything else is looked at.
+pub(crate) fn finite(amount: &[u8]) -> Result<(), Failure> {
+    match any_float(amount).ok_or(NOT_A_FLOAT)?.is_finite() {
+        true => Ok(()),
+        false => Err("ERR value is NaN or Infinity".into()),
+    }
+}
+
 /// The sum of two floats as Redis shows it, which adds them with more digits than a double has. From some thousands on
 /// Redis runs out of digits (`5000.29999999999999982`), and this does not.
 pub(crate) fn sum(old: &[u8], amount: &[u8], not_a_float: &'static str) -> Result<Bytes, Failure> {
     if let (Some(old), Some(amount)) = (decimal(old), decimal(amount)) {
         return Ok(Bytes::from(show_decimal(old + amount)));
     }
-    let new = float(old).ok_or(not_a_float)? + float(amount).ok_or("ERR value is not a valid float")?;
+    let new = any_float(old).ok_or(not_a_float)? + any_float(amount).ok_or(NOT_A_FLOAT)?;
     if !new.is_finite() {
         return Err("ERR increment would produce NaN or Infinity".into());
     }
@@ -278,7 +299,7 @@ pub(crate) fn sum(old: &[u8], amount: &[u8], not_a_float: &'static str) -> Resul
 pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
     let old = access.string(key)?.cloned().unwrap_or(Bytes::from_static(b"0"));
-    let value = sum(&old, &args[2], "ERR value is not a valid float")?;
+    let value = sum(&old, &args[2], NOT_A_FLOAT)?;
     let expires_at = access.raw().expires_at(key);
     access.store(key, Value::Str(value.clone()), expires_at);
     // As a plain value, so that replicas cannot round differently.

@@ -193,13 +193,13 @@ fn channels_of<'a>(name: &str, args: &'a [&'a str]) -> (&'a [&'a str], bool) {
 fn look_up(command: &Command) -> Result<usize, Cow<'static, str>> {
     let name = word(command, 0).to_ascii_lowercase();
     let known = if name.contains('|') { None } else { table::find(&name) };
-    let index = known.ok_or_else(|| unknown_command(command))?;
+    let index = known.ok_or_else(|| command.unknown())?;
     if command.len() == 1 || !table::has_subcommands(index) {
         return Ok(index);
     }
     let sub = word(command, 1);
     table::find(&format!("{name}|{}", sub.to_ascii_lowercase()))
-        .ok_or_else(|| unknown_subcommand(&sub, &name.to_ascii_uppercase()))
+        .ok_or_else(|| command.unknown_subcommand(&name.to_ascii_uppercase()).into())
 }
 
 fn shutdown(command: &Command, out: &mut Vec<Output>) -> Answer {
@@ -223,7 +223,7 @@ fn shutdown(command: &Command, out: &mut Vec<Output>) -> Answer {
 
 /// Argument `index` as text; empty if there is none.
 pub(crate) fn word(command: &Command, index: usize) -> String {
-    command.get(index).map(|arg| String::from_utf8_lossy(arg).into_owned()).unwrap_or_default()
+    command.get(index).map(|arg| model::raw::text(arg).into_owned()).unwrap_or_default()
 }
 
 /// An argument as a number, as strictly as Redis reads it.
@@ -247,23 +247,4 @@ pub(crate) fn wrong_arity(name: &str) -> Cow<'static, str> {
 fn surplus(command: &Command, name: &str) -> Cow<'static, str> {
     let sub = word(command, 1);
     format!("ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {name} HELP.").into()
-}
-
-fn unknown_subcommand(sub: &str, command: &str) -> Cow<'static, str> {
-    let sub: String = sub.chars().take(128).collect();
-    format!("ERR unknown subcommand '{sub}'. Try {command} HELP.").into()
-}
-
-fn unknown_command(command: &Command) -> Cow<'static, str> {
-    use std::fmt::Write as _;
-    let name: String = word(command, 0).chars().take(128).collect();
-    let mut args = String::new();
-    for index in 1..command.len() {
-        if args.len() >= 128 {
-            break;
-        }
-        let arg: String = word(command, index).chars().take(128 - args.len()).collect();
-        let _ = write!(args, "'{arg}' ");
-    }
-    format!("ERR unknown command '{name}', with args beginning with: {args}").into()
 }

@@ -1,6 +1,6 @@
 //! [`Encoder`]: from replies to the bytes of RESP2 or RESP3.
 //!
-//! Numbers, errors and simple strings are encoded by `redis-protocol`, straight from where they lie. Aggregates are
+//! Numbers and simple strings are encoded by `redis-protocol`, straight from where they lie. Aggregates are
 //! written element by element under a header of our own: that crate's maps and sets have no order, its RESP2 has no null
 //! array, and building its frames would copy every reply. Bulk strings, of which the tables of a Sentinel have dozens,
 //! have such a header too, which saves most of their cost.
@@ -34,7 +34,12 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
                 let text = text.render(&mut self.address);
                 self.frame(&BorrowedFrame::SimpleString { data: one_line(&text).as_bytes(), attributes: None });
             }
-            Reply::Error(text) => self.frame(&BorrowedFrame::SimpleError { data: &one_line(text), attributes: None }),
+            Reply::Error(text) => {
+                // It may hold bytes that are no text, which the crate does not take.
+                self.out.put_u8(b'-');
+                self.out.put_slice(&model::raw::bytes(&one_line(text)));
+                self.out.put_slice(b"\r\n");
+            }
             Reply::Int(number) => self.frame(&BorrowedFrame::Number { data: *number, attributes: None }),
             Reply::Bulk(bytes) => self.bulk(bytes),
             Reply::Verbatim(text) if self.resp3 => {
@@ -138,6 +143,7 @@ mod tests {
         let table = [
             (Reply::OK, r"+OK\r\n", r"+OK\r\n"),
             (Reply::error("ERR no"), r"-ERR no\r\n", r"-ERR no\r\n"),
+            (Reply::error(model::raw::text(b"ERR \xff")), r"-ERR \xff\r\n", r"-ERR \xff\r\n"),
             (Reply::error("ERR no 'a\r\nb'\n"), r"-ERR no \'a  b\'\r\n", r"-ERR no \'a  b\'\r\n"),
             (Reply::Int(12), r":12\r\n", r":12\r\n"),
             (Reply::word(""), r"$0\r\n\r\n", r"$0\r\n\r\n"),
