@@ -36,8 +36,9 @@ fn live(plan: &Plan, binaries: &Binaries) -> Vec<History> {
     while histories.len() < REAL_RUNS {
         let count = AT_A_TIME.min(REAL_RUNS - histories.len());
         std::thread::scope(|scope| {
-            let runs: Vec<_> = (0..count).map(|_| scope.spawn(|| parity::live(plan, binaries))).collect();
-            histories.extend(runs.into_iter().map(|run| run.join().expect("no panic").expect("a real run")));
+            let runs: Vec<_> = (0..count).map(|_| scope.spawn(|| parity::live(plan, binaries, &|| false))).collect();
+            let ended = runs.into_iter().map(|run| run.join().expect("no panic").expect("a real run"));
+            histories.extend(ended.map(|history| history.expect("nobody stops it")));
         });
     }
     histories

@@ -7,6 +7,7 @@ use parity::render;
 use real::{Binaries, RealError};
 
 use crate::args::{ParityArgs, ParityFormat};
+use crate::chaos::Stop;
 use crate::check::{Scenario, read};
 use crate::exit::Exit;
 use crate::jobs;
@@ -34,19 +35,32 @@ pub(crate) fn parity(args: &ParityArgs) -> Exit {
             return Exit::Unusable;
         }
     };
+    let stop = match Stop::new(None) {
+        Ok(stop) => stop,
+        Err(error) => {
+            print::error(&format!("signals cannot be received: {error}"));
+            return Exit::Unusable;
+        }
+    };
+    let stopped = || stop.reason().is_some();
     let cases = cases(&scenarios, &args.down_after);
     let repeat = args.repeat as usize;
     let progress = Progress::new(cases.len() * repeat);
-    let live = |index: usize| parity::live(&cases[index / repeat].plan, &binaries);
+    let live = |index: usize| parity::live(&cases[index / repeat].plan, &binaries, &stopped);
     let mut output =
-        Output { args, progress, runs: Vec::new(), broken: false, compared: Vec::new(), worst: Exit::Pass };
+        Output { args, progress, runs: Vec::new(), broken: false, made: 0, compared: Vec::new(), worst: Exit::Pass };
+    let mut at = 0;
     jobs::in_order(cases.len() * repeat, args.jobs as usize, live, |index, run| {
         output.take(run);
-        if (index + 1) % repeat == 0 {
-            output.compare(&cases[index / repeat]);
+        at = index / repeat;
+        if (index + 1).is_multiple_of(repeat) && !stopped() {
+            output.compare(&cases[at]);
         }
-        true
+        !stopped()
     });
+    if stopped() {
+        output.interrupted(&cases[at], cases.len() * repeat);
+    }
     output.finish()
 }
 
@@ -89,20 +103,35 @@ struct Output<'a> {
     runs: Vec<History>,
     /// One of them could not be carried out.
     broken: bool,
+    /// How many there were in all.
+    made: usize,
     compared: Vec<parity::Comparison>,
     worst: Exit,
 }
 
 impl Output<'_> {
-    fn take(&mut self, run: Result<History, RealError>) {
+    fn take(&mut self, run: Result<Option<History>, RealError>) {
         self.progress.step();
         match run {
-            Ok(history) => self.runs.push(history),
+            Ok(Some(history)) => {
+                self.made += 1;
+                self.runs.push(history);
+            }
+            Ok(None) => {}
             Err(error) => {
                 self.progress.error(&error.to_string());
                 self.broken = true;
             }
         }
+    }
+
+    /// What there is of the present case is compared too.
+    fn interrupted(&mut self, case: &Case, wanted: usize) {
+        if !self.runs.is_empty() {
+            self.compare(case);
+        }
+        self.progress.error(&format!("interrupted after {} of {wanted} real runs", self.made));
+        self.worst = self.worst.max(Exit::Inconclusive);
     }
 
     fn compare(&mut self, case: &Case) {

@@ -200,9 +200,9 @@ fn announce(args: &ServeArgs, server: &Server, seed: Seed) {
         print::out(&serde_json::to_string(&ready).expect("plain data can be written"));
         return;
     }
-    for Listening { node, host, port, role, master } in &nodes {
+    for (Listening { node, role, master, .. }, (_, addr)) in nodes.iter().zip(server.nodes()) {
         let of = master.map_or_else(String::new, |master| format!(" of {master}"));
-        print::out(&format!("{:<12} {host}:{port}  {role}{of}", node.to_string()));
+        print::out(&format!("{:<12} {addr}  {role}{of}", node.to_string()));
     }
     print::out(&format!("seed {}; ends on Ctrl-C", seed.0));
 }

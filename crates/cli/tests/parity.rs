@@ -1,6 +1,8 @@
 //! `sentinel-lab parity` as it is called.
 
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -98,4 +100,74 @@ fn as_markdown() {
     assert!([rule, first, second].iter().all(|line| cells(line) == cells(head)), "{table:?}");
     let code = i32::from(!output.stderr.is_empty());
     assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+}
+
+const QUICK: &str = "
+title: nothing much
+cluster: {master: mymaster, replicas: 1, sentinels: 1, quorum: 1, down_after: 1s, failover_timeout: 6s}
+timeline:
+  - {at: 2s, freeze: master, for: 100ms}
+run_for: 4s
+";
+
+/// The folders of the real processes below this one.
+fn rooms(temp: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(temp).expect("read").flatten().map(|entry| entry.path());
+    entries.filter(|path| path.to_string_lossy().contains("sentinel-lab-real-")).collect()
+}
+
+/// The command lines of processes that have to do with a folder.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir("/proc").expect("read").flatten();
+    let lines = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(&folder)).collect()
+}
+
+/// Looks every 20 ms, for as long as anything may take.
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_one_leaves_nothing_and_says_what_it_has() {
+    if real::required("parity that is interrupted").is_none() {
+        return;
+    }
+    for signal in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let temp = folder.path().join("temp");
+        std::fs::create_dir(&temp).expect("made");
+        std::fs::write(folder.path().join("it.yaml"), QUICK).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel-lab"));
+        command.current_dir(folder.path()).env("TMPDIR", &temp);
+        command.args(["parity", "it.yaml", "--repeat", "50", "--lab-runs", "20", "--jobs", "1"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        wait_until("the first cluster", || rooms(&temp).len() == 3);
+        if signal == "-INT" {
+            let first = rooms(&temp);
+            wait_until("the second cluster", || rooms(&temp).iter().filter(|room| !first.contains(room)).count() == 3);
+        }
+        assert!(!processes_in(&temp).is_empty(), "they can be seen");
+        let told = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(told.expect("kill").success());
+        let output = child.wait_with_output().expect("ends");
+        assert_eq!(rooms(&temp), Vec::<PathBuf>::new());
+        assert_eq!(processes_in(&temp), Vec::<String>::new());
+        let complaints = text(&output.stderr);
+        if signal == "-INT" {
+            assert!(complaints.contains("interrupted after 1 of 50 real runs"), "{complaints}");
+            assert!(text(&output.stdout).contains("(1 real runs, 20 in the lab"), "{}", text(&output.stdout));
+        } else {
+            assert!(complaints.contains("interrupted after 0 of 50 real runs"), "{complaints}");
+            assert_eq!(text(&output.stdout), "");
+            assert_eq!(output.status.code(), Some(3));
+        }
+        assert!([Some(3), Some(1)].contains(&output.status.code()), "{:?}", output.status);
+    }
 }

@@ -56,7 +56,7 @@ pub struct Cluster {
     pub announce_hostnames: bool,
     /// Texts of configuration files from which Sentinels start, in place of what the groups say.
     pub sentinel_files: BTreeMap<NodeId, String>,
-    /// Unix time at the start of the run, which expiry goes by; by default 1 January 2024, the same in every run.
+    /// Unix time at the start of the run, which expiry goes by, and the clocks of Sentinels; by default 1 January 2024, the same in every run.
     pub unix_start: Duration,
 }
 

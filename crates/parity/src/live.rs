@@ -12,6 +12,9 @@ use real::{Binaries, Process, RealCluster, RealError};
 
 use crate::watch::Watch;
 
+/// How often a run looks whether it is to stop.
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Names and addresses of a real cluster, and how they are called in the lab.
 #[derive(Debug)]
 pub(crate) struct Names {
@@ -60,7 +63,12 @@ impl Names {
 
 /// Runs a plan, which must be [`playable`](crate::playable()), without its clients. Takes as long as the plan says and the
 /// start of the cluster, some 3 s. Time zero is the start of the Sentinels.
-pub fn live(plan: &Plan, binaries: &Binaries) -> Result<History, RealError> {
+///
+/// `stop` is asked every [`LOOK_EVERY`] whether to give up. If so nothing is left of the cluster, and there is no history.
+pub fn live(plan: &Plan, binaries: &Binaries, stop: &dyn Fn() -> bool) -> Result<Option<History>, RealError> {
+    if stop() {
+        return Ok(None);
+    }
     let mut cluster = RealCluster::start_nodes(binaries, &plan.cluster, |_, options| options)?;
     let began = Instant::now();
     cluster.start_sentinels(binaries, |_, options| options)?;
@@ -87,11 +95,11 @@ pub fn live(plan: &Plan, binaries: &Binaries) -> Result<History, RealError> {
         leader: None,
         history: History { header, records: Vec::new() },
     };
-    run.play(&watch)?;
+    let played = run.play(&watch, stop)?;
     drop(watch);
     let mut history = run.history;
     history.records.sort_by_key(|record| record.at);
-    Ok(history)
+    Ok(played.then_some(history))
 }
 
 /// Something that is due.
@@ -117,7 +125,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn play(&mut self, watch: &Watch) -> Result<(), RealError> {
+    /// False if it was stopped.
+    fn play(&mut self, watch: &Watch, stop: &dyn Fn() -> bool) -> Result<bool, RealError> {
         for (index, step) in self.plan.timeline.iter().enumerate() {
             if let Trigger::At(at) = step.when {
                 self.due.push((at, Due::Step(index)));
@@ -127,7 +136,10 @@ impl Run<'_> {
         loop {
             let now = self.began.elapsed();
             if now >= self.plan.run_for {
-                return Ok(());
+                return Ok(true);
+            }
+            if stop() {
+                return Ok(false);
             }
             // Of things due at the same time the first of the file comes first.
             let next = self.due.iter().enumerate().min_by_key(|(index, (at, _))| (*at, *index));
@@ -141,7 +153,7 @@ impl Run<'_> {
                 Some((_, at, _)) => at.min(self.plan.run_for),
                 None => self.plan.run_for,
             };
-            match watch.seen.recv_timeout(wake.saturating_sub(now)) {
+            match watch.seen.recv_timeout(wake.saturating_sub(now).min(LOOK_EVERY)) {
                 Ok((at, what)) => self.take(at, what),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }

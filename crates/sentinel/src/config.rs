@@ -23,6 +23,8 @@ pub struct Config {
     pub periods: Periods,
     /// What names stand for, where it may look them up.
     pub hosts: Hosts,
+    /// Unix time at [`Time::ZERO`](model::Time::ZERO): its clock, far from zero as any real one is. By default 1 January 2024.
+    pub unix_start: Duration,
     /// The file that this was read from, whose comments, order and other options are kept when it is rewritten; empty if
     /// there was none.
     pub text: String,
@@ -39,6 +41,7 @@ impl Config {
             settings: Settings::default(),
             periods: Periods::default(),
             hosts: Hosts::default(),
+            unix_start: Duration::from_secs(1_704_067_200),
             text: String::new(),
         }
     }

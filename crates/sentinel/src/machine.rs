@@ -40,6 +40,8 @@ pub struct Sentinel {
     started: Time,
     last_pass: Option<Ms>,
     next_pass: Time,
+    /// Its clock at time zero.
+    clock_base: Ms,
     clock_offset: Ms,
     answers: Vec<(u32, Addr)>,
     next_session: u64,
@@ -96,9 +98,6 @@ impl Session {
     }
 }
 
-/// Sentinel's clock at the start of a run, far from zero, as any real clock is.
-const CLOCK_BASE: Ms = 1_700_000_000_000;
-
 impl Sentinel {
     /// A Sentinel that starts at `now`, for the first time or again. `boot` counts the starts of the node: each has its
     /// own random draws.
@@ -135,6 +134,7 @@ impl Sentinel {
             started: now,
             last_pass: None,
             next_pass,
+            clock_base: config.unix_start.as_millis() as Ms,
             clock_offset: 0,
             answers: Vec::new(),
             next_session: 0,
@@ -197,6 +197,7 @@ impl Sentinel {
             settings: self.current_settings(),
             hosts: self.hosts.clone(),
             periods: Periods::default(),
+            unix_start: std::time::Duration::from_millis(self.clock_base as u64),
             text: self.text.clone(),
         }
     }
@@ -291,7 +292,7 @@ impl Sentinel {
 
     /// Sentinel's own clock at `now`.
     pub(crate) fn clock(&self, now: Time) -> Ms {
-        CLOCK_BASE + now.as_millis() as Ms + self.clock_offset
+        self.clock_base + now.as_millis() as Ms + self.clock_offset
     }
 
     /// For how long it has run.

@@ -48,6 +48,7 @@ impl Machine {
         };
         config.identity.addr = cluster.address(id);
         config.hosts = cluster.resolver();
+        config.unix_start = cluster.unix_start;
         Self::Sentinel(Sentinel::new(config, seed, boot, now))
     }
 

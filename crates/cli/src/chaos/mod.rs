@@ -12,4 +12,5 @@ mod worker;
 
 pub(crate) use merge::merge;
 pub(crate) use random::chaos;
+pub(crate) use stop::Stop;
 pub(crate) use worker::work;
