@@ -277,10 +277,8 @@ fn any_float(bytes: &[u8]) -> Option<f64> {
 
 /// An amount to be added to a field of a hash: infinity is refused before anything else is looked at.
 pub(crate) fn finite(amount: &[u8]) -> Result<(), Failure> {
-    match any_float(amount).ok_or(NOT_A_FLOAT)?.is_finite() {
-        true => Ok(()),
-        false => Err("ERR value is NaN or Infinity".into()),
-    }
+    let finite = any_float(amount).ok_or(NOT_A_FLOAT)?.is_finite();
+    if finite { Ok(()) } else { Err("ERR value is NaN or Infinity".into()) }
 }
 
 /// The sum of two floats as Redis shows it, which adds them with more digits than a double has. From some thousands on
