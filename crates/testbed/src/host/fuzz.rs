@@ -31,6 +31,10 @@ const ROUND: u64 = 1_000;
 const CONNECTIONS: usize = 8;
 /// The longest line that a header or an inline request may be, and one piece more.
 const LINE_MAX: usize = 64 * 1024;
+/// What data nodes of every fourth cluster keep for a client that does not read: so little that some come to it.
+const TIGHT: &str = "normal 65536 32768 2 replica 131072 65536 2 pubsub 65536 32768 2";
+/// The most that may wait for a client there, whatever its class.
+const OUTPUT_MAX: usize = 131_072;
 /// Most memory that the process of the long run may ever hold: more than ten times what it does.
 const MEMORY_MAX_KIB: u64 = 128 * 1024;
 /// The same of the short run, which shares its process with other tests.
@@ -219,6 +223,9 @@ struct Counts {
     broken: u64,
     closed: u64,
     dialled: u64,
+    /// Connections closed at the hard limit of what they did not read, and at the soft one.
+    overflowed: u64,
+    overdue: u64,
     worlds: u64,
     slowest: Duration,
 }
@@ -229,6 +236,8 @@ struct Conn {
     node: Option<NodeId>,
     /// Bytes since a frame was last understood.
     pending: usize,
+    /// It never reads.
+    deaf: bool,
     /// Everything that it was sent is a reply in version 2 of the protocol.
     plain: bool,
 }
@@ -237,6 +246,8 @@ struct Lab<'a> {
     world: World,
     now: Time,
     guarded: bool,
+    /// [`TIGHT`] holds.
+    tight: bool,
     conns: BTreeMap<u64, Conn>,
     rng: Rng,
     names: Vec<(NodeId, Vec<Bytes>)>,
@@ -245,7 +256,7 @@ struct Lab<'a> {
 
 impl<'a> Lab<'a> {
     fn new(seed: Seed, number: u64, counts: &'a mut Counts) -> Self {
-        let guarded = number % 4 == 3;
+        let (guarded, tight) = (number % 4 == 3, number % 4 == 1);
         let mut cluster = model::plan::Cluster::standard();
         cluster.groups[0].replicas = 1;
         cluster.sentinels = 1;
@@ -265,7 +276,8 @@ impl<'a> Lab<'a> {
         let mut world = World::new(&plan, Seed(number));
         world.open_outside(&ClientId::new("outside"));
         let rng = seed.stream(&format!("fuzz:{number}"));
-        let mut lab = Self { world, now: Time::ZERO, guarded, conns: BTreeMap::new(), rng, names: Vec::new(), counts };
+        let (now, conns, names) = (Time::ZERO, BTreeMap::new(), Vec::new());
+        let mut lab = Self { world, now, guarded, tight, conns, rng, names, counts };
         for node in [NodeId::data(1), NodeId::data(2), NodeId::sentinel(1)] {
             let names = lab.ask_names(node);
             lab.names.push((node, names));
@@ -279,6 +291,10 @@ impl<'a> Lab<'a> {
         let conn = self.world.accept(self.now, node, Addr::new("127.0.0.1", 1)).expect("it listens");
         for words in [&["AUTH", "secret"][..], &["COMMAND", "LIST"]] {
             self.world.receive(self.now, conn, Frame::Command(Command::of(words)));
+        }
+        if self.tight && !node.is_sentinel() {
+            let set = Command::of(&["CONFIG", "SET", "client-output-buffer-limit", TIGHT]);
+            self.world.receive(self.now, conn, Frame::Command(set));
         }
         let mut names = Vec::new();
         for effect in self.world.take_effects() {
@@ -327,8 +343,17 @@ impl<'a> Lab<'a> {
     }
 
     /// One piece of bytes for a connection that a node accepted.
-    fn request(&mut self, node: NodeId) -> Vec<u8> {
+    fn request(&mut self, node: NodeId, deaf: bool) -> Vec<u8> {
         let words = |text: &str| encode(&text.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>());
+        // Who does not read is sent much, and seldom closed for what it says itself.
+        if self.rng.random_range(0..6) < if deaf { 5 } else { u32::from(self.tight) } {
+            return match self.rng.random_range(0..4) {
+                0 => words("SUBSCRIBE news"),
+                1 => encode(&[b"PUBLISH".to_vec(), b"news".to_vec(), vec![b'x'; self.rng.random_range(0..20_000)]]),
+                2 => encode(&[b"ECHO".to_vec(), vec![b'x'; self.rng.random_range(0..20_000)]]),
+                _ => encode(&[b"EVAL".to_vec(), b"return string.rep('x', 10000)".to_vec(), b"0".to_vec()]),
+            };
+        }
         match self.rng.random_range(0..100) {
             0..50 => self.command(node),
             50..68 => {
@@ -438,10 +463,12 @@ impl<'a> Lab<'a> {
     fn round(&mut self) {
         let mut left = ROUND;
         while left > 0 {
-            let wait = if self.rng.random_range(0..200) == 0 { 3_000_000 } else { self.rng.random_range(0..2_000) };
+            let pauses = if self.tight { 50 } else { 200 };
+            let wait = if self.rng.random_range(0..pauses) == 0 { 3_000_000 } else { self.rng.random_range(0..2_000) };
             self.now += Duration::from_micros(wait);
             self.world.advance(self.now);
             self.carry_out();
+            self.close_overdue();
             if self.conns.len() < CONNECTIONS {
                 self.open();
             }
@@ -451,8 +478,9 @@ impl<'a> Lab<'a> {
                 self.close(number);
                 continue;
             }
-            let mut bytes = match self.conns[&number].node {
-                Some(node) => self.request(node),
+            let conn = &self.conns[&number];
+            let mut bytes = match conn.node {
+                Some(node) => self.request(node, conn.deaf),
                 None => self.said(),
             };
             // In one piece, or split anywhere.
@@ -474,9 +502,21 @@ impl<'a> Lab<'a> {
         let node = self.names.choose(&mut self.rng).expect("some").0;
         if let Some(number) = self.world.accept(self.now, node, Addr::new("127.0.0.1", 2)) {
             let wire = Wire::accepted(Arc::default(), self.guarded);
-            self.conns.insert(number, Conn { wire, node: Some(node), pending: 0, plain: true });
+            let deaf = self.tight && !node.is_sentinel() && self.rng.random();
+            self.conns.insert(number, Conn { wire, node: Some(node), pending: 0, deaf, plain: true });
         }
         self.carry_out();
+    }
+
+    /// Who has not read for so long that the soft limit says so.
+    fn close_overdue(&mut self) {
+        let overdue = |conn: &Conn| conn.wire.overdue_at().is_some_and(|at| at <= self.now);
+        let numbers: Vec<u64> =
+            self.conns.iter().filter(|(_, conn)| overdue(conn)).map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.counts.overdue += 1;
+            self.close(number);
+        }
     }
 
     fn close(&mut self, number: u64) {
@@ -545,9 +585,17 @@ impl<'a> Lab<'a> {
                 Effect::Send { conn: number, frame } => {
                     let Some(conn) = self.conns.get_mut(&number) else { continue };
                     conn.plain &= matches!(frame, Frame::Reply(_));
+                    conn.deaf &= !matches!(frame, Frame::Snapshot(_));
                     self.counts.replies += 1;
-                    assert!(conn.wire.send(self.now, &frame), "it has read everything so far");
-                    self.check_output(number);
+                    if conn.wire.send(self.now, &frame) {
+                        self.check_output(number);
+                    } else {
+                        // One reply alone may be too much where little is kept.
+                        assert!(conn.deaf || self.tight, "it has read everything so far");
+                        assert!(conn.wire.output().is_empty(), "nothing is kept for who is closed");
+                        self.counts.overflowed += 1;
+                        self.close(number);
+                    }
                 }
                 Effect::Close { conn } => {
                     if self.conns.contains_key(&conn) {
@@ -560,7 +608,7 @@ impl<'a> Lab<'a> {
                     if self.rng.random_range(0..4) > 0 {
                         self.counts.dialled += 1;
                         let wire = Wire::dialled(Arc::default());
-                        self.conns.insert(conn, Conn { wire, node: None, pending: 0, plain: false });
+                        self.conns.insert(conn, Conn { wire, node: None, pending: 0, deaf: false, plain: false });
                         self.world.dialled(self.now, conn);
                     } else {
                         self.world.closed(self.now, conn);
@@ -572,13 +620,20 @@ impl<'a> Lab<'a> {
         }
     }
 
-    /// The client reads what it was sent.
+    /// The client reads what it was sent, or it never does. A snapshot is not counted, so that it is read.
     fn check_output(&mut self, number: u64) {
         let conn = self.conns.get_mut(&number).expect("open");
+        if conn.deaf {
+            let waiting = conn.wire.output().len();
+            assert!(waiting < OUTPUT_MAX, "{waiting} bytes wait for a client that does not read");
+            return;
+        }
         let output = Bytes::copy_from_slice(conn.wire.output());
         conn.wire.written(output.len());
         if conn.plain {
-            let mut rest = output.clone();
+            // The decoder wants text in errors; a client's own bytes come back in them as they are.
+            let text = |byte: &u8| if byte.is_ascii() { *byte } else { b'?' };
+            let mut rest: Bytes = output.iter().map(text).collect();
             while !rest.is_empty() {
                 match decode_bytes(&rest) {
                     Ok(Some((_, used))) => rest = rest.slice(used..),
@@ -637,7 +692,12 @@ fn whatever_bytes_come() {
     let counts = run(20_000, SHARED_MEMORY_MAX_KIB);
     // It came to what it is there for.
     assert!(
-        counts.commands > 10_000 && counts.broken > 100 && counts.dialled > 10 && counts.replies > 10_000,
+        counts.commands > 10_000
+            && counts.broken > 100
+            && counts.dialled > 10
+            && counts.replies > 10_000
+            && counts.overflowed > 10
+            && counts.overdue > 0,
         "{counts:?}"
     );
 }
