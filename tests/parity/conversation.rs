@@ -48,7 +48,8 @@ impl Side<'_> {
                 let process = cluster.node_mut(node).expect("a node of the cluster");
                 let done = match deed {
                     Deed::Kill => process.kill(),
-                    Deed::Restart => process.restart(),
+                    // What ends by itself has closed its connections a moment before it is gone.
+                    Deed::Restart => process.kill().and_then(|()| process.restart()),
                     Deed::Freeze => process.freeze(),
                     Deed::Thaw => process.thaw(),
                 };

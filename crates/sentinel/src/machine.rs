@@ -288,6 +288,10 @@ impl Sentinel {
             Input::LoadingUntil(_) | Input::IgnoreClientKill(_) => {}
         }
         self.note_answers(out);
+        // A process that has ended does nothing more.
+        if let Some(end) = out.iter().position(|output| *output == Output::Exit) {
+            out.truncate(end + 1);
+        }
     }
 
     /// Sentinel's own clock at `now`.

@@ -134,3 +134,33 @@ fn a_replica_that_cannot_be_told_is_given_up_at_the_time_out() {
     assert_eq!(lab.events("+failover-state-wait-promotion"), NEVER);
     assert_eq!(lab.events("-failover-abort-slave-timeout"), [lab.pass_after(selected + TIMEOUT)]);
 }
+
+#[test]
+fn a_simulated_crash_ends_the_process_at_its_state() {
+    for (failure, state) in [
+        ("crash-after-election", "+elected-leader"),
+        ("crash-after-promotion", "+promoted-slave"),
+        ("CRASH-AFTER-PROMOTION", "+promoted-slave"),
+    ] {
+        let mut lab = Lab::new(3_000, TIMEOUT, 1);
+        lab.run_to(20_000);
+        assert_eq!(lab.ask(&format!("SENTINEL SIMULATE-FAILURE {failure}")), Reply::OK);
+        assert_eq!(lab.ask("SENTINEL FAILOVER mymaster"), Reply::OK);
+        lab.run_to(30_000);
+        assert_eq!(lab.exits, lab.events(state), "{failure}");
+        assert_eq!(lab.exits.len(), 1, "{failure}");
+        assert_eq!(lab.names_since(lab.exits[0]).last(), Some(&state), "nothing happens after it");
+        let said = lab.deeds.iter().filter(|(at, _, _, did)| *at == lab.exits[0] && matches!(did, Did::Sent(_)));
+        // The promotion is seen in a reply, to what the pass before has sent.
+        assert!(state == "+promoted-slave" || said.count() == 0, "nothing leaves in its last pass");
+    }
+    // Whoever asks for help has nothing simulated any more.
+    let mut lab = Lab::new(3_000, TIMEOUT, 1);
+    lab.run_to(20_000);
+    lab.ask("SENTINEL SIMULATE-FAILURE crash-after-election");
+    lab.ask("SENTINEL SIMULATE-FAILURE help");
+    lab.ask("SENTINEL FAILOVER mymaster");
+    lab.run_to(30_000);
+    assert_eq!(lab.exits, NEVER);
+    assert_eq!(lab.events("+switch-master").len(), 1);
+}

@@ -61,6 +61,8 @@ pub struct Lab {
     pub events: Vec<(u64, String)>,
     /// What it did on which connection to whom. The hello channel has a connection of its own.
     pub deeds: Vec<(u64, u16, Conn, Did)>,
+    /// When its process ended by itself.
+    pub exits: Vec<u64>,
     conns: BTreeMap<Conn, u16>,
     now: Time,
     reply: Option<Reply>,
@@ -108,6 +110,7 @@ impl Lab {
             passes: Vec::new(),
             events: Vec::new(),
             deeds: Vec::new(),
+            exits: Vec::new(),
             conns: BTreeMap::new(),
             now: Time::ZERO,
             reply: None,
@@ -122,7 +125,7 @@ impl Lab {
 
     /// Lets time pass until `ms`, that pass included.
     pub fn run_to(&mut self, ms: u64) {
-        while self.sentinel.deadline() <= Time::from_millis(ms) {
+        while self.exits.is_empty() && self.sentinel.deadline() <= Time::from_millis(ms) {
             self.pass();
         }
         self.now = Time::from_millis(ms);
@@ -212,6 +215,7 @@ impl Lab {
                 self.deeds.push((at, port, conn, Did::Sent(words.join(" "))));
                 self.answer(port, conn, &words, inputs);
             }
+            Output::Exit => self.exits.push(at),
             Output::Note(Note::Event(event, text)) => self.events.push((at, format!("{} {text}", event.as_str()))),
             _ => {}
         }
