@@ -142,7 +142,7 @@ fn every_scenario_and_driver_is_repeatable() {
                 && driver.name() != "deadpool-redis"
                 // Its pool connects without a pause while the master is loading, which stops virtual time.
                 && !(driver.name() == "redis-bb8" && file.ends_with("8-commands/loading.yaml"))
-                && plan.clients.iter().all(|client| driver.can(client.workload))
+                && plan.clients.iter().all(|client| client.needs().all(|need| driver.can(need)))
         };
         for chosen in all.iter().filter(repeatable) {
             let (first, others): (Vec<_>, Vec<_>) =

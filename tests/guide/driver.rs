@@ -1,5 +1,5 @@
 use model::history::Cause;
-use model::plan::Workload;
+use model::plan::{Need, Workload};
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
@@ -8,7 +8,7 @@ pub struct Mine;
 impl Driver for Mine {
     fn name(&self) -> &'static str { "mine" }
     fn about(&self) -> &'static str { "redis 1.x, a connection of its own for every operation" }
-    fn can(&self, workload: Workload) -> bool { workload == Workload::Counter }
+    fn can(&self, need: Need) -> bool { need == Need::Workload(Workload::Counter) }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
         Box::pin(async move {

@@ -127,6 +127,11 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
         Kind::ClockJump => (sentinel(), select(vec![3_000, -3_000, 60_000, -60_000, 2_500]))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms })
             .boxed(),
+        Kind::Silence => prop_oneof![Just(Target::Master(None)), node()].prop_map(Fault::Silence).boxed(),
+        Kind::Send => {
+            let command = ["CLIENT", "PAUSE", "1000", "WRITE"].map(str::to_owned).to_vec();
+            data().prop_map(move |target| Fault::Send { target, command: command.clone(), undo: None }).boxed()
+        }
         Kind::Resolve => Just(Fault::Resolve { name: "db-1".to_owned(), to: None }).boxed(),
         Kind::Heal => Just(Fault::Heal(Target::All)).boxed(),
         Kind::StaleAnswer => lying(Just(Answer::Stale)),

@@ -51,8 +51,8 @@ nemeses! {
 }
 
 impl Nemesis {
-    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them, or concerns names
-    /// of hosts, which the nodes of a campaign do not have.
+    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them, concerns names of
+    /// hosts, which the nodes of a campaign do not have, or is whatever an operator may say.
     pub const fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Kill | Kind::Shutdown | Kind::Loading => Self::Reaper,
@@ -69,7 +69,7 @@ impl Nemesis {
             | Kind::NoAnswer
             | Kind::WrongAddress => Self::Liar,
             Kind::NoSwitchEvent | Kind::LateSwitchEvent => Self::Muter,
-            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve => return None,
+            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Silence | Kind::Send => return None,
         })
     }
 
@@ -96,6 +96,6 @@ mod tests {
             assert_eq!(nemesis.name().parse(), Ok(*nemesis));
         }
         let ends: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| Nemesis::of(*kind).is_none()).collect();
-        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Resolve, Kind::Heal]);
+        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Silence, Kind::Send, Kind::Resolve, Kind::Heal]);
     }
 }

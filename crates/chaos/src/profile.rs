@@ -133,8 +133,8 @@ impl Mix {
         let undone = |kind: Kind| match kind {
             Kind::Restart => self.weight(Nemesis::Reaper) > 0,
             Kind::Thaw => self.weight(Nemesis::Freezer) > 0,
-            // No schedule has names of hosts.
-            Kind::Resolve => false,
+            // No schedule has names of hosts, or an operator.
+            Kind::Resolve | Kind::Silence | Kind::Send => false,
             _ => true,
         };
         kinds.retain(|kind| Nemesis::of(*kind).map_or_else(|| undone(*kind), |nemesis| self.weight(nemesis) > 0));

@@ -387,6 +387,8 @@ impl Blow {
             | Fault::Hang(target)
             | Fault::Unreachable(target)
             | Fault::Cut(target)
+            | Fault::Silence(target)
+            | Fault::Send { target, .. }
             | Fault::Loading(target)
             | Fault::Demote(target)
             | Fault::ReplicaOf { target, .. }

@@ -167,7 +167,10 @@ pub(crate) struct Worker {
 }
 
 pub(crate) fn worker() -> impl Strategy<Value = Worker> {
-    let workload = Union::new_weighted(Workload::ALL.into_iter().map(|w| (weight(w), Just(w).boxed())).collect());
+    let workload = {
+        let weighted = Workload::ALL.into_iter().map(|w| (weight(w), Just(w).boxed()));
+        Union::new_weighted(weighted.filter(|(weight, _)| *weight > 0).collect())
+    };
     let deadline = prop_oneof![2 => Just(Duration::from_secs(10)), 1 => ms(1_000..=9_000)];
     (workload, ms(200..=600), deadline, prop::bool::weighted(0.3))
         .prop_map(|(workload, every, deadline, retry_ambiguous)| Worker { workload, every, deadline, retry_ambiguous })
@@ -180,6 +183,7 @@ const fn weight(workload: Workload) -> u32 {
         Workload::Queue => 2,
         Workload::ReplicaReads => 2,
         Workload::PubSub => 2,
+        Workload::Script | Workload::Transaction | Workload::Pipeline => 0,
     }
 }
 
@@ -187,27 +191,20 @@ const fn weight(workload: Workload) -> u32 {
 const fn shortest(workload: Workload) -> Duration {
     match workload {
         Workload::Queue => Duration::from_secs(3),
-        Workload::Counter | Workload::Register | Workload::ReplicaReads | Workload::PubSub => Duration::ZERO,
+        _ => Duration::ZERO,
     }
 }
 
 impl Worker {
     /// The client number `index` of a plan, from 0.
     pub(crate) fn client(&self, index: usize, master: &str) -> Client {
-        let default = Client::new("default", self.workload);
         Client {
             id: format!("client-{}", index + 1),
-            driver: None,
-            zone: default.zone,
             master: master.to_owned(),
-            workload: self.workload,
             every: self.every,
-            start: default.start,
             deadline: self.deadline.max(shortest(self.workload)),
-            budget: default.budget,
             retry_ambiguous: self.retry_ambiguous,
-            max_connects_per_second: default.max_connects_per_second,
-            max_open_connections: default.max_open_connections,
+            ..Client::new("default", self.workload)
         }
     }
 }

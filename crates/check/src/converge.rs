@@ -86,6 +86,10 @@ fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Op
     {
         return Some(format!("was executed on {first}"));
     }
+    if let Some((_, execution)) = op.ran().find(|(_, execution)| execution.database != client.database) {
+        let (was, wanted) = (execution.database, client.database);
+        return Some(format!("was executed in database {was} of {}, not in {wanted}", execution.node));
+    }
     undelivered(facts, client, op, period).then(|| "was published, but never reached the subscriber".to_owned())
 }
 
@@ -172,6 +176,34 @@ mod tests {
         let mut story = Story::failover();
         story.good(900, 20_000, A);
         assert!(against(&plan(), &story)[0].ends_with("and was executed on redis-1"));
+    }
+
+    #[test]
+    fn success_must_be_in_the_clients_database() {
+        let against = |database| {
+            let mut plan = plan();
+            plan.clients[0].database = 3;
+            let mut story = Story::failover();
+            story.forget(|what| matches!(what, What::Executed(_)));
+            story.began(900, 20_000, Action::Incr);
+            story.tell(20_001, What::Executed(Execution { database, ..incr(900, B) }));
+            story.ended_ok(900, 20_002);
+            against(&plan, &story)
+        };
+        assert!(against(0)[0].ends_with("and was executed in database 0 of redis-2, not in 3"));
+        assert!(against(3).is_empty());
+    }
+
+    #[test]
+    fn what_an_operator_does_to_the_master_stops_the_demand_until_it_is_taken_back() {
+        let send = |undo: Option<&str>| Fault::Send {
+            target: Target::Master(None),
+            command: vec!["CLIENT".into(), "PAUSE".into(), "3000".into()],
+            undo: undo.map(|word| vec![word.to_owned()]),
+        };
+        assert_eq!(with_fault(send(Some("UNDO")), 22_001), 0);
+        assert_eq!(with_fault(send(Some("UNDO")), 21_999), 1);
+        assert_eq!(with_fault(send(None), 29_000), 1, "it has had its budget since 19 s");
     }
 
     #[test]
@@ -280,11 +312,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_begins_the_budget_anew() {
+    fn a_cut_a_silence_and_a_word_of_the_operator_begin_the_budget_anew() {
+        let send = Fault::Send { target: Target::Master(None), command: vec!["PING".into()], undo: None };
+        for fault in [Fault::Cut(Target::Master(None)), Fault::Silence(Target::Master(None)), send] {
+            begins_the_budget_anew(fault);
+        }
+    }
+
+    fn begins_the_budget_anew(fault: Fault) {
         let mut plan = plan();
-        plan.timeline.push(step(20_000, Fault::Cut(Target::Master(None))));
+        plan.timeline.push(step(20_000, fault));
         let mut story = Story::failover();
-        story.fault(20_000, 1, "cut master", &[B]);
+        story.fault(20_000, 1, "the fault", &[B]);
         story.bad(900, 22_999..23_000, Cause::Connection, "closed");
         assert!(against(&plan, &story).is_empty());
         story.bad(901, 23_000..23_001, Cause::Connection, "closed");

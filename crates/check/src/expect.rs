@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::history::{Action, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Rule;
 use model::{Fault, Time};
@@ -9,6 +10,7 @@ use model::{Fault, Time};
 use crate::facts::{Facts, Op};
 use crate::faults::fault_of;
 use crate::findings::{Findings, counted, seconds};
+use crate::load::first_over;
 
 /// Adds every expectation that was not met. `lost`: acknowledged writes that are missing.
 pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
@@ -29,6 +31,14 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
         let text = format!("{lost} acknowledged writes are missing at the end; {allowed} are allowed");
         findings.unmet(Rule::AcknowledgedWritesLost, None, facts.end, text);
     }
+    if let Some(allowed) = expect.failed_at_most {
+        for client in &facts.plan.clients {
+            check_failures(facts, client, allowed, findings);
+        }
+    }
+    if let Some((allowed, within)) = expect.most_connects {
+        check_connects(facts, allowed, within, findings);
+    }
     if let Some(within) = expect.recovered_within {
         for client in facts.plan.clients.iter().filter(|client| writes(client)) {
             check_recovery(facts, client, within, findings);
@@ -36,8 +46,33 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
     }
 }
 
+fn check_failures(facts: &Facts<'_>, client: &Client, allowed: u64, findings: &mut Findings<'_>) {
+    let failed = |op: &&Op<'_>| {
+        matches!(op.ended, Some((_, OpResult::Failed(_) | OpResult::Ambiguous(_)))) && op.action != Action::Subscribe
+    };
+    let failures: Vec<&Op<'_>> = facts.ops_of(client).filter(failed).collect();
+    if let Some(first) = failures.get(usize::try_from(allowed).unwrap_or(usize::MAX)) {
+        let text = format!("{} of {} failed; {allowed} may", counted(failures.len() as u64, "operation"), client.id);
+        findings.unmet(Rule::FailedAtMost, Some(&client.id), first.ended_at(facts.end), text);
+    }
+}
+
+fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &mut Findings<'_>) {
+    let from = facts.firings.first().map_or(Time::ZERO, |firing| firing.at);
+    let opened = facts.plan.clients.iter().flat_map(|client| facts.connections_of(client)).map(|open| open.opened);
+    let mut opened: Vec<Time> = opened.filter(|opened| *opened >= from).collect();
+    opened.sort_unstable();
+    if let Some((at, count)) = first_over(&opened, within, allowed) {
+        let text = format!(
+            "the clients opened {count} connections within {} up to {at}; {allowed} are allowed",
+            seconds(within)
+        );
+        findings.unmet(Rule::MostConnects, None, at, text);
+    }
+}
+
 fn writes(client: &Client) -> bool {
-    matches!(client.workload, Workload::Counter | Workload::Register | Workload::Queue)
+    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub)
 }
 
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {
@@ -108,6 +143,38 @@ mod tests {
         assert!(told(Some(1)).is_empty());
         assert_eq!(told(Some(0)), ["the master changed 1 time instead of 0: to redis-2 at 14.500s"]);
         assert_eq!(told(Some(2)).len(), 1);
+    }
+
+    #[test]
+    fn failures_are_counted_for_each_client() {
+        let told = |allowed| {
+            let mut plan = plan();
+            plan.expect.failed_at_most = Some(allowed);
+            Story::failover().under(&plan, Rule::FailedAtMost)
+        };
+        assert!(told(50).is_empty());
+        let unmet = told(49);
+        assert_eq!(unmet[0].text, "50 operations of writer failed; 49 may");
+        assert_eq!(unmet[0].at, Time::from_millis(14_905), "the fiftieth");
+    }
+
+    #[test]
+    fn connections_of_all_clients_are_counted_together() {
+        let mut plan = plan();
+        plan.clients.push(Client::new("other", Workload::Counter));
+        plan.expect.most_connects = Some((3, Duration::from_millis(100)));
+        let mut story = Story::failover();
+        for conn in 20..30 {
+            story.opened(conn, 9_000, A);
+        }
+        for (conn, ms) in [(10, 20_000), (11, 20_050), (12, 20_099), (13, 20_100)] {
+            story.opened(conn, ms, A);
+        }
+        assert!(story.under(&plan, Rule::MostConnects).is_empty());
+        let other = model::ClientId::new("other");
+        story.tell(20_060, What::Opened { node: A, client: other, conn: 14 });
+        let text = "the clients opened 4 connections within 0.1s up to 20.099s; 3 are allowed";
+        assert_eq!(story.under(&plan, Rule::MostConnects)[0].text, text);
     }
 
     fn within(ms: u64, plan: Plan, story: &Story) -> Vec<String> {

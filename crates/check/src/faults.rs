@@ -140,7 +140,9 @@ fn kind<'a>(facts: &Facts<'a>, firing: &Firing<'a>) -> Option<Kind<'a>> {
     Some(match fault {
         Fault::Unreachable(_) => Kind::Unreachable(firing.nodes),
         // A node that shuts down keeps its clients waiting until its replicas have caught up.
-        Fault::Hang(_) | Fault::Loading(_) | Fault::Shutdown(_) => Kind::Mute(firing.nodes),
+        Fault::Hang(_) | Fault::Loading(_) | Fault::Shutdown(_) | Fault::Send { undo: Some(_), .. } => {
+            Kind::Mute(firing.nodes)
+        }
         Fault::Override { answer, .. } => Kind::Override(firing.nodes, answer),
         Fault::Partition { from, to, .. } => Kind::Partition([from, to].map(|targets| side(facts, firing, targets))),
         Fault::Latency { between, and, delay, jitter } => {
@@ -167,6 +169,7 @@ fn unplanned(sentence: &str) -> bool {
         "thaw",
         "cut",
         "cut_reply",
+        "silence",
         "failover",
         "debug_sleep",
         "demote",

@@ -79,8 +79,11 @@ fn contradiction(
         }
         Cause::Auth => {
             const CODES: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
-            let refused = during(budget_before)
-                .any(|(_, execution)| execution.error.as_deref().is_some_and(|error| CODES.contains(&error)));
+            const LOGINS: [&str; 2] = ["AUTH", "HELLO"];
+            let refused = during(budget_before).any(|(_, execution)| {
+                let login = LOGINS.contains(&execution.command.as_str());
+                execution.error.as_deref().is_some_and(|error| login || CODES.contains(&error))
+            });
             (!refused).then(|| "which blames the credentials, but no node refused them".to_owned())
         }
         Cause::Connection | Cause::Timeout | Cause::NoMaster | Cause::Other => None,

@@ -19,7 +19,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     let mine = facts.connections_of(client);
     let mut opened: Vec<Time> = mine.iter().map(|connection| connection.opened).collect();
     opened.sort_unstable();
-    if let Some((at, count)) = first_over(&opened, client.max_connects_per_second) {
+    if let Some((at, count)) = first_over(&opened, WINDOW, client.max_connects_per_second.into()) {
         let cap = client.max_connects_per_second;
         let text = format!("{} opened {count} connections within 1s up to {at}; {cap} are allowed", client.id);
         findings.violated(Invariant::I6, Some(&client.id), at, text);
@@ -32,18 +32,18 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     }
 }
 
-/// The first moment at which more than `cap` of `opened` lie within a window, with the most that do in any.
-fn first_over(opened: &[Time], cap: u32) -> Option<(Time, usize)> {
+/// The first moment at which more than `cap` of `opened`, in order, lie within a window, with the most that do in any.
+pub(crate) fn first_over(opened: &[Time], window: Duration, cap: u64) -> Option<(Time, usize)> {
     let mut from = 0;
     let mut first = None;
     let mut most = 0;
     for (index, at) in opened.iter().enumerate() {
-        while opened[from] + WINDOW <= *at {
+        while opened[from] + window <= *at {
             from += 1;
         }
         let count = index + 1 - from;
         most = most.max(count);
-        if count > cap as usize {
+        if count as u64 > cap {
             first.get_or_insert(*at);
         }
     }
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_window_is_one_second() {
-        let over = |opened: &[u64], cap| first_over(&times(opened), cap).map(|(at, count)| (at.as_millis(), count));
+        let over =
+            |opened: &[u64], cap| first_over(&times(opened), WINDOW, cap).map(|(at, count)| (at.as_millis(), count));
         assert_eq!(over(&[], 0), None);
         assert_eq!(over(&[0, 500, 999], 3), None);
         assert_eq!(over(&[0, 500, 999, 999, 1_000], 3), Some((999, 4)));

@@ -12,6 +12,8 @@
 //!
 //! Waiving I4 says why a loss is to be expected, and has the honest ones listed with that.
 
+use std::collections::BTreeSet;
+
 use model::history::{Action, Execution, FinalData, Position};
 use model::plan::Client;
 use model::verdict::Invariant;
@@ -28,8 +30,10 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     let mut unknown = None;
     for op in facts.ops_of(client).filter(|op| op.ok() && traceable(op.action)) {
         let at = op.ended_at(facts.end);
-        if op.ran().next().is_none() {
-            let text = format!("{} was acknowledged, but no node executed it", op.id);
+        let parts: BTreeSet<&str> = op.ran().map(|(_, execution)| execution.command.as_str()).collect();
+        if parts.len() < op.action.parts() {
+            let what = if parts.is_empty() { "it" } else { "all of it" };
+            let text = format!("{} was acknowledged, but no node executed {what}", op.id);
             findings.beyond(Invariant::I4, Some(&client.id), at, text);
             lost += 1;
             continue;
@@ -38,7 +42,8 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
             unknown.get_or_insert(at);
             continue;
         };
-        let (missing, text) = match fate(facts, op, last) {
+        let fates = parts.into_iter().map(|part| fate(facts, op, part, last));
+        let (missing, text) = match fates.reduce(worse).unwrap_or(Fate::Held) {
             Fate::Held => continue,
             Fate::NeverSent(text) => {
                 lost += 1;
@@ -65,6 +70,14 @@ fn traceable(action: Action) -> bool {
     action.writes() && action != Action::Pop
 }
 
+/// The worse of what became of two commands of one operation.
+fn worse(one: Fate, other: Fate) -> Fate {
+    match (&one, &other) {
+        (Fate::Held, _) | (Fate::NeverSent(_), Fate::Dropped(_) | Fate::Conjured(_)) => other,
+        _ => one,
+    }
+}
+
 /// What became of an acknowledged write.
 enum Fate {
     /// The final master holds it, or it changed nothing.
@@ -77,8 +90,9 @@ enum Fate {
     Conjured(String),
 }
 
-fn fate(facts: &Facts<'_>, op: &Op<'_>, last: &FinalData) -> Fate {
-    let writes = || op.ran().filter_map(|(at, execution)| Some((at, execution, execution.position.as_ref()?)));
+fn fate(facts: &Facts<'_>, op: &Op<'_>, part: &str, last: &FinalData) -> Fate {
+    let ran = || op.ran().filter(|(_, execution)| execution.command == part);
+    let writes = || ran().filter_map(|(at, execution)| Some((at, execution, execution.position.as_ref()?)));
     let Some((at, by, position)) = writes().last() else { return Fate::Held };
     let held = writes().any(|(.., position)| last.holds(position));
     let source =
@@ -138,6 +152,25 @@ mod tests {
 
     use super::*;
     use crate::story::{A, B, C, Story, incr, plan};
+
+    #[test]
+    fn every_command_of_an_operation_must_be_there() {
+        let told = |commands: &[(&str, u32)]| {
+            let mut story = Story::failover();
+            story.began(900, 20_000, Action::Transaction);
+            for (command, replid) in commands {
+                let position = Some(Position { replid: *replid, offset: 99_999 });
+                let execution = Execution { command: (*command).into(), position, ..incr(900, B) };
+                story.tell(20_001, What::Executed(execution));
+            }
+            story.ended_ok(900, 20_002);
+            story.against(&plan(), Invariant::I4)
+        };
+        let text = "writer#900 was acknowledged, but no node executed all of it";
+        assert_eq!(told(&[("INCR", 2)]), [text]);
+        assert!(told(&[("INCR", 2), ("LPUSH", 2)]).is_empty());
+        assert_eq!(told(&[("INCR", 2), ("LPUSH", 1)]).len(), 1, "the second is beyond what the master holds");
+    }
 
     fn acknowledged(ms: u64, execution: Option<Execution>) -> Story {
         let mut story = Story::failover();

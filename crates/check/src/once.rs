@@ -4,7 +4,10 @@
 //! gives the same state however often it runs, so that a client may repeat it; so may `PUBLISH`, whose delivery is not
 //! guaranteed in either direction. `BLPOP` names no operation, so that its executions cannot be told apart.
 
-use model::history::Action;
+use std::collections::BTreeMap;
+
+use model::Time;
+use model::history::{Action, Execution};
 use model::plan::Client;
 use model::verdict::Invariant;
 
@@ -20,8 +23,14 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         if !op.action.writes() || op.action == Action::Set {
             continue;
         }
-        let ran: Vec<_> = op.ran().collect();
-        if let [(_, first), .., (at, _)] = ran[..] {
+        // A script goes by its text or by its hash, and is the same.
+        let mut parts: BTreeMap<&str, Vec<(Time, &Execution)>> = BTreeMap::new();
+        for (at, execution) in op.ran().filter(|(_, execution)| execution.command != "SET") {
+            let part = if op.action == Action::Script { "" } else { execution.command.as_str() };
+            parts.entry(part).or_default().push((at, execution));
+        }
+        for ran in parts.into_values() {
+            let [(_, first), .., (at, _)] = ran[..] else { continue };
             let places: Vec<String> = ran.iter().map(|(at, e)| format!("on {} at {at}", e.node)).collect();
             let text =
                 format!("{} of {} was executed {} times: {}", first.command, op.id, ran.len(), places.join(", "));
@@ -36,6 +45,24 @@ mod tests {
 
     use super::*;
     use crate::story::{A, B, Story, incr, plan};
+
+    #[test]
+    fn each_command_of_an_operation_counts_for_itself() {
+        let told = |action, commands: &[&str]| {
+            let mut story = Story::failover();
+            story.began(900, 9_990, action);
+            for command in commands {
+                story.tell(9_991, What::Executed(Execution { command: (*command).into(), ..incr(900, A) }));
+            }
+            story.ended_ok(900, 9_992);
+            story.against(&plan(), Invariant::I3)
+        };
+        assert!(told(Action::Pipeline, &["INCR", "SET", "LPUSH"]).is_empty());
+        assert!(told(Action::Pipeline, &["INCR", "SET", "SET", "LPUSH"]).is_empty());
+        assert_eq!(told(Action::Pipeline, &["INCR", "SET", "LPUSH", "LPUSH"]).len(), 1);
+        assert_eq!(told(Action::Transaction, &["INCR", "LPUSH", "INCR", "LPUSH"]).len(), 1, "two of one kind");
+        assert_eq!(told(Action::Script, &["EVALSHA", "EVAL"]).len(), 1);
+    }
 
     fn twice(action: Action, second: Execution) -> Story {
         let mut story = Story::failover();

@@ -45,7 +45,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
 }
 
 fn master_bound(client: &Client, execution: &Execution) -> bool {
-    const READS: [&str; 3] = ["GET", "PUBLISH", "SUBSCRIBE"];
+    const READS: [&str; 4] = ["GET", "PUBLISH", "SUBSCRIBE", "PSUBSCRIBE"];
     let reads_the_master = client.workload != Workload::ReplicaReads && READS.contains(&execution.command.as_str());
     !execution.node.is_sentinel() && (execution.write || reads_the_master)
 }

@@ -217,6 +217,7 @@ pub(crate) fn incr(seq: u64, node: NodeId) -> Execution {
         error: None,
         write: true,
         master: true,
+        database: 0,
         position: None,
         reply_cut: false,
         sent: None,

@@ -53,7 +53,12 @@ pub(crate) fn run(connection: &mut Connection, request: &Request, speed: u32) ->
         _ => RESPONSE,
     };
     connection.set_read_timeout(Some(limit / speed))?;
-    request::answer(request, connection.req_command(&request::command(request))?)
+    let reply = if request.is_several() {
+        request::pipeline(request).query(connection)?
+    } else {
+        connection.req_command(&request::command(request))?
+    };
+    request::answer(request, reply)
 }
 
 /// Clears its flag when it is dropped.

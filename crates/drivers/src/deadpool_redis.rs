@@ -4,7 +4,7 @@
 use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectionInfo, SentinelServerType};
 use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
 use model::history::Cause;
-use model::plan::Credentials;
+use model::plan::{Credentials, Need};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
 use crate::outcome::{self, Stage};
@@ -20,6 +20,10 @@ impl Driver for DeadpoolRedis {
 
     fn about(&self) -> &'static str {
         "deadpool-redis 0.23, Sentinel pool: a connection from the pool for every operation"
+    }
+
+    fn can(&self, _need: Need) -> bool {
+        true
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -77,8 +81,13 @@ impl Session for PoolSession {
             if result.is_err() {
                 drop(Connection::take(connection));
             }
-            result.map_err(|error| outcome::call_error(Stage::Command, &error))
+            result.map_err(|error| outcome::call_error(Stage::of(request), &error))
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let (settings, master, replica) = (self.settings.clone(), self.master.clone(), self.replica.clone());
+        Some(Box::new(Self { settings, master, replica }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

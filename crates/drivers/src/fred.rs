@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use ::fred::clients::Client;
 use ::fred::error::{Error, ErrorKind};
-use ::fred::interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _};
+use ::fred::interfaces::{
+    ClientLike, EventInterface as _, LuaInterface as _, PubsubInterface as _, TransactionInterface as _,
+};
 use ::fred::prelude::{Builder, Config, ReconnectPolicy, ServerConfig, TcpConfig};
 use ::fred::types::config::Server;
 use ::fred::types::{ConnectHandle, CustomCommand, Value};
 use model::history::Cause;
-use model::plan::Workload;
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use model::plan::{Need, Workload};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings};
 
 /// `fred::clients::Client` with a Sentinel configuration.
 pub struct Fred;
@@ -26,8 +28,8 @@ impl Driver for Fred {
     }
 
     /// It has replica routing for clusters only.
-    fn can(&self, workload: Workload) -> bool {
-        workload != Workload::ReplicaReads
+    fn can(&self, need: Need) -> bool {
+        need != Need::Workload(Workload::ReplicaReads)
     }
 
     /// It polls by `tokio::select!` in an order that nothing can seed.
@@ -46,7 +48,8 @@ impl Driver for Fred {
 /// A client and the task that drives its connection.
 struct Lane {
     client: Client,
-    task: ConnectHandle,
+    /// Of the handle that set it up.
+    task: Option<ConnectHandle>,
 }
 
 impl Lane {
@@ -63,6 +66,7 @@ impl Lane {
             },
             username: data_auth.and_then(|auth| auth.user.clone()),
             password: data_auth.map(|auth| auth.password.clone()),
+            database: u8::try_from(settings.database).ok(),
             ..Config::default()
         };
         // The crate draws its jitter from a generator that nothing can seed; a single client has nobody to avoid.
@@ -78,20 +82,46 @@ impl Lane {
             .build()
             .map_err(|error| call_error(&error))?;
         let task = client.init().await.map_err(|error| call_error(&error))?;
-        Ok(Self { client, task })
+        Ok(Self { client, task: Some(task) })
     }
 
     async fn run(&self, request: &Request) -> Result<Answer, CallError> {
-        let (name, args, blocking) = words(request);
-        let command = CustomCommand::new_static(name, None::<u16>, blocking);
-        let reply: Result<Value, Error> = self.client.custom(command, args).await;
-        reply.map(|reply| answer(request, reply)).map_err(|error| call_error(&error))
+        let reply: Result<Value, Error> = match request {
+            Request::Script(key) => self.client.eval(INCREMENT, key.as_str(), None::<Value>).await,
+            Request::Transaction(_) => {
+                let transaction = self.client.multi();
+                self.queue(&transaction, request).await?;
+                transaction.exec(true).await
+            }
+            Request::Pipeline(_) => {
+                let pipeline = self.client.pipeline();
+                self.queue(&pipeline, request).await?;
+                pipeline.all().await
+            }
+            _ => {
+                let (command, args) = words(request).remove(0);
+                self.client.custom(command, args).await
+            }
+        };
+        reply.map(|reply| answer(request, reply)).map_err(|error| {
+            let told = call_error(&error);
+            CallError { may_have_run: told.may_have_run || matches!(request, Request::Pipeline(_)), ..told }
+        })
+    }
+
+    async fn queue(&self, batch: &impl ClientLike, request: &Request) -> Result<(), CallError> {
+        for (command, args) in words(request) {
+            batch.custom::<Value, _>(command, args).await.map_err(|error| call_error(&error))?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
@@ -116,6 +146,11 @@ impl Session for FredSession {
                 None => self.master.run(request).await,
             }
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let master = Lane { client: self.master.client.clone(), task: None };
+        Some(Box::new(Self { settings: self.settings.clone(), master, popping: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
@@ -149,24 +184,20 @@ impl Session for FredSession {
     }
 }
 
-/// The command of a request: its name, its arguments, whether it blocks.
-fn words(request: &Request) -> (&'static str, Vec<Value>, bool) {
-    let text = |text: &str| Value::from(text);
-    match request {
-        Request::Incr(key) => ("INCR", vec![text(key)], false),
-        Request::Set(key, value) => ("SET", vec![text(key), text(value)], false),
-        Request::Get(key) | Request::ReplicaGet(key) => ("GET", vec![text(key)], false),
-        Request::Push(key, value) => ("LPUSH", vec![text(key), text(value)], false),
-        Request::Pop(key, seconds) => ("BLPOP", vec![text(key), text(&seconds.to_string())], true),
-        Request::Publish(channel, message) => ("PUBLISH", vec![text(channel), text(message)], false),
-    }
+/// The commands of a request, each with its arguments.
+fn words(request: &Request) -> Vec<(CustomCommand, Vec<Value>)> {
+    let blocking = matches!(request, Request::Pop(..));
+    let command = |(name, args): (&'static str, Vec<String>)| {
+        (CustomCommand::new_static(name, None::<u16>, blocking), args.into_iter().map(Value::from).collect())
+    };
+    request.commands().into_iter().map(command).collect()
 }
 
 fn answer(request: &Request, reply: Value) -> Answer {
     match (request, reply) {
         (_, Value::Null) => Answer::Nil,
         (_, Value::Integer(number)) => Answer::Number(number),
-        (Request::Set(..), _) => Answer::Done,
+        (Request::Set(..) | Request::Transaction(_) | Request::Pipeline(_), _) => Answer::Done,
         // A popped item comes with the name of its list.
         (_, Value::Array(items)) => {
             items.last().and_then(Value::as_bytes).map_or(Answer::Nil, |item| Answer::Value(item.to_vec()))

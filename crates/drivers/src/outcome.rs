@@ -7,7 +7,7 @@ use std::io;
 
 use model::history::Cause;
 use redis::{ErrorKind, RedisError};
-use testbed::driver::CallError;
+use testbed::driver::{CallError, Request};
 
 /// What was being done when the error came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +16,25 @@ pub(crate) enum Stage {
     Connecting,
     /// Sending the command and waiting for its reply.
     Command,
+    /// Sending several commands and waiting for their replies: when one is refused, others may have run.
+    Commands,
+}
+
+impl Stage {
+    /// That of carrying out `request`.
+    pub(crate) fn of(request: &Request) -> Self {
+        if matches!(request, Request::Pipeline(_)) { Self::Commands } else { Self::Command }
+    }
 }
 
 /// `error`, which came up at `stage`, as a driver reports it.
 pub(crate) fn call_error(stage: Stage, error: &RedisError) -> CallError {
     CallError {
-        may_have_run: stage == Stage::Command && may_have_run(error),
+        may_have_run: match stage {
+            Stage::Connecting => false,
+            Stage::Command => may_have_run(error),
+            Stage::Commands => may_have_run(error) || error.code().is_some(),
+        },
         cause: cause(error),
         text: error.to_string(),
     }

@@ -3,6 +3,7 @@
 
 use bb8::{Pool, RunError};
 use model::history::Cause;
+use model::plan::Need;
 use redis::sentinel::{AsyncLockedSentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
@@ -19,6 +20,10 @@ impl Driver for RedisBb8 {
 
     fn about(&self) -> &'static str {
         "redis 1.x with bb8 0.9: a connection from the pool for every operation, tested with PING"
+    }
+
+    fn can(&self, _need: Need) -> bool {
+        true
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -62,8 +67,13 @@ impl Session for PoolSession {
             })?;
             connection.set_response_timeout(redis_setup::response_timeout(request));
             let result = request::run(&mut *connection, request).await;
-            result.map_err(|error| outcome::call_error(Stage::Command, &error))
+            result.map_err(|error| outcome::call_error(Stage::of(request), &error))
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let (settings, master, replica) = (self.settings.clone(), self.master.clone(), self.replica.clone());
+        Some(Box::new(Self { settings, master, replica }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -1,6 +1,7 @@
 //! Driver `redis-blocking`: the blocking `SentinelClient` of the crate `redis`. Like `redis-sentinel`, but on a thread of
 //! its own, in real time, four times as fast.
 
+use model::plan::Need;
 use redis::Connection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
@@ -23,6 +24,11 @@ impl Driver for RedisBlocking {
 
     fn blocks(&self) -> bool {
         true
+    }
+
+    /// Its calls need it for themselves.
+    fn can(&self, need: Need) -> bool {
+        need != Need::Callers
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -57,7 +63,7 @@ impl Source {
         };
         blocking::run(connection, request, self.speed).map_err(|error| {
             self.connection = None;
-            outcome::call_error(Stage::Command, &error)
+            outcome::call_error(Stage::of(request), &error)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Driver `redis-connection-manager`: the `ConnectionManager` of the crate `redis` on the address that its Sentinel
 //! client found at the start. It reconnects by itself, to that address.
 
+use model::plan::Need;
 use redis::Client;
 use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::sentinel::SentinelServerType;
@@ -19,6 +20,10 @@ impl Driver for RedisConnectionManager {
 
     fn about(&self) -> &'static str {
         "redis 1.x, ConnectionManager on the address that the SentinelClient found at the start"
+    }
+
+    fn can(&self, _need: Need) -> bool {
+        true
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -72,8 +77,13 @@ impl Session for ManagerSession {
                 }
                 _ => &mut self.master,
             };
-            request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::Command, &error))
+            request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::of(request), &error))
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let (settings, client) = (self.settings.clone(), self.client.clone());
+        Some(Box::new(Self { settings, client, master: self.master.clone(), replica: None, popping: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

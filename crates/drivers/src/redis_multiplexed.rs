@@ -1,6 +1,7 @@
 //! Driver `redis-multiplexed`: the connection that the Sentinel client of the crate `redis` gave at the start, held for
 //! ever. Many applications do this, for a `MultiplexedConnection` is meant to be cloned and kept.
 
+use model::plan::Need;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::SentinelServerType;
@@ -19,6 +20,10 @@ impl Driver for RedisMultiplexed {
 
     fn about(&self) -> &'static str {
         "redis 1.x, MultiplexedConnection from the SentinelClient, held for ever"
+    }
+
+    fn can(&self, _need: Need) -> bool {
+        true
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -66,8 +71,13 @@ impl Session for MultiplexedSession {
                 }
                 _ => &mut self.master,
             };
-            request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::Command, &error))
+            request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::of(request), &error))
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let (settings, client) = (self.settings.clone(), self.client.clone());
+        Some(Box::new(Self { settings, client, master: self.master.clone(), replica: None, popping: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -2,6 +2,7 @@
 //! `r2d2` of that crate. In real time, four times as fast.
 
 use model::history::Cause;
+use model::plan::Need;
 use r2d2::Pool;
 use redis::sentinel::{LockedSentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
@@ -24,6 +25,11 @@ impl Driver for RedisR2d2 {
 
     fn blocks(&self) -> bool {
         true
+    }
+
+    /// The lab makes one blocking call at a time.
+    fn can(&self, need: Need) -> bool {
+        need != Need::Callers
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -57,7 +63,7 @@ impl Lane {
             text: error.to_string(),
         })?;
         let result = blocking::run(&mut connection, request, self.speed);
-        result.map_err(|error| outcome::call_error(Stage::Command, &error))
+        result.map_err(|error| outcome::call_error(Stage::of(request), &error))
     }
 }
 

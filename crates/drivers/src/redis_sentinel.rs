@@ -1,6 +1,7 @@
 //! Driver `redis-sentinel`: the Sentinel client of the crate `redis`, with a caller who asks it for a new connection
 //! after an error.
 
+use model::plan::Need;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
@@ -19,6 +20,11 @@ impl Driver for RedisSentinel {
 
     fn about(&self) -> &'static str {
         "redis 1.x, SentinelClient: the caller asks for a new connection after an error"
+    }
+
+    /// Its calls need it for themselves.
+    fn can(&self, need: Need) -> bool {
+        need != Need::Callers
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -56,7 +62,7 @@ impl Source {
         let result = request::run(connection, request).await;
         result.map_err(|error| {
             self.connection = None;
-            outcome::call_error(Stage::Command, &error)
+            outcome::call_error(Stage::of(request), &error)
         })
     }
 }

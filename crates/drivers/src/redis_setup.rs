@@ -20,6 +20,9 @@ pub(crate) fn sentinel_client(settings: &Settings, server: SentinelServerType) -
     let mut builder = SentinelClientBuilder::new(sentinels, &settings.master, server)?
         .set_client_to_redis_tcp_settings(tcp.clone())
         .set_client_to_sentinel_tcp_settings(tcp);
+    if settings.database > 0 {
+        builder = builder.set_client_to_redis_db(settings.database.into());
+    }
     if let Some(auth) = &settings.sentinel_auth {
         builder = builder.set_client_to_sentinel_password(&auth.password);
         if let Some(user) = &auth.user {
@@ -65,7 +68,7 @@ pub(crate) async fn pop_on(
         let opened = client.get_multiplexed_async_connection_with_config(&config).await;
         slot.insert(opened.map_err(|error| outcome::call_error(Stage::Connecting, &error))?)
     };
-    request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::Command, &error))
+    request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::of(request), &error))
 }
 
 /// Subscribes to `channel` at `client`'s address, until the connection is lost.

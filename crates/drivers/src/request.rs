@@ -3,47 +3,44 @@
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use testbed::driver::{Answer, Request};
 
 /// How much longer than the node a client waits for the reply of a blocking command.
 pub(crate) const BLOCKING_SLACK: Duration = Duration::from_millis(500);
 
-/// The command of `request`.
+/// The command of `request`, which is one.
 pub(crate) fn command(request: &Request) -> Cmd {
-    let mut command;
-    match request {
-        Request::Incr(key) => {
-            command = cmd("INCR");
-            command.arg(key);
-        }
-        Request::Set(key, value) => {
-            command = cmd("SET");
-            command.arg(key).arg(value);
-        }
-        Request::Get(key) | Request::ReplicaGet(key) => {
-            command = cmd("GET");
-            command.arg(key);
-        }
-        Request::Push(key, value) => {
-            command = cmd("LPUSH");
-            command.arg(key).arg(value);
-        }
-        Request::Pop(key, seconds) => {
-            command = cmd("BLPOP");
-            command.arg(key).arg(*seconds);
-        }
-        Request::Publish(channel, message) => {
-            command = cmd("PUBLISH");
-            command.arg(channel).arg(message);
-        }
+    commands(request).next().unwrap_or_default()
+}
+
+/// The commands of `request`, which are several.
+pub(crate) fn pipeline(request: &Request) -> Pipeline {
+    let mut pipeline = redis::pipe();
+    if matches!(request, Request::Transaction(_)) {
+        pipeline.atomic();
     }
-    command
+    for command in commands(request) {
+        pipeline.add_command(command);
+    }
+    pipeline
+}
+
+fn commands(request: &Request) -> impl Iterator<Item = Cmd> {
+    request.commands().into_iter().map(|(name, args)| {
+        let mut command = redis::cmd(name);
+        command.arg(args);
+        command
+    })
 }
 
 /// Sends `request` on `connection` and reads its answer.
 pub(crate) async fn run(connection: &mut impl ConnectionLike, request: &Request) -> RedisResult<Answer> {
-    let reply: Value = command(request).query_async(connection).await?;
+    let reply: Value = if request.is_several() {
+        pipeline(request).query_async(connection).await?
+    } else {
+        command(request).query_async(connection).await?
+    };
     answer(request, reply)
 }
 
@@ -51,6 +48,7 @@ pub(crate) async fn run(connection: &mut impl ConnectionLike, request: &Request)
 pub(crate) fn answer(request: &Request, reply: Value) -> RedisResult<Answer> {
     Ok(match (request, reply) {
         (_, Value::Nil) => Answer::Nil,
+        (Request::Transaction(_) | Request::Pipeline(_), Value::Array(_)) => Answer::Done,
         (Request::Pop(..), reply) => {
             let (_key, item): (Vec<u8>, Vec<u8>) = FromRedisValue::from_redis_value(reply)?;
             Answer::Value(item)

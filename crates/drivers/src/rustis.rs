@@ -2,13 +2,13 @@
 //! `ExclusiveClient` for blocking commands, which its documentation asks for.
 
 use ::rustis::client::{Client, Config, ExclusiveClient, SentinelConfig, ServerConfig};
-use ::rustis::commands::{BlockingCommands as _, PubSubCommands as _};
+use ::rustis::commands::{BlockingCommands as _, PubSubCommands as _, ScriptingCommands as _};
 use ::rustis::resp::{CommandBuilder, Value, cmd};
 use ::rustis::{Error, ErrorKind, RedisErrorKind};
 use futures_util::StreamExt as _;
 use model::history::Cause;
-use model::plan::Workload;
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use model::plan::{Need, Workload};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings};
 
 /// `rustis::client::Client` with a Sentinel configuration.
 pub struct Rustis;
@@ -23,8 +23,8 @@ impl Driver for Rustis {
     }
 
     /// It has no reads from the replicas of a master under Sentinel.
-    fn can(&self, workload: Workload) -> bool {
-        workload != Workload::ReplicaReads
+    fn can(&self, need: Need) -> bool {
+        need != Need::Workload(Workload::ReplicaReads)
     }
 
     /// Its network task polls by `tokio::select!` in an order that nothing can seed.
@@ -50,6 +50,7 @@ fn config(settings: &Settings) -> Config {
     }
     let mut config = Config::default();
     config.server = ServerConfig::Sentinel(sentinel);
+    config.database = settings.database as usize;
     config.command_timeout = settings.deadline;
     config.retry_on_error = settings.retry_ambiguous;
     if let Some(auth) = &settings.data_auth {
@@ -80,12 +81,33 @@ impl RustisSession {
 impl Session for RustisSession {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
-            let result = match command(request) {
-                Ok(command) => self.client.send::<Value>(command, None).await.map(answer),
-                Err((key, seconds)) => self.pop(key, seconds).await,
+            let result = match request {
+                Request::Pop(key, seconds) => self.pop(key, *seconds).await,
+                Request::Script(key) => self.client.eval(INCREMENT, key, ()).await.map(Answer::Number),
+                Request::Transaction(_) => {
+                    let mut transaction = self.client.create_transaction();
+                    commands(request).for_each(|command| transaction.queue_command(command));
+                    transaction.execute::<Vec<Value>>().await.map(|_| Answer::Done)
+                }
+                Request::Pipeline(_) => {
+                    let mut pipeline = self.client.create_pipeline();
+                    commands(request).for_each(|command| pipeline.queue_command(command));
+                    pipeline.execute::<Vec<Value>>().await.map(|_| Answer::Done)
+                }
+                _ => {
+                    let command = commands(request).next().unwrap_or_else(|| cmd("PING"));
+                    self.client.send::<Value>(command, None).await.map(answer)
+                }
             };
-            result.map_err(|error| call_error(&error))
+            result.map_err(|error| {
+                let told = call_error(&error);
+                CallError { may_have_run: told.may_have_run || matches!(request, Request::Pipeline(_)), ..told }
+            })
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        Some(Box::new(Self { settings: self.settings.clone(), client: self.client.clone(), popping: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
@@ -105,16 +127,9 @@ impl Session for RustisSession {
     }
 }
 
-/// The command of a request; list and time-out of one that blocks.
-fn command(request: &Request) -> Result<CommandBuilder, (&str, u64)> {
-    Ok(match request {
-        Request::Incr(key) => cmd("INCR").key(key),
-        Request::Set(key, value) => cmd("SET").key(key).arg(value),
-        Request::Get(key) | Request::ReplicaGet(key) => cmd("GET").key(key),
-        Request::Push(key, value) => cmd("LPUSH").key(key).arg(value),
-        Request::Publish(channel, message) => cmd("PUBLISH").arg(channel).arg(message),
-        Request::Pop(key, seconds) => return Err((key, *seconds)),
-    })
+/// The commands of a request.
+fn commands(request: &Request) -> impl Iterator<Item = CommandBuilder> {
+    request.commands().into_iter().map(|(name, args)| args.iter().fold(cmd(name), |command, arg| command.arg(arg)))
 }
 
 fn answer(reply: Value) -> Answer {

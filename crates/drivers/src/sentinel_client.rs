@@ -7,6 +7,7 @@ use ::sentinel_client::{
     details,
 };
 use model::history::Cause;
+use model::plan::Need;
 use redis::RedisError;
 use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session};
 
@@ -23,6 +24,10 @@ impl Driver for SentinelClient {
 
     fn about(&self) -> &'static str {
         "sentinel-client, its connections used as they come"
+    }
+
+    fn can(&self, _need: Need) -> bool {
+        true
     }
 
     fn open(&self, settings: driver::Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -53,6 +58,9 @@ fn client_settings(settings: &driver::Settings) -> Settings {
         ..Retry::default()
     };
     let mut client = Settings::new(settings.sentinels.clone(), &settings.master).retry(retry).seed(settings.seed);
+    if settings.database > 0 {
+        client = client.db(settings.database);
+    }
     if let Some(auth) = &settings.sentinel_auth {
         client = client.sentinel_auth(credentials(auth));
     }
@@ -91,6 +99,11 @@ impl Session for ClientSession {
             };
             result.map_err(|error| call_error(&error))
         })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        let (client, master) = (self.client.clone(), self.client.master());
+        Some(Box::new(Self { client, master, replica: None, popping: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::fault::{Fault, Target};
-use model::plan::{Client, Cluster, Credentials, Expect, Plan, Step, Trigger, Workload};
+use model::plan::{Client, Cluster, Credentials, Expect, Need, Plan, Step, Trigger, Workload};
 use model::verdict::{Invariant, Rule};
 use model::{Outcome, Seed, Verdict};
 use sentinel_lab_drivers::{DEFAULT, all, by_name};
@@ -75,7 +75,7 @@ fn every_driver_passes_without_faults_and_with_credentials() {
     };
     std::thread::scope(|scope| {
         for driver in all() {
-            for workload in Workload::ALL.into_iter().filter(|workload| driver.can(*workload)) {
+            for workload in Workload::ALL.into_iter().filter(|workload| driver.can(Need::Workload(*workload))) {
                 let (blocks, driver) = (driver.blocks(), Arc::clone(&driver));
                 let run = move || case(&driver, workload);
                 // In real time, however fast: all at the same time.
@@ -122,7 +122,7 @@ fn the_sentinel_client_of_redis_converges_after_a_kill_but_names_a_wrong_cause()
 fn a_run_repeats_itself() {
     for driver in all().into_iter().filter(|driver| driver.repeats()) {
         let digest = || {
-            let reads = driver.can(Workload::ReplicaReads);
+            let reads = driver.can(Need::Workload(Workload::ReplicaReads));
             let workload = if reads { Workload::ReplicaReads } else { Workload::Register };
             let plan = plan(driver.name(), workload, Some(Fault::Kill(MASTER)));
             Run::new(plan, Seed(3), vec![driver.clone()]).run().expect("a run").history.digest()

@@ -140,6 +140,9 @@ pub enum Fault {
     },
     /// Every connection between clients and the node is closed; the node goes on.
     Cut(Target),
+    /// Every connection that clients have to the node at this moment falls silent for ever, as when a firewall forgets it: what
+    /// either side sends is lost, and nobody is told. New ones work.
+    Silence(Target),
     /// Nothing passes between the sides: established connections fall silent, new ones never complete, and what was
     /// sent arrives after the heal, as TCP would retransmit it. Lasts.
     Partition {
@@ -181,6 +184,16 @@ pub enum Fault {
     ClientKill(Target),
     /// The data node does not obey `CLIENT KILL TYPE …`, so that a reconfiguration leaves its clients connected. Lasts.
     KeepClients(Target),
+    /// An operator sends a command of Redis to the node, on a connection of its own that has logged in. With `undo` it lasts: that
+    /// command takes it back, on the same connection or, if the node has closed that, on another; what the node does for clients meanwhile is not held against them.
+    Send {
+        /// The node.
+        target: Target,
+        /// The command and its arguments.
+        command: Vec<String>,
+        /// What takes it back.
+        undo: Option<Vec<String>>,
+    },
     /// The Sentinel's clock jumps by so many milliseconds, forwards or back, which makes it enter tilt mode.
     ClockJump {
         /// The Sentinel.
@@ -241,6 +254,7 @@ impl Fault {
             Self::Unreachable(_) => "unreachable",
             Self::Latency { .. } => "latency",
             Self::Cut(_) => "cut",
+            Self::Silence(_) => "silence",
             Self::Partition { .. } => "partition",
             Self::CutReply { .. } => "cut_reply",
             Self::Failover { .. } => "failover",
@@ -249,6 +263,7 @@ impl Fault {
             Self::ReplicaOf { .. } => "replicaof",
             Self::ClientKill(_) => "client_kill",
             Self::KeepClients(_) => "keep_clients",
+            Self::Send { .. } => "send",
             Self::ClockJump { .. } => "clock_jump",
             Self::Resolve { .. } => "resolve",
             Self::Override { .. } => "override",
@@ -263,11 +278,13 @@ impl Fault {
             Self::Restart(_)
                 | Self::Thaw(_)
                 | Self::Cut(_)
+                | Self::Silence(_)
                 | Self::CutReply { .. }
                 | Self::Failover { .. }
                 | Self::Demote(_)
                 | Self::ReplicaOf { .. }
                 | Self::ClientKill(_)
+                | Self::Send { undo: None, .. }
                 | Self::ClockJump { .. }
                 | Self::Resolve { .. }
                 | Self::Heal(_)
@@ -286,12 +303,14 @@ impl Fault {
             | Self::Hang(t)
             | Self::Unreachable(t)
             | Self::Cut(t)
+            | Self::Silence(t)
             | Self::Loading(t)
             | Self::Demote(t)
             | Self::ClientKill(t)
             | Self::KeepClients(t)
             | Self::Heal(t)
             | Self::CutReply { target: t, .. }
+            | Self::Send { target: t, .. }
             | Self::ClockJump { target: t, .. } => vec![t],
             Self::Latency { between, and, .. } => vec![between, and],
             Self::Partition { from, to, .. } => from.iter().chain(to).collect(),
@@ -334,6 +353,7 @@ impl fmt::Display for Fault {
             Self::ReplicaOf { target, of: None } => write!(f, "replicaof no one at {target}"),
             Self::Resolve { name, to: Some(host) } => write!(f, "resolve {name} to {host}"),
             Self::Resolve { name, to: None } => write!(f, "resolve {name} no more"),
+            Self::Send { target, command, .. } => write!(f, "send {target} {}", command.join(" ")),
             Self::ClockJump { target, by_ms } => write!(f, "clock_jump of {target} by {by_ms} ms"),
             Self::Override { target, answer } => match answer {
                 Answer::Stale => write!(f, "{target} answers what it knew"),

@@ -242,6 +242,9 @@ pub struct Execution {
     /// True if the node was a master.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub master: bool,
+    /// The database that it ran in.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub database: u32,
     /// Where in the replication history it stands, if it changed the data set.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub position: Option<Position>,
@@ -251,6 +254,10 @@ pub struct Execution {
     /// When the client sent it, if that was earlier: a partition held it up, or the process was frozen.
     #[serde(rename = "sent_us", skip_serializing_if = "Option::is_none", default)]
     pub sent: Option<Time>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What an operation is.
@@ -273,12 +280,28 @@ pub enum Action {
     Publish,
     /// `SUBSCRIBE`.
     Subscribe,
+    /// `EVAL` of a script that increments the operation's own key.
+    Script,
+    /// `MULTI`, two writes of the operation's own keys, `EXEC`.
+    Transaction,
+    /// Three writes of the operation's own keys, sent at once.
+    Pipeline,
 }
 
 impl Action {
     /// True if it changes data, so that it must not be lost or doubled.
     pub const fn writes(self) -> bool {
-        matches!(self, Self::Incr | Self::Set | Self::Push | Self::Pop)
+        self.parts() > 0
+    }
+
+    /// How many commands that write it is made of.
+    pub const fn parts(self) -> usize {
+        match self {
+            Self::Incr | Self::Set | Self::Push | Self::Pop | Self::Script => 1,
+            Self::Transaction => 2,
+            Self::Pipeline => 3,
+            Self::Get | Self::ReplicaGet | Self::Publish | Self::Subscribe => 0,
+        }
     }
 
     /// True if it must go to the master.
@@ -521,6 +544,7 @@ mod tests {
                 error: None,
                 write: true,
                 master: true,
+                database: 3,
                 position: Some(Position { replid: 0x3f0c_9a51, offset: 31 }),
                 reply_cut: false,
                 sent: None,

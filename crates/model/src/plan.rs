@@ -283,14 +283,22 @@ pub struct Client {
     pub zone: String,
     /// The master name that it asks for.
     pub master: String,
+    /// The Sentinels that it is configured with, in this order; empty for all of them.
+    pub sentinels: Vec<NodeId>,
+    /// The database that it is to use.
+    pub database: u32,
     /// What it does.
     pub workload: Workload,
+    /// Callers that share it, each at its own operations.
+    pub callers: u16,
     /// Time from the start of one operation to the start of the next, when it does not take longer than that.
     pub every: Duration,
     /// When it starts.
     pub start: Duration,
     /// How long one call may take: the deadline that the caller gives. Invariant 5 holds it to that.
     pub deadline: Duration,
+    /// The application closes it and sets it up anew when no operation has succeeded for so long; `None` if it never does.
+    pub reopen_after: Option<Duration>,
     /// Its recovery budget: how long after the new master is in place operations may still fail. Invariants 1 and 2.
     pub budget: Duration,
     /// The caller accepts that an operation that may have run is repeated. Waives invariant 3 for this client.
@@ -310,15 +318,26 @@ impl Client {
             driver: None,
             zone: Cluster::DEFAULT_ZONE.to_owned(),
             master: "mymaster".to_owned(),
+            sentinels: Vec::new(),
+            database: 0,
             workload,
+            callers: 1,
             every: Duration::from_millis(100),
             start: Duration::from_secs(3),
             deadline: Duration::from_secs(10),
+            reopen_after: None,
             budget: Duration::from_secs(3),
             retry_ambiguous: false,
             max_connects_per_second: 40,
             max_open_connections: 40,
         }
+    }
+
+    /// What it takes to do what the plan asks of it.
+    pub fn needs(&self) -> impl Iterator<Item = Need> {
+        let callers = (self.callers > 1).then_some(Need::Callers);
+        let database = (self.database > 0).then_some(Need::Database);
+        std::iter::once(Need::Workload(self.workload)).chain(callers).chain(database)
     }
 }
 
@@ -335,11 +354,47 @@ pub enum Workload {
     ReplicaReads,
     /// A subscriber, and a publisher that sends it unique messages.
     PubSub,
+    /// `EVAL` of a script that increments one key an operation.
+    Script,
+    /// `MULTI`, two writes of keys of the operation's own, `EXEC`.
+    Transaction,
+    /// Three writes of keys of the operation's own, sent at once.
+    Pipeline,
+}
+
+/// What a plan may ask of a client, and a client may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// To do this.
+    Workload(Workload),
+    /// To be shared by several callers.
+    Callers,
+    /// To use another database than the first.
+    Database,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workload(workload) => write!(f, "the workload {}", workload.name()),
+            Self::Callers => f.write_str("several callers that share it"),
+            Self::Database => f.write_str("another database than 0"),
+        }
+    }
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Counter, Self::Register, Self::Queue, Self::ReplicaReads, Self::PubSub];
+    pub const ALL: [Self; 8] = [
+        Self::Counter,
+        Self::Register,
+        Self::Queue,
+        Self::ReplicaReads,
+        Self::PubSub,
+        Self::Script,
+        Self::Transaction,
+        Self::Pipeline,
+    ];
 
     /// The word for it in a scenario file.
     pub const fn name(self) -> &'static str {
@@ -349,6 +404,9 @@ impl Workload {
             Self::Queue => "queue",
             Self::ReplicaReads => "replica_reads",
             Self::PubSub => "pubsub",
+            Self::Script => "script",
+            Self::Transaction => "transaction",
+            Self::Pipeline => "pipeline",
         }
     }
 }
@@ -388,6 +446,10 @@ pub struct Expect {
     pub failovers: Option<u32>,
     /// Acknowledged writes that may be missing at the end, at most; `None` if only their honesty matters (invariant 4).
     pub acknowledged_writes_lost: Option<u64>,
+    /// Operations of each client that may fail, at most.
+    pub failed_at_most: Option<u64>,
+    /// Connections that all clients together may open within a time, at most, from the first fault on.
+    pub most_connects: Option<(u64, Duration)>,
     /// Invariants that do not count in this run, each with its reason.
     pub waive: Vec<(Invariant, String)>,
 }

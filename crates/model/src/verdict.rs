@@ -137,6 +137,10 @@ pub enum Rule {
     Failovers,
     /// An expectation of the plan: `acknowledged_writes_lost`.
     AcknowledgedWritesLost,
+    /// An expectation of the plan: `failed_at_most`.
+    FailedAtMost,
+    /// An expectation of the plan: `most_connects`.
+    MostConnects,
     /// Something that should have happened, for the run to prove anything, did not.
     Evidence,
 }
@@ -148,6 +152,8 @@ impl fmt::Display for Rule {
             Self::RecoveredWithin => f.write_str("recovered_within"),
             Self::Failovers => f.write_str("failovers"),
             Self::AcknowledgedWritesLost => f.write_str("acknowledged_writes_lost"),
+            Self::FailedAtMost => f.write_str("failed_at_most"),
+            Self::MostConnects => f.write_str("most_connects"),
             Self::Evidence => f.write_str("evidence"),
         }
     }

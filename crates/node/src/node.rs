@@ -303,6 +303,11 @@ impl Node {
         self.repl.upstream.as_ref().map(|upstream| &upstream.master)
     }
 
+    /// The database that a client has selected; 0 if there is no such client.
+    pub fn database(&self, conn: model::machine::Conn) -> u32 {
+        self.clients.get(&conn).map_or(0, |client| client.db as u32)
+    }
+
     /// Replication offset: bytes of the stream that it produced or applied.
     pub fn offset(&self) -> u64 {
         self.repl.offset

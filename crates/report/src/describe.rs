@@ -228,5 +228,8 @@ fn command(action: Action) -> &'static str {
         Action::Pop => "BLPOP",
         Action::Publish => "PUBLISH",
         Action::Subscribe => "SUBSCRIBE",
+        Action::Script => "EVAL",
+        Action::Transaction => "MULTI",
+        Action::Pipeline => "pipeline",
     }
 }

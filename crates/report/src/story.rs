@@ -242,6 +242,7 @@ fn incr(seq: u64, node: NodeId) -> Execution {
         error: None,
         write: true,
         master: true,
+        database: 0,
         position: None,
         reply_cut: false,
         sent: None,

@@ -54,6 +54,23 @@ impl Form for Text {
 
 leaf!(Text, "Text", json_schema!({"type": "string"}));
 
+/// A word of a command, which may be a number.
+#[derive(Clone, Debug)]
+pub(crate) struct Word(pub(crate) String);
+
+impl Form for Word {
+    const WHAT: &'static str = "a word";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        match scalar {
+            Scalar::Int(number) => Ok(Self(number.to_string())),
+            _ => text(scalar, Self::WHAT).map(|text| Self(text.to_owned())),
+        }
+    }
+}
+
+leaf!(Word, "Word", json_schema!({"type": ["string", "integer"]}));
+
 /// A name: of a client or a zone.
 #[derive(Clone, Debug)]
 pub(crate) struct Name(pub(crate) String);
@@ -344,8 +361,8 @@ leaf!(Event, "Event", json_schema!({"enum": EventName::ALL.iter().map(|event| ev
 pub(crate) struct Work(pub(crate) Workload);
 
 /// The names of the workloads.
-pub(crate) const WORKLOADS: [&str; 5] = {
-    let mut names = [""; 5];
+pub(crate) const WORKLOADS: [&str; Workload::ALL.len()] = {
+    let mut names = [""; Workload::ALL.len()];
     let mut index = 0;
     while index < names.len() {
         names[index] = Workload::ALL[index].name();

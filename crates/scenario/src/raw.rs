@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::form::{Either, Entries, Field, Form, Mistake, Node, Record, Scalar};
 use crate::leaf::{
-    Aim, Count, Event, Flag, HostName, HostOf, Jump, MasterName, Name, NodeName, Rate, Span, Text, Work,
+    Aim, Count, Event, Flag, HostName, HostOf, Jump, MasterName, Name, NodeName, Rate, Span, Text, Word, Work,
 };
 
 /// A run of Redis Sentinel clients through failovers: the nodes, the clients, what is done to them and what must come
@@ -123,9 +123,16 @@ pub(crate) struct Client {
     pub(crate) zone: Field<Name>,
     /// The master name that it asks for; by default the first master.
     pub(crate) master: Field<MasterName>,
+    /// The Sentinels that it is configured with, in this order; all by default.
+    pub(crate) sentinels: Field<Vec<Node<NodeName>>>,
+    /// The database that it is to use; 0 by default.
+    pub(crate) database: Field<Count>,
     /// What it does: `counter` increments one key an operation, `register` sets and gets in turns, `queue` pushes and
-    /// pops, `replica_reads` gets from a replica, `pubsub` publishes to itself.
+    /// pops, `replica_reads` gets from a replica, `pubsub` publishes to itself, `script` increments by a script,
+    /// `transaction` writes twice between MULTI and EXEC, `pipeline` writes three times at once.
     pub(crate) workload: Field<Work>,
+    /// Callers that share the one client, each at its own operations, up to 1000; 1 by default.
+    pub(crate) callers: Field<Count>,
     /// Time from the start of one operation to the start of the next; 100ms by default.
     pub(crate) every: Field<Span>,
     /// The same as `every`, the other way round: `10/s`.
@@ -134,6 +141,8 @@ pub(crate) struct Client {
     pub(crate) start: Field<Span>,
     /// How long one call may take; 10s by default.
     pub(crate) deadline: Field<Span>,
+    /// The application closes the client and sets it up anew when nothing has succeeded for so long; never by default.
+    pub(crate) reopen_after: Field<Span>,
     /// How long after the new master is in place operations may still fail; 3s by default.
     pub(crate) budget: Field<Span>,
     /// The caller accepts that an operation that may have run is repeated; false by default.
@@ -179,6 +188,8 @@ pub(crate) struct Step {
     pub(crate) latency: Field<Record<Latency>>,
     /// Every connection between clients and the node is closed.
     pub(crate) cut: Field<Aim>,
+    /// Every connection that clients have to the node falls silent for ever; new ones work.
+    pub(crate) silence: Field<Aim>,
     /// Nothing passes between two sides: `[zone:a, zone:b]`, or `{from: .., to: ..}`.
     pub(crate) partition: Field<Either<Vec<Node<Aim>>, Record<Partition>>>,
     /// The next write at the target is carried out, and the connection is closed before the reply.
@@ -195,6 +206,8 @@ pub(crate) struct Step {
     pub(crate) client_kill: Field<Aim>,
     /// The data node does not obey `CLIENT KILL`, so that a reconfiguration leaves its clients connected.
     pub(crate) keep_clients: Field<Aim>,
+    /// An operator sends a command to the node, on a connection of its own that has logged in. With `undo` it lasts.
+    pub(crate) send: Field<Record<Send>>,
     /// The Sentinel's clock jumps.
     pub(crate) clock_jump: Field<Record<ClockJump>>,
     /// A name stands for another node or address, or for none; nobody is told.
@@ -289,6 +302,40 @@ pub(crate) struct ReplicaOf {
     pub(crate) of: Field<Aim>,
 }
 
+/// A command of an operator.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, extend("required" = ["to", "command"]))]
+pub(crate) struct Send {
+    /// The node.
+    pub(crate) to: Field<Aim>,
+    /// The command, `SENTINEL RESET mymaster`, or a list of its words: `[CONFIG, SET, requirepass, ""]`.
+    pub(crate) command: Field<Words>,
+    /// The command that takes it back, on the same connection or, if the node has closed that, on another. Until then nothing that clients do at the node is held
+    /// against them.
+    pub(crate) undo: Field<Words>,
+}
+
+/// A command: in one line, or word by word.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Words {
+    Line(Text),
+    List(Vec<Node<Word>>),
+}
+
+impl Form for Words {
+    const WHAT: &'static str = "a command";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        Text::scalar(scalar).map(Self::Line)
+    }
+
+    fn list<'de, A: serde::de::SeqAccess<'de>>(list: A) -> Result<Result<Self, Mistake>, A::Error> {
+        Ok(Vec::list(list)?.map(Self::List))
+    }
+}
+
 /// A jump of a Sentinel's clock, which makes it enter tilt mode.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -358,7 +405,22 @@ pub(crate) struct Expect {
     pub(crate) failovers: Field<Count>,
     /// Acknowledged writes that may be missing at the end, at most.
     pub(crate) acknowledged_writes_lost: Field<Count>,
+    /// Operations of each client that may fail, at most.
+    pub(crate) failed_at_most: Field<Count>,
+    /// Connections that all clients together may open within a time, at most, from the first fault on.
+    pub(crate) most_connects: Field<Record<MostConnects>>,
     /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
     /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,
+}
+
+/// A limit on the connections of all clients together.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, extend("required" = ["count", "within"]))]
+pub(crate) struct MostConnects {
+    /// So many,
+    pub(crate) count: Field<Count>,
+    /// in any such time.
+    pub(crate) within: Field<Span>,
 }

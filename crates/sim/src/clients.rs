@@ -127,7 +127,8 @@ impl World {
             self.note_closed(link, client, ClosedBy::Client);
         }
         self.hang_up(link, end, ClosedBy::Client);
-        let lingers = self.links[link].open[end.other() as usize];
+        // Nobody will ever tell the node of a connection that has fallen silent.
+        let lingers = self.links[link].open[end.other() as usize] && !self.links[link].silent;
         self.links[link].lingers = lingers;
         lingers
     }

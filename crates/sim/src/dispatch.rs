@@ -128,7 +128,7 @@ impl World {
             return links;
         }
         for output in out {
-            let Output::Note(Note::Executed { conn, outcome: Executed::Ran(_), command, .. }) = output else {
+            let Output::Note(Note::Executed { conn, outcome: Executed::Ran(_), command, position }) = output else {
                 continue;
             };
             let Some((link, End::Acceptor)) = self.nodes[node].end(*conn) else { continue };
@@ -137,7 +137,7 @@ impl World {
             }
             let wanted = self.nodes[node].cut_replies.iter_mut().find(|cut| match &cut.command {
                 Some(name) => command.is(name),
-                None => node::is_write(command),
+                None => node::is_write(command) || position.is_some(),
             });
             if let Some(cut) = wanted {
                 cut.times -= 1;
@@ -179,9 +179,12 @@ impl World {
                     Executed::Refused(reply) => Some(reply.error_code().unwrap_or("ERR").to_owned()),
                 };
                 let name = record::command_name(&command);
+                let data = self.nodes[node].machine.as_ref().and_then(|machine| machine.data());
+                let database = data.map_or(0, |data| data.database(conn));
                 self.record_execution(node, link, &command, name, |execution| {
                     execution.error = error;
-                    execution.write = node::is_write(&command);
+                    execution.write = node::is_write(&command) || position.is_some();
+                    execution.database = database;
                     execution.master = was_master;
                     execution.position = position;
                     execution.reply_cut = cut.contains(&link);

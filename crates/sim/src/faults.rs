@@ -67,7 +67,8 @@ impl World {
                 self.on_paths(firing, std::slice::from_ref(between), std::slice::from_ref(and))
             }
             Fault::Partition { from, to, .. } => self.on_paths(firing, from, to),
-            Fault::Cut(target) => self.cut(target),
+            Fault::Cut(target) => self.at_clients(target, Self::sever),
+            Fault::Silence(target) => self.at_clients(target, |world, link| world.links[link].silent = true),
             Fault::CutReply { target, command, times } => self.cut_replies(target, command.as_deref(), *times),
             Fault::Failover { via, master } => self.failover(via.as_ref(), master.as_deref()),
             Fault::Loading(target) => self.lasting_at(firing, target, is_running_data, |world, node, _| {
@@ -93,6 +94,7 @@ impl World {
                 }
                 nodes
             }
+            Fault::Send { target, command, undo } => self.send_to(firing, target, command, undo.is_some()),
             Fault::Resolve { name, to } => self.resolve_to(name, *to),
             Fault::Override { target, answer } => self.override_answers(firing, target, answer),
             Fault::Heal(target) => self.heal(target),
@@ -140,14 +142,32 @@ impl World {
         nodes
     }
 
-    fn cut(&mut self, target: &Target) -> Vec<usize> {
+    /// Does `act` to every link that a client has to the nodes.
+    fn at_clients(&mut self, target: &Target, act: impl Fn(&mut Self, usize)) -> Vec<usize> {
         let nodes = self.present(target, Process::listens);
         for &node in &nodes {
             let accepted = self.nodes[node].accepted();
             let clients: Vec<usize> = accepted.filter(|link| self.links[*link].client().is_some()).collect();
             for link in clients {
-                self.sever(link);
+                act(self, link);
             }
+        }
+        nodes
+    }
+
+    /// Sends a command to the nodes. Those that refuse it are not hit.
+    fn send_to(&mut self, firing: &Firing<'_>, target: &Target, command: &[String], lasts: bool) -> Vec<usize> {
+        let mut sent: Vec<(usize, usize)> = Vec::new();
+        for node in self.present(target, Process::listens) {
+            let (link, reply) = self.operate_on(node, words(command));
+            if reply.is_none_or(|reply| reply.error_code().is_none()) {
+                sent.push((node, link));
+            }
+        }
+        let nodes: Vec<usize> = sent.iter().map(|(node, _)| *node).collect();
+        if lasts && !nodes.is_empty() {
+            let number = self.stand(firing.fault, firing.step, firing.lasting, &nodes, (Vec::new(), Vec::new()));
+            self.operators.extend(sent.into_iter().map(|(node, link)| ((number, node), link)));
         }
         nodes
     }
@@ -234,6 +254,11 @@ impl World {
             world.nodes[node].overrides.push((number, answer));
         })
     }
+}
+
+/// The words of a command.
+pub(crate) fn words(words: &[String]) -> Command {
+    words.iter().fold(Command::default(), |command, word| command.arg(word.clone()))
 }
 
 fn is_running_data(process: &Process) -> bool {

@@ -98,6 +98,8 @@ pub(crate) struct Link {
     pub(crate) said: Option<Time>,
     /// Somebody outside has closed it, but the node has not: its process is frozen, or does not know yet.
     pub(crate) lingers: bool,
+    /// Whatever is said on it from now on is lost, and nobody is told.
+    pub(crate) silent: bool,
     /// The host has forgotten its number, which may be used again once nothing is under way.
     retired: bool,
 }
@@ -113,6 +115,7 @@ impl Link {
             unheard: VecDeque::new(),
             said: None,
             lingers: false,
+            silent: false,
             retired: false,
         }
     }
@@ -238,6 +241,9 @@ impl World {
 
     /// Puts a parcel on its way, to arrive after the delay of the path and `extra`.
     pub(crate) fn send(&mut self, link: usize, to: End, parcel: Parcel, extra: Duration) {
+        if self.links[link].silent {
+            return;
+        }
         let delay = self.delay(link, to) + extra;
         if !self.links[link].between_nodes()
             && delay.is_zero()
@@ -325,6 +331,9 @@ impl World {
     }
 
     fn deliver(&mut self, link: usize, to: End, parcel: Parcel) {
+        if self.links[link].silent {
+            return;
+        }
         let parcel = match parcel {
             Parcel::Syn(from) if to == End::Acceptor => return self.knock(link, from),
             Parcel::Dial(addr) => return self.dial(link, addr),

@@ -30,15 +30,27 @@ pub(crate) fn replica_of(addr: Option<&Addr>) -> Command {
 impl World {
     /// Sends a command and gives what is answered at once; a frozen node will find the command when it goes on.
     pub(crate) fn operate(&mut self, node: usize, command: Command) -> Option<Reply> {
+        self.operate_on(node, command).1
+    }
+
+    /// As [`World::operate`], with the link on which the operator has logged in.
+    pub(crate) fn operate_on(&mut self, node: usize, command: Command) -> (usize, Option<Reply>) {
         let link = self.links.len();
         let conn = Conn::inbound(link as u64);
         self.links.push(Link::new(Party::Operator, Party::Node(node, conn)));
         self.send(link, End::Acceptor, crate::link::Parcel::Syn(None), Duration::ZERO);
-        let credentials = self.credentials(node).cloned();
-        for command in credentials.as_ref().map(auth).into_iter().chain([command]) {
-            self.operator_reply = None;
-            self.input(node, Some((link, End::Acceptor)), Input::Received(conn, Frame::Command(command)));
+        if let Some(login) = self.credentials(node).map(auth) {
+            self.operate_again(node, link, login);
         }
+        let reply = self.operate_again(node, link, command);
+        (link, reply)
+    }
+
+    /// Sends a command on a link of the operator's. Nothing happens if the node has closed it.
+    pub(crate) fn operate_again(&mut self, node: usize, link: usize, command: Command) -> Option<Reply> {
+        let Party::Node(_, conn) = self.links[link].parties[End::Acceptor as usize] else { return None };
+        self.operator_reply = None;
+        self.input(node, Some((link, End::Acceptor)), Input::Received(conn, Frame::Command(command)));
         self.operator_reply.take()
     }
 

@@ -44,6 +44,7 @@ impl World {
             error: None,
             write: false,
             master: false,
+            database: 0,
             position: None,
             reply_cut: false,
             sent: self.links[link].said.filter(|said| *said < self.now),

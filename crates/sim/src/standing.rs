@@ -8,6 +8,8 @@ use model::machine::Input;
 use model::{Fault, Target};
 
 use crate::clients::Client;
+use crate::faults::words;
+use crate::link::End;
 use crate::queue::Event;
 use crate::world::World;
 
@@ -47,7 +49,12 @@ impl Standing {
     fn of_process(&self) -> bool {
         matches!(
             self.fault,
-            Fault::Freeze(_) | Fault::DebugSleep(_) | Fault::Hang(_) | Fault::Loading(_) | Fault::KeepClients(_)
+            Fault::Freeze(_)
+                | Fault::DebugSleep(_)
+                | Fault::Hang(_)
+                | Fault::Loading(_)
+                | Fault::KeepClients(_)
+                | Fault::Send { .. }
         )
     }
 }
@@ -184,6 +191,18 @@ impl World {
         match fault {
             Fault::Hang(_) | Fault::Override { answer: Answer::Hang, .. } => self.answer_again(node),
             Fault::Override { .. } => self.nodes[node].overrides.retain(|(known, _)| *known != number),
+            Fault::Send { undo, .. } => {
+                // A process that has ended has forgotten what it was told.
+                if let (Some(link), Some(undo)) = (self.operators.remove(&(number, node)), undo)
+                    && self.nodes[node].listens()
+                {
+                    if self.links[link].open[End::Acceptor as usize] {
+                        self.operate_again(node, link, words(undo));
+                    } else {
+                        self.operate(node, words(undo));
+                    }
+                }
+            }
             _ if again => {}
             Fault::Kill(_) | Fault::Shutdown(_) => self.start(node),
             Fault::Freeze(_) | Fault::DebugSleep(_) => self.thaw(node),

@@ -57,6 +57,8 @@ pub struct World {
     pub(crate) held: u64,
     /// What the operator was answered last.
     pub(crate) operator_reply: Option<Reply>,
+    /// The link on which the operator sent the command of a standing fault to a node, by the fault's number and the node.
+    pub(crate) operators: BTreeMap<(u64, usize), usize>,
     pub(crate) history: History,
     pub(crate) effects: Vec<Effect>,
     /// For the outputs of machines, to be used again.
@@ -99,6 +101,7 @@ impl World {
             late: BTreeMap::new(),
             held: 0,
             operator_reply: None,
+            operators: BTreeMap::new(),
             history: History { header, records: Vec::new() },
             effects: Vec::new(),
             buffer: Vec::new(),

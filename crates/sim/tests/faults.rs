@@ -159,6 +159,92 @@ fn cut_closes_the_connections_of_clients() {
 }
 
 #[test]
+fn silence_loses_whatever_is_said_on_the_connections_of_the_moment() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.ask(conn, "SET k 1"), Some(Reply::OK));
+    assert_eq!(lab.inject(&Fault::Silence(master())), [MASTER]);
+    assert_eq!(lab.ask(conn, "SET k 2"), None);
+    let new = lab.open(MASTER);
+    assert_eq!(lab.ask(new, "GET k"), Some(Reply::word("1")), "a new connection works");
+    lab.run_for(20_000);
+    assert_eq!(lab.ask(conn, "PING"), None, "for ever");
+    assert_eq!(lab.closed_at(conn), None, "and nobody is told");
+    assert!(lab.events(EventName::SubjectivelyDown).is_empty(), "the cluster sees nothing");
+    lab.inject(&Fault::Kill(master()));
+    assert_eq!(lab.closed_at(conn), None, "not even that the process has ended");
+    lab.close(conn);
+    assert_eq!(closed_by(&lab, conn), Some(ClosedBy::Client));
+}
+
+fn send(target: &str, command: &[&str], undo: Option<&[&str]>) -> Fault {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Fault::Send { target: node(target), command: words(command), undo: undo.map(words) }
+}
+
+#[test]
+fn an_operator_sends_what_the_scenario_says() {
+    let mut lab = Lab::ready();
+    let all = lab.inject(&send("sentinels", &["SENTINEL", "RESET", "mymaster"], None));
+    assert_eq!(all, [1, 2, 3].map(NodeId::sentinel));
+    assert_eq!(lab.events(EventName::ResetMaster).len(), 3);
+    assert_eq!(lab.inject(&send("master", &["NOSUCH"], None)), [], "what is refused hits nobody");
+    assert_eq!(lab.faults().last().map(|(fault, _)| fault.as_str()), Some("send master NOSUCH"));
+}
+
+#[test]
+fn what_an_operator_does_is_taken_back_on_the_connection_that_has_logged_in() {
+    let mut lab = Lab::ready();
+    let set = send("master", &["CONFIG", "SET", "requirepass", "new"], Some(&["CONFIG", "SET", "requirepass", ""]));
+    assert_eq!(lab.inject_for(&set, 5_000), [MASTER]);
+    let conn = lab.open(MASTER);
+    let refused = lab.ask(conn, "GET k");
+    assert_eq!(refused.as_ref().and_then(Reply::error_code), Some("NOAUTH"));
+    lab.run_for(5_000);
+    let later = lab.open(MASTER);
+    assert_eq!(lab.ask(later, "GET k"), Some(Reply::Null));
+    assert_eq!(lab.healed().last().map(|(_, fault)| fault.as_str()), Some("send master CONFIG SET requirepass new"));
+}
+
+#[test]
+fn what_an_operator_does_is_taken_back_on_another_connection_if_the_first_was_killed() {
+    let mut lab = Lab::ready();
+    let pause = send("master", &["CONFIG", "SET", "maxclients", "7"], Some(&["CONFIG", "SET", "maxclients", "8"]));
+    lab.inject_for(&pause, 5_000);
+    lab.inject(&Fault::ClientKill(master()));
+    lab.run_for(5_000);
+    let conn = lab.open(MASTER);
+    let limit = lab.ask(conn, "CONFIG GET maxclients");
+    assert_eq!(limit, Some(Reply::Array(vec![Reply::word("maxclients"), Reply::word("8")])));
+}
+
+#[test]
+fn what_an_operator_does_ends_with_the_process() {
+    let mut lab = Lab::ready();
+    let pause = send("master", &["CLIENT", "PAUSE", "60000"], Some(&["CLIENT", "UNPAUSE"]));
+    lab.inject(&pause);
+    lab.inject(&Fault::Kill(master()));
+    assert_eq!(lab.healed().len(), 1);
+    lab.inject(&Fault::Restart(Target::Node(MASTER)));
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.ask(conn, "SET k 1"), Some(Reply::OK));
+}
+
+#[test]
+fn executions_name_their_database() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    lab.ask(conn, "SELECT 3");
+    lab.ask(conn, "INCR c#1");
+    lab.ask(conn, "EVAL return(redis.call('INCR',KEYS[1])) 1 c#2");
+    let executed: Vec<_> = lab.executions().into_iter().filter(|execution| execution.op.is_some()).collect();
+    assert_eq!(
+        executed.iter().map(|e| (e.command.as_str(), e.database, e.write)).collect::<Vec<_>>(),
+        [("INCR", 3, true), ("EVAL", 3, true)]
+    );
+}
+
+#[test]
 fn cut_reply_executes_and_does_not_answer() {
     let mut lab = Lab::ready();
     let cut = Fault::CutReply { target: master(), command: Some("INCR".into()), times: 1 };

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use model::history::Cause;
-use model::plan::{Credentials, Workload};
+use model::plan::{Credentials, Need};
 
 /// A boxed future, as the trait's methods return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub master: String,
     /// Credentials for the Sentinels.
     pub sentinel_auth: Option<Credentials>,
+    /// The database to use; 0 unless the driver [can](Driver::can) use another.
+    pub database: u32,
     /// Credentials for the data nodes.
     pub data_auth: Option<Credentials>,
     /// The deadline of each call, for clients that can be given one.
@@ -50,10 +52,10 @@ pub trait Driver: Send + Sync {
     /// One line on which client it is and how it is used.
     fn about(&self) -> &'static str;
 
-    /// True if the client can do what `workload` asks. A run that asks more of it is [not
-    /// applicable](crate::RunError::NotApplicable).
-    fn can(&self, _workload: Workload) -> bool {
-        true
+    /// True if the client can do what the scenario asks of it. A run that asks more is [not
+    /// applicable](crate::RunError::NotApplicable). By default it can do any workload, for one caller, in database 0.
+    fn can(&self, need: Need) -> bool {
+        matches!(need, Need::Workload(_))
     }
 
     /// True if its calls block threads. The clock of its runs follows the real one, four times as fast, and no two runs of it
@@ -79,6 +81,12 @@ pub trait Session: Send {
     /// Subscribes to `channel` on the master and hands every message's payload to `on_message`, until the subscription
     /// is lost; returns why. Clients that resubscribe by themselves return only when they give up.
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError>;
+
+    /// Another handle of the same client, for another caller, as the client's documentation has it shared. `None`, which is the
+    /// default, if it cannot be; then the driver says so by [`Driver::can`].
+    fn share(&self) -> Option<Box<dyn Session>> {
+        None
+    }
 }
 
 /// Takes the payload of a message.
@@ -101,7 +109,56 @@ pub enum Request {
     Pop(String, u64),
     /// `PUBLISH channel message`
     Publish(String, String),
+    /// `EVAL` or `EVALSHA` of [`INCREMENT`] with this key.
+    Script(String),
+    /// `MULTI`, `INCR counter`, `LPUSH list item`, `EXEC`.
+    Transaction(Writes),
+    /// `INCR counter`, `SET key item`, `LPUSH list item`, sent at once.
+    Pipeline(Writes),
 }
+
+impl Request {
+    /// Its commands, name and arguments; those of a transaction without `MULTI` and `EXEC`.
+    pub fn commands(&self) -> Vec<(&'static str, Vec<String>)> {
+        let command = |name, args: &[&str]| (name, args.iter().map(|arg| (*arg).to_owned()).collect());
+        match self {
+            Self::Incr(key) => vec![command("INCR", &[key])],
+            Self::Set(key, value) => vec![command("SET", &[key, value])],
+            Self::Get(key) | Self::ReplicaGet(key) => vec![command("GET", &[key])],
+            Self::Push(key, value) => vec![command("LPUSH", &[key, value])],
+            Self::Pop(key, seconds) => vec![command("BLPOP", &[key, &seconds.to_string()])],
+            Self::Publish(channel, message) => vec![command("PUBLISH", &[channel, message])],
+            Self::Script(key) => vec![command("EVAL", &[INCREMENT, "1", key])],
+            Self::Transaction(Writes { counter, list, item, .. }) => {
+                vec![command("INCR", &[counter]), command("LPUSH", &[list, item])]
+            }
+            Self::Pipeline(Writes { counter, key, list, item }) => {
+                vec![command("INCR", &[counter]), command("SET", &[key, item]), command("LPUSH", &[list, item])]
+            }
+        }
+    }
+
+    /// True if it is several commands at once.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Transaction(_) | Self::Pipeline(_))
+    }
+}
+
+/// What a transaction or a pipeline writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writes {
+    /// A counter.
+    pub counter: String,
+    /// A key.
+    pub key: String,
+    /// A list.
+    pub list: String,
+    /// What is set and pushed.
+    pub item: String,
+}
+
+/// The script of [`Request::Script`].
+pub const INCREMENT: &str = "return redis.call('INCR', KEYS[1])";
 
 /// What an operation gave.
 #[derive(Clone, Debug, PartialEq, Eq)]

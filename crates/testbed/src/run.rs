@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use model::history::What;
+use model::plan::Need;
 use model::{ClientId, History, Plan, Seed, Time, Verdict};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
@@ -63,14 +64,14 @@ pub enum RunError {
         driver: String,
     },
     /// The client cannot do what the plan asks of it.
-    #[error("the driver {driver} cannot do what {client} is to do: {workload}")]
+    #[error("the driver {driver} has not what {client} needs: {need}")]
     NotApplicable {
         /// The client.
         client: String,
         /// Its driver.
         driver: &'static str,
-        /// What it is to do.
-        workload: &'static str,
+        /// What it lacks.
+        need: Need,
     },
     /// The client, or the lab, panicked.
     #[error("panicked: {message}")]
@@ -113,9 +114,8 @@ impl Run {
             .map(|client| self.driver_of(client.driver.as_deref(), &client.id))
             .collect::<Result<_, _>>()?;
         for (client, driver) in self.plan.clients.iter().zip(&drivers) {
-            if !driver.can(client.workload) {
-                let (client, workload) = (client.id.clone(), client.workload.name());
-                return Err(RunError::NotApplicable { client, driver: driver.name(), workload });
+            if let Some(need) = client.needs().find(|need| !driver.can(*need)) {
+                return Err(RunError::NotApplicable { client: client.id.clone(), driver: driver.name(), need });
             }
         }
         let began = std::time::Instant::now();
@@ -199,11 +199,10 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
             driver,
             settings: settings(&plan, client, &host.view(&id), seed),
             start: start + client.start,
-            every: client.every,
+            client: client.clone(),
         };
         calls.push(Arc::clone(&worker.calls));
-        let client = client.clone();
-        aborts.push(workers.spawn(async move { work(worker, &client).await }));
+        aborts.push(workers.spawn(work(worker)));
     }
     sleep_until(start + plan.run_for).await;
     for calls in &calls {
@@ -230,12 +229,15 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
 
 /// What a client of the plan is set up with.
 fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) -> Settings {
-    let sentinels = plan.cluster.sentinel_nodes().into_iter().filter_map(|node| view.node(node));
+    let all = plan.cluster.sentinel_nodes();
+    let known = if client.sentinels.is_empty() { all } else { client.sentinels.clone() };
+    let sentinels = known.into_iter().filter_map(|node| view.node(node));
     let group = plan.cluster.group(&client.master).map(|index| &plan.cluster.groups[index]);
     Settings {
         sentinels: sentinels.map(|addr| (addr.ip().to_string(), addr.port())).collect(),
         master: client.master.clone(),
         sentinel_auth: plan.cluster.sentinel_auth.clone(),
+        database: client.database,
         data_auth: group.and_then(|group| group.auth.clone()),
         deadline: client.deadline,
         retry_ambiguous: client.retry_ambiguous,

@@ -2,18 +2,20 @@
 //!
 //! A worker does one operation at a time. The next starts at the next multiple of the client's `every` after the start
 //! of the one before; multiples that pass during a call are skipped. The first operation sets the client up; as long
-//! as that fails, so do the operations. No call is ever cancelled, since how long it takes is part of what is judged.
+//! as that fails, so do the operations. Several callers of one client share what the first of them set up. No call is ever cancelled, since how long it takes is part of what is judged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use model::OpId;
-use model::history::Action;
+use model::history::{Action, Cause};
 use model::plan::{Client, Workload};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::calls::Calls;
-use crate::driver::{Answer, CallError, Driver, Request, Session, Settings};
+use crate::driver::{Answer, CallError, Driver, Request, Session, Settings, Writes};
 
 /// Seconds that a blocking pop waits for an item.
 const POP_SECONDS: u64 = 1;
@@ -28,45 +30,70 @@ pub(crate) struct Worker {
     pub(crate) settings: Settings,
     /// The start of the first operation.
     pub(crate) start: Instant,
-    /// Time between two starts.
-    pub(crate) every: Duration,
+    /// What the plan says of it.
+    pub(crate) client: Client,
 }
 
+/// The client that several callers share.
+type Shared = Mutex<Option<Box<dyn Session>>>;
+
 /// Works for ever.
-pub(crate) async fn work(worker: Worker, client: &Client) {
-    let id = &client.id;
-    match client.workload {
-        Workload::Counter => worker.repeat(Script::Counter).await,
-        Workload::Register => worker.repeat(Script::Register { set: None }).await,
-        Workload::ReplicaReads => worker.repeat(Script::ReplicaReads { key: None, tried: None }).await,
+pub(crate) async fn work(worker: Worker) {
+    let id = &worker.client.id;
+    match worker.client.workload {
+        Workload::Counter => worker.call(|| Script::Counter).await,
+        Workload::Register => worker.call(|| Script::Register { set: None }).await,
+        Workload::ReplicaReads => worker.call(|| Script::ReplicaReads { key: None, tried: None }).await,
+        Workload::Script => worker.call(|| Script::Eval).await,
+        Workload::Transaction => worker.call(|| Script::Transaction).await,
+        Workload::Pipeline => worker.call(|| Script::Pipeline).await,
         Workload::Queue => {
             let key = format!("queue:{id}");
-            tokio::join!(worker.repeat(Script::Push(key.clone())), worker.repeat(Script::Pop(key)));
+            tokio::join!(worker.call(|| Script::Push(key.clone())), worker.repeat(Script::Pop(key.clone()), None, 0));
         }
         Workload::PubSub => {
             let channel = format!("news:{id}");
-            tokio::join!(worker.subscribe(&channel), worker.repeat(Script::Publish(channel.clone())));
+            tokio::join!(worker.subscribe(&channel), worker.call(|| Script::Publish(channel.clone())));
         }
     }
 }
 
 impl Worker {
+    /// The callers, each at a script of its own. Their starts are spread over the time between two of one.
+    async fn call(&self, script: impl Fn() -> Script) {
+        if self.client.callers == 1 {
+            return self.repeat(script(), None, 0).await;
+        }
+        let shared = Shared::default();
+        join_all((0..self.client.callers).map(|caller| self.repeat(script(), Some(&shared), caller))).await;
+    }
+
     /// Operation after operation of `script`.
-    async fn repeat(&self, mut script: Script) {
+    async fn repeat(&self, mut script: Script, shared: Option<&Shared>, caller: u16) {
         let mut session: Option<Box<dyn Session>> = None;
-        let mut slot = self.start;
+        let mut failing: Option<Instant> = None;
+        let every = self.client.every;
+        let mut slot = self.start + every * caller.into() / self.client.callers.into();
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();
             let (action, request) = script.next(&op);
             self.calls.start(&op, action);
-            let result = match self.opened(&mut session).await {
+            let result = match self.opened(&mut session, shared).await {
                 Ok(session) => session.call(&request).await,
                 Err(error) => Err(error),
             };
             script.saw(&result);
+            if result.is_ok() {
+                failing = None;
+            } else {
+                let since = *failing.get_or_insert(slot);
+                if self.client.reopen_after.is_some_and(|after| since.elapsed() >= after) {
+                    (session, failing) = (None, None);
+                }
+            }
             self.calls.end(op, &result);
-            slot = next_slot(slot, self.every, Instant::now());
+            slot = next_slot(slot, every, Instant::now());
         }
     }
 
@@ -79,12 +106,12 @@ impl Worker {
             let op = self.calls.next();
             self.calls.start(&op, Action::Subscribe);
             let calls = Arc::clone(&self.calls);
-            let lost = match self.opened(&mut session).await {
+            let lost = match self.opened(&mut session, None).await {
                 Ok(session) => session.subscribe(channel, Box::new(move |message| calls.delivered(message))).await,
                 Err(error) => error,
             };
             self.calls.end(op, &Err(lost));
-            slot = next_slot(slot, self.every, Instant::now());
+            slot = next_slot(slot, self.client.every, Instant::now());
         }
     }
 
@@ -92,12 +119,30 @@ impl Worker {
     async fn opened<'a>(
         &self,
         session: &'a mut Option<Box<dyn Session>>,
+        shared: Option<&Shared>,
     ) -> Result<&'a mut Box<dyn Session>, CallError> {
         if let Some(session) = session {
             return Ok(session);
         }
-        let opened = self.driver.open(self.settings.clone()).await;
+        let opened = match shared {
+            None => self.driver.open(self.settings.clone()).await,
+            Some(shared) => self.shared(shared).await,
+        };
         Ok(session.insert(opened.map_err(|error| CallError { may_have_run: false, ..error })?))
+    }
+
+    /// A handle of the client that the callers share; the first to come sets it up.
+    async fn shared(&self, shared: &Shared) -> Result<Box<dyn Session>, CallError> {
+        let mut root = shared.lock().await;
+        let client = match &mut *root {
+            Some(client) => client,
+            None => root.insert(self.driver.open(self.settings.clone()).await?),
+        };
+        client.share().ok_or_else(|| CallError {
+            may_have_run: false,
+            cause: Cause::Other,
+            text: format!("{} says that it can be shared and does not do it", self.driver.name()),
+        })
     }
 }
 
@@ -123,6 +168,12 @@ enum Script {
     ReplicaReads { key: Option<String>, tried: Option<String> },
     /// Publishes on this channel.
     Publish(String),
+    /// A key per operation, by a script.
+    Eval,
+    /// A key and an item per operation, in a transaction.
+    Transaction,
+    /// A key and an item per operation, in a pipeline.
+    Pipeline,
 }
 
 impl Script {
@@ -146,6 +197,9 @@ impl Script {
                 (Action::Set, Request::Set(key, op.to_string()))
             }
             Self::Publish(channel) => (Action::Publish, Request::Publish(channel.clone(), op.to_string())),
+            Self::Eval => (Action::Script, Request::Script(format!("counter:{op}"))),
+            Self::Transaction => (Action::Transaction, Request::Transaction(writes(op))),
+            Self::Pipeline => (Action::Pipeline, Request::Pipeline(writes(op))),
         }
     }
 
@@ -156,6 +210,11 @@ impl Script {
             *key = tried.take();
         }
     }
+}
+
+fn writes(op: &OpId) -> Writes {
+    let (counter, key, list) = (format!("counter:{op}"), format!("set:{op}"), format!("items:{}", op.client));
+    Writes { counter, key, list, item: op.to_string() }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use model::history::Cause;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Value, cmd};
+use redis::{RedisError, Value};
 use testbed::driver::{Answer, CallError, Request, Settings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
@@ -28,6 +30,8 @@ struct Lane {
     connection: MultiplexedConnection,
     /// When the node last said that it is a master.
     verified: Instant,
+    /// Of a client that closes politely: what tells it that the node has closed its half.
+    tail: Option<TcpStream>,
 }
 
 /// The client: correct, but for its defect.
@@ -43,6 +47,10 @@ pub(crate) struct Client {
     random: fastrand::Rng,
     /// A connection was lost since the last one was opened.
     lost: bool,
+    /// A connection was opened before.
+    opened: bool,
+    /// What has to be closed by the node before anything else is done.
+    closing: Option<TcpStream>,
     failures: u32,
     /// Since when every operation failed.
     failing: Option<Instant>,
@@ -63,6 +71,8 @@ impl Client {
             events: follows.then(|| Events::listen(&settings)),
             random: fastrand::Rng::with_seed(settings.seed),
             lost: false,
+            opened: false,
+            closing: None,
             failures: 0,
             failing: None,
             hoard: Vec::new(),
@@ -125,11 +135,15 @@ impl Client {
         if let Request::Pop(_, seconds) = request {
             connection.set_response_timeout(Duration::from_secs(*seconds) + PATIENCE);
         }
-        let result = command(request).query_async(&mut connection).await;
-        result.map(answer).map_err(|error: RedisError| {
+        run(&mut connection, request).await.map_err(|error| {
             let refused = error.code().is_some();
             // A master that is busy or loading is no reason to connect again; one that is a replica by now is.
-            let stays = refused && error.code() != Some("READONLY") && !self.has(Defect::NoBackoff);
+            let demoted = if self.has(Defect::MatchesPrefix) {
+                error.code() == Some("READONLY")
+            } else {
+                error.to_string().contains("READONLY")
+            };
+            let stays = refused && !demoted && !self.has(Defect::NoBackoff);
             if !(stays || refused && self.has(Defect::IgnoresReadonly)) {
                 self.lose();
             }
@@ -157,7 +171,7 @@ impl Client {
 
     /// The connection whose turn it is, is no good.
     fn lose(&mut self) {
-        self.pool[self.turn] = None;
+        self.closing = self.pool[self.turn].take().and_then(|lane| lane.tail);
         self.lost = true;
     }
 
@@ -166,7 +180,7 @@ impl Client {
         if self.asks_now() {
             let found = match self.announced() {
                 Some(addr) => addr,
-                None => self.sentinels.master().await?,
+                None => self.found().await?,
             };
             if self.master.as_ref() != Some(&found) {
                 let kept = if self.has(Defect::KeepsHalfPool) { POOL / 2 } else { 0 };
@@ -177,7 +191,12 @@ impl Client {
         if self.has(Defect::HoardsConnections) {
             self.hoard.extend(self.pool[self.turn].take().map(|lane| lane.connection));
         }
-        let checks = !matches!(self.defect, Some(Defect::NoRoleCheck | Defect::IgnoresReadonly));
+        let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::MatchesPrefix];
+        let checks = self.defect.is_none_or(|defect| !careless.contains(&defect));
+        if let Some(mut tail) = self.closing.take() {
+            let _ = tail.shutdown().await;
+            let _ = tail.read_to_end(&mut Vec::new()).await;
+        }
         if self.pool[self.turn].is_none() {
             self.open().await?;
         }
@@ -203,6 +222,23 @@ impl Client {
         Ok(lane.connection.clone())
     }
 
+    /// The master that the Sentinels name. Where they do not agree, the one in use, and if there is none, one after the other.
+    async fn found(&mut self) -> Result<Addr, CallError> {
+        let error = match self.sentinels.master().await {
+            Ok(addr) => return Ok(addr),
+            Err(error) => error,
+        };
+        let named = self.sentinels.named();
+        if error.cause != Cause::NoMaster || named.is_empty() {
+            return Err(error);
+        }
+        let used = named.iter().position(|addr| Some(addr) == self.master.as_ref());
+        Ok(match used {
+            Some(used) if self.pool.iter().any(Option::is_some) => named[used].clone(),
+            used => named[used.map_or(0, |used| used + 1) % named.len()].clone(),
+        })
+    }
+
     /// True if the Sentinels are to be asked before this operation.
     fn asks_now(&self) -> bool {
         if self.master.is_none() {
@@ -210,7 +246,9 @@ impl Client {
         }
         match self.defect {
             Some(Defect::NeverRediscovers) => false,
-            Some(Defect::AsksWhenLost | Defect::IgnoresReadonly) => self.pool[self.turn].is_none(),
+            Some(Defect::AsksWhenLost | Defect::IgnoresReadonly | Defect::MatchesPrefix) => {
+                self.pool[self.turn].is_none()
+            }
             Some(Defect::RetriesOldAddress) => {
                 self.failing.is_some_and(|since| since.elapsed() > Duration::from_secs(10))
             }
@@ -236,7 +274,8 @@ impl Client {
         if std::mem::take(&mut self.lost) && !hasty {
             sleep(Duration::from_millis(self.random.u64(..SPREAD_MS))).await;
         }
-        let dialled = dial(addr, self.settings.data_auth.as_ref(), self.patience()).await;
+        let database = if self.opened && self.has(Defect::ForgetsDatabase) { 0 } else { self.settings.database };
+        let dialled = dial(addr, self.settings.data_auth.as_ref(), database, self.patience()).await;
         let mut connection = dialled.map_err(|error| {
             self.lost = true;
             if self.has(Defect::BlamesSentinels) {
@@ -266,25 +305,32 @@ impl Client {
                 }
             }
         }
-        self.pool[self.turn] = Some(Lane { connection, verified: Instant::now() });
+        let tail = match &self.master {
+            Some((host, port)) if self.has(Defect::ClosesPolitely) => {
+                TcpStream::connect((host.as_str(), *port)).await.ok()
+            }
+            _ => None,
+        };
+        self.opened = true;
+        self.pool[self.turn] = Some(Lane { connection, verified: Instant::now(), tail });
         Ok(())
-    }
-}
-
-fn command(request: &Request) -> redis::Cmd {
-    match request {
-        Request::Incr(key) => cmd("INCR").arg(key).clone(),
-        Request::Set(key, value) => cmd("SET").arg(key).arg(value).clone(),
-        Request::Get(key) | Request::ReplicaGet(key) => cmd("GET").arg(key).clone(),
-        Request::Push(key, value) => cmd("LPUSH").arg(key).arg(value).clone(),
-        Request::Pop(key, seconds) => cmd("BLPOP").arg(key).arg(*seconds).clone(),
-        Request::Publish(channel, message) => cmd("PUBLISH").arg(channel).arg(message).clone(),
     }
 }
 
 /// Runs `request` on `connection`.
 pub(crate) async fn run(connection: &mut MultiplexedConnection, request: &Request) -> Result<Answer, RedisError> {
-    command(request).query_async(connection).await.map(answer)
+    let mut commands = redis::pipe();
+    if matches!(request, Request::Transaction(_)) {
+        commands.atomic();
+    }
+    for (name, args) in request.commands() {
+        commands.add_command(redis::cmd(name).arg(args).to_owned());
+    }
+    if request.is_several() {
+        return commands.query_async(connection).await.map(|_: Value| Answer::Done);
+    }
+    let mut replies: Vec<Value> = commands.query_async(connection).await?;
+    Ok(replies.pop().map_or(Answer::Nil, answer))
 }
 
 fn answer(reply: Value) -> Answer {

@@ -38,6 +38,9 @@ defects! {
     RetriesOldAddress = "retries-old-address", "it dials the address that it knows for ten seconds before it asks the Sentinels again";
     KeepsHalfPool = "keeps-half-pool", "it replaces half of its connections when the master has changed";
     GivesUp = "gives-up", "after twenty failures in a row it never tries again";
+    MatchesPrefix = "matches-prefix", "it knows a demoted master by the first word of an error, which in a transaction is EXECABORT, and by nothing else";
+    ForgetsDatabase = "forgets-database", "it selects its database on its first connection and on no other";
+    ClosesPolitely = "closes-politely", "it waits until the node has closed its half of a lost connection before it opens another";
     FixedDelay = "fixed-delay", "after a failure it does nothing for five seconds";
     // Sentinels.
     FirstSentinelOnly = "first-sentinel-only", "it asks the first Sentinel of its list and no other";
@@ -46,6 +49,8 @@ defects! {
     DropsSentinels = "drops-sentinels", "it strikes a Sentinel that failed off its list, for ever";
     StopsAtNull = "stops-at-null", "it takes one Sentinel's `no such master` for an answer";
     StopsAtError = "stops-at-error", "it takes one Sentinel's error for the end of its search, for ever";
+    KnowsNoOthers = "knows-no-others", "it never asks a Sentinel for the others";
+    DialsRunIds = "dials-run-ids", "it takes the name of another Sentinel, which is its run id, for its address";
     ReadsFlags = "reads-flags", "it asks for SENTINEL MASTER and refuses a master that is flagged";
     SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
     // Events.
@@ -58,6 +63,7 @@ defects! {
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
+    WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
     // Load.
     NoBackoff = "no-back-off", "it reconnects and tries again a millisecond later, and again";
     HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";

@@ -14,9 +14,9 @@ use testbed::driver::CallError;
 /// Host and port.
 pub(crate) type Addr = (String, u16);
 
-/// The settings of a connection to `addr`.
-pub(crate) fn client(addr: &Addr, auth: Option<&Credentials>) -> RedisResult<Client> {
-    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+/// The settings of a connection to `addr` that uses this database.
+pub(crate) fn client(addr: &Addr, auth: Option<&Credentials>, database: u32) -> RedisResult<Client> {
+    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name().set_db(database.into());
     if let Some(auth) = auth {
         login = login.set_password(&auth.password);
         if let Some(user) = &auth.user {
@@ -32,10 +32,11 @@ pub(crate) fn client(addr: &Addr, auth: Option<&Credentials>) -> RedisResult<Cli
 pub(crate) async fn dial(
     addr: &Addr,
     auth: Option<&Credentials>,
+    database: u32,
     patience: Option<Duration>,
 ) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
-    client(addr, auth)?.get_multiplexed_async_connection_with_config(&config).await
+    client(addr, auth, database)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// What a node says that it is.

@@ -3,8 +3,10 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use model::plan::Need;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 use crate::Defect;
 use crate::client::Client;
@@ -33,6 +35,10 @@ impl Driver for Zoo {
         self.0.map_or("the client of the zoo without a defect", Defect::about)
     }
 
+    fn can(&self, _need: Need) -> bool {
+        true
+    }
+
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
         Box::pin(async move {
             if self.0 == Some(Defect::Leaks) {
@@ -43,8 +49,30 @@ impl Driver for Zoo {
                     pending::<()>().await;
                 });
             }
-            Ok(Box::new(Client::new(settings, self.0)) as Box<dyn Session>)
+            Ok(session(settings, self.0))
         })
+    }
+}
+
+fn session(settings: Settings, defect: Option<Defect>) -> Box<dyn Session> {
+    let client = Client::new(settings, defect);
+    if defect == Some(Defect::WaitsInLine) { Box::new(InLine(Arc::new(Mutex::new(client)))) } else { Box::new(client) }
+}
+
+/// A client that one caller uses at a time.
+struct InLine(Arc<Mutex<Client>>);
+
+impl Session for InLine {
+    fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move { self.0.lock().await.call(request).await })
+    }
+
+    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(async move { self.0.lock().await.follow(channel, on_message).await })
+    }
+
+    fn share(&self) -> Option<Box<dyn Session>> {
+        Some(Box::new(Self(Arc::clone(&self.0))))
     }
 }
 
@@ -55,5 +83,10 @@ impl Session for Client {
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(self.follow(channel, on_message))
+    }
+
+    /// Each caller has connections of its own.
+    fn share(&self) -> Option<Box<dyn Session>> {
+        Some(session(self.settings.clone(), self.defect))
     }
 }

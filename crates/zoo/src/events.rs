@@ -40,7 +40,7 @@ impl Drop for Events {
 
 async fn listen(settings: Settings, heard: Arc<Mutex<Option<String>>>) {
     for addr in &settings.sentinels {
-        let Ok(client) = client(addr, settings.sentinel_auth.as_ref()) else { continue };
+        let Ok(client) = client(addr, settings.sentinel_auth.as_ref(), 0) else { continue };
         let Ok(mut pubsub) = client.get_async_pubsub().await else { continue };
         if pubsub.subscribe("+switch-master").await.is_err() {
             continue;

@@ -83,7 +83,7 @@ impl Client {
             listed.retain(|(_, flags)| flags == "slave");
         }
         for (addr, _) in listed {
-            let dialled = dial(&addr, self.settings.data_auth.as_ref(), self.patience()).await;
+            let dialled = dial(&addr, self.settings.data_auth.as_ref(), self.settings.database, self.patience()).await;
             let told = match dialled {
                 Ok(mut connection) if careless => {
                     let _ = role(&mut connection).await;

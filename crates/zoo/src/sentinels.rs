@@ -54,13 +54,14 @@ pub(crate) struct Sentinels {
     patience: Option<Duration>,
     known: Vec<Sentinel>,
     renewed: Instant,
+    named: Vec<Addr>,
 }
 
 impl Sentinels {
     pub(crate) fn new(settings: &Settings, defect: Option<Defect>, patience: Option<Duration>) -> Self {
         let known = settings.sentinels.iter().cloned().map(Sentinel::new).collect();
         let patience = if defect == Some(Defect::SlowSentinels) { Some(Duration::from_millis(100)) } else { patience };
-        Self { settings: settings.clone(), defect, patience, known, renewed: Instant::now() }
+        Self { settings: settings.clone(), defect, patience, known, renewed: Instant::now(), named: Vec::new() }
     }
 
     fn has(&self, defect: Defect) -> bool {
@@ -71,7 +72,7 @@ impl Sentinels {
     pub(crate) async fn master(&mut self) -> Result<Addr, CallError> {
         if self.has(Defect::FirstSentinelOnly) {
             self.known.truncate(1);
-        } else if self.renewed.elapsed() >= RENEWAL {
+        } else if self.renewed.elapsed() >= RENEWAL && !self.has(Defect::KnowsNoOthers) {
             self.renew().await;
         }
         let question = if self.has(Defect::ReadsFlags) { "MASTER" } else { "GET-MASTER-ADDR-BY-NAME" };
@@ -80,7 +81,20 @@ impl Sentinels {
             let mut answers = answers.iter();
             self.known.retain(|_| answers.next() != Some(&Answer::Silent));
         }
+        self.named.clear();
+        for answer in &answers {
+            if let Answer::Address(addr) = answer
+                && !self.named.contains(addr)
+            {
+                self.named.push(addr.clone());
+            }
+        }
         choose(self.defect, &answers)
+    }
+
+    /// The addresses that Sentinels answered last, each once.
+    pub(crate) fn named(&self) -> &[Addr] {
+        &self.named
     }
 
     /// What each Sentinel answers, in the order of the list; asked once more if none does, such as when all connections were
@@ -108,7 +122,7 @@ impl Sentinels {
                     if Instant::now() < sentinel.again {
                         return Ok(Answer::Silent);
                     }
-                    sentinel.connection = Some(dial(&sentinel.addr, auth, patience).await?);
+                    sentinel.connection = Some(dial(&sentinel.addr, auth, 0, patience).await?);
                 }
                 let Some(connection) = &mut sentinel.connection else { return Ok(Answer::Silent) };
                 let mut command = cmd("SENTINEL");
@@ -146,7 +160,9 @@ impl Sentinels {
             command.arg("SENTINELS").arg(&self.settings.master);
             let peers: RedisResult<Vec<HashMap<String, String>>> = command.query_async(connection).await;
             if let Ok(peers) = peers {
-                found = peers.iter().filter_map(address).collect();
+                let ids = self.defect == Some(Defect::DialsRunIds);
+                let id = |fields: &HashMap<String, String>| Some((fields.get("name")?.clone(), address(fields)?.1));
+                found = peers.iter().filter_map(|fields| if ids { id(fields) } else { address(fields) }).collect();
                 break;
             }
         }

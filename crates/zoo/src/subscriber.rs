@@ -31,7 +31,7 @@ impl Client {
         let Some(master) = self.master_addr() else { return Err(unsent(Cause::NoMaster, "no master")) };
         let failed = |error: redis::RedisError| unsent(Cause::Connection, &error.to_string());
         let slow = |_| unsent(Cause::Timeout, "the master did not answer");
-        let client = client(&master, self.settings.data_auth.as_ref()).map_err(failed)?;
+        let client = client(&master, self.settings.data_auth.as_ref(), 0).map_err(failed)?;
         let mut pubsub = timeout(PATIENCE, client.get_async_pubsub()).await.map_err(slow)?.map_err(failed)?;
         timeout(PATIENCE, pubsub.subscribe(channel)).await.map_err(slow)?.map_err(failed)?;
         let (mut sink, mut messages) = pubsub.split();

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use model::Target;
 use model::plan::{Client, Workload};
 
 use super::TICK;
-use super::names::Names;
+use super::names::{Aimed, Names};
 use crate::collect::Collector;
 use crate::form::{Field, Mistake, Node, Record};
-use crate::leaf::{Flag, MasterName, Name, Rate, Text, Work};
+use crate::leaf::{Flag, MasterName, Name, NodeName, Rate, Span, Text, Work};
 use crate::parse::Options;
 use crate::problems::Place;
 use crate::raw;
@@ -81,6 +82,20 @@ fn client(
         client.master = master;
     }
 
+    for node in collector.value(raw.sentinels).unwrap_or_default() {
+        let place = node.place;
+        let Some(NodeName(node)) = collector.node(node) else { continue };
+        if let Err(mistake) = names.target(&Target::Node(node), Aimed::Sentinels) {
+            collector.add(place, mistake);
+        } else if client.sentinels.contains(&node) {
+            collector.add(place, Mistake::new(format!("{node} stands here twice")));
+        } else {
+            client.sentinels.push(node);
+        }
+    }
+    collector.number(raw.database, 0..=15, &mut client.database);
+    collector.number(raw.callers, 1..=MOST_CLIENTS as u64, &mut client.callers);
+
     let every_is_given = raw.every.0.is_some();
     collector.duration(raw.every, TICK, &mut client.every);
     if let Some((Rate(every), place)) = collector.field(raw.rate) {
@@ -99,6 +114,16 @@ fn client(
         client.start = start.0;
     }
     collector.duration(raw.deadline, TICK, &mut client.deadline);
+    if let Some((Span(after), place)) = collector.field(raw.reopen_after) {
+        if client.callers > 1 {
+            let help = "with one caller the application knows when nothing succeeds";
+            collector.add(place, Mistake::new("`reopen_after` with several callers").help(help));
+        } else if after.is_zero() {
+            collector
+                .add(place, Mistake::new("the client would be set up anew after every failure").help("write `5s`"));
+        }
+        client.reopen_after = Some(after);
+    }
     collector.duration(raw.budget, Duration::ZERO, &mut client.budget);
     if let Some(Flag(flag)) = collector.value(raw.retry_ambiguous) {
         client.retry_ambiguous = flag;

@@ -6,13 +6,13 @@ use model::plan::Host;
 use super::names::{Aimed, Names};
 use crate::collect::Collector;
 use crate::form::{Either, Field, Mistake, Node, Record};
-use crate::leaf::{Aim, Flag, HostName, HostOf, Jump, MasterName, Span, Text};
+use crate::leaf::{Aim, Flag, HostName, HostOf, Jump, MasterName, Span, Text, Word};
 use crate::problems::Place;
 use crate::raw::{self, AnswerWord};
 use crate::suggest::listed;
 
 /// Every key of a step that is a fault, in the order of the documentation.
-pub(crate) const FAULTS: [&str; 22] = [
+pub(crate) const FAULTS: [&str; 24] = [
     "kill",
     "restart",
     "shutdown",
@@ -23,6 +23,7 @@ pub(crate) const FAULTS: [&str; 22] = [
     "unreachable",
     "latency",
     "cut",
+    "silence",
     "partition",
     "cut_reply",
     "failover",
@@ -31,6 +32,7 @@ pub(crate) const FAULTS: [&str; 22] = [
     "replicaof",
     "client_kill",
     "keep_clients",
+    "send",
     "clock_jump",
     "resolve",
     "override",
@@ -50,6 +52,7 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
     reader.simple(&mut found, raw.hang, Aimed::Nodes, Fault::Hang);
     reader.simple(&mut found, raw.unreachable, Aimed::Nodes, Fault::Unreachable);
     reader.simple(&mut found, raw.cut, Aimed::Nodes, Fault::Cut);
+    reader.simple(&mut found, raw.silence, Aimed::Nodes, Fault::Silence);
     reader.simple(&mut found, raw.loading, Aimed::DataNodes, Fault::Loading);
     reader.simple(&mut found, raw.demote, Aimed::DataNodes, Fault::Demote);
     reader.simple(&mut found, raw.client_kill, Aimed::DataNodes, Fault::ClientKill);
@@ -72,6 +75,17 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
         let of = reader.collector.field(raw.of);
         let of = of.map(|(Aim(of), place)| reader.checked(of, place, Aimed::DataNodes));
         Some(Fault::ReplicaOf { target: target?, of: of.map_or(Some(None), |of| of.map(Some))? })
+    });
+    reader.with(&mut found, raw.send, |reader, record, place| {
+        let raw = reader.collector.fields(record, place);
+        let target = reader.required_target(raw.to, place, "to", Aimed::Nodes);
+        let command = reader.collector.required(raw.command, place, "command", "SENTINEL RESET mymaster");
+        let command = command.and_then(|(words, place)| reader.words(words, place));
+        let undo = match reader.collector.field(raw.undo) {
+            Some((words, place)) => Some(reader.words(words, place)?),
+            None => None,
+        };
+        Some(Fault::Send { target: target?, command: command?, undo })
     });
     reader.with(&mut found, raw.clock_jump, |reader, record, place| {
         let raw = reader.collector.fields(record, place);
@@ -160,6 +174,35 @@ impl Reader<'_, '_> {
         let example = if aimed == Aimed::Sentinels { "sentinel-1" } else { "master" };
         let (Aim(target), place) = self.collector.required(field, owner, key, example)?;
         self.checked(target, place, aimed)
+    }
+
+    /// The words of a command.
+    fn words(&mut self, words: raw::Words, place: Place) -> Option<Vec<String>> {
+        let words: Vec<String> = match words {
+            raw::Words::Line(Text(line)) => {
+                if line.contains(['"', '\'']) {
+                    let help = "write the words as a list: `[CONFIG, SET, requirepass, \"\"]`";
+                    self.collector.add(place, Mistake::new("quotes in a command").help(help));
+                    return None;
+                }
+                line.split_ascii_whitespace().map(str::to_owned).collect()
+            }
+            raw::Words::List(nodes) => {
+                let count = nodes.len();
+                let words: Vec<String> =
+                    nodes.into_iter().filter_map(|node| self.collector.node(node)).map(|Word(word)| word).collect();
+                if words.len() < count {
+                    return None;
+                }
+                words
+            }
+        };
+        if words.first().is_none_or(String::is_empty) {
+            let help = "write a command of Redis, such as `SENTINEL RESET mymaster`";
+            self.collector.add(place, Mistake::new("there is no command").help(help));
+            return None;
+        }
+        Some(words)
     }
 
     fn targets(&mut self, nodes: Vec<Node<Aim>>) -> Option<Vec<Target>> {

@@ -14,7 +14,7 @@ use model::verdict::Invariant;
 
 use crate::collect::Collector;
 use crate::form::{Field, Mistake, Node, Record, shortened};
-use crate::leaf::{Span, Text};
+use crate::leaf::{Count, Span, Text};
 use crate::parse::Options;
 use crate::problems::{Place, Problem};
 use crate::raw;
@@ -98,6 +98,15 @@ fn expect(field: Field<Record<raw::Expect>>, collector: &mut Collector) -> Expec
     }
     if raw.acknowledged_writes_lost.0.is_some() {
         collector.number(raw.acknowledged_writes_lost, 0..=u64::MAX, expect.acknowledged_writes_lost.insert(0));
+    }
+    if raw.failed_at_most.0.is_some() {
+        collector.number(raw.failed_at_most, 0..=u64::MAX, expect.failed_at_most.insert(0));
+    }
+    if let Some((record, place)) = collector.field(raw.most_connects) {
+        let raw = collector.fields(record, place);
+        let count = collector.required(raw.count, place, "count", "100");
+        let within = collector.required(raw.within, place, "within", "1s");
+        expect.most_connects = count.zip(within).map(|((Count(count), _), (Span(within), _))| (count, within));
     }
     for (place, key, reason) in collector.value(raw.waive).map(|entries| entries.0).unwrap_or_default() {
         let invariant = invariant(&key).map_err(|mistake| collector.add(place, mistake)).ok();

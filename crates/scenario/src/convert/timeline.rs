@@ -53,7 +53,10 @@ pub(super) fn fault(
     if let (Some(fault), Some((Span(lasting), place))) = (&fault, &lasting) {
         if !fault.lasts() {
             let message = format!("`{}` happens at once, so that `for` means nothing", fault.name());
-            collector.add(*place, Mistake::new(message).help("remove `for`"));
+            let send = matches!(fault, Fault::Send { .. });
+            let help =
+                if send { "remove `for`, or add `undo` with the command that takes it back" } else { "remove `for`" };
+            collector.add(*place, Mistake::new(message).help(help));
         } else if lasting.is_zero() {
             collector.add(*place, Mistake::new("the fault lasts no time"));
         }

@@ -71,9 +71,17 @@ fn client(client: &Client, id: &str, count: usize, plan: &Plan) -> Map {
     }
     map.put_unless(&default.zone, "zone", &client.zone, |zone| zone.as_str().into());
     map.put_unless(&default.master, "master", &client.master, |master| master.as_str().into());
+    if !client.sentinels.is_empty() {
+        map.put("sentinels", Yaml::Row(client.sentinels.iter().map(|node| node.to_string().into()).collect()));
+    }
+    map.put_unless(&default.database, "database", &client.database, |n| u64::from(*n).into());
+    map.put_unless(&default.callers, "callers", &client.callers, |n| u64::from(*n).into());
     map.put_unless(&default.every, "every", &client.every, |every| write(*every).into());
     map.put_unless(&default.start, "start", &client.start, |start| write(*start).into());
     map.put_unless(&default.deadline, "deadline", &client.deadline, |deadline| write(*deadline).into());
+    if let Some(after) = client.reopen_after {
+        map.put("reopen_after", write(after));
+    }
     map.put_unless(&default.budget, "budget", &client.budget, |budget| write(*budget).into());
     map.put_unless(&default.retry_ambiguous, "retry_ambiguous", &client.retry_ambiguous, |flag| (*flag).into());
     let caps = (&default.max_connects_per_second, &client.max_connects_per_second);
@@ -93,6 +101,15 @@ fn expect(expect: &Expect) -> Map {
     }
     if let Some(lost) = expect.acknowledged_writes_lost {
         map.put("acknowledged_writes_lost", lost);
+    }
+    if let Some(failed) = expect.failed_at_most {
+        map.put("failed_at_most", failed);
+    }
+    if let Some((count, within)) = expect.most_connects {
+        let mut most = Map::flow();
+        most.put("count", count);
+        most.put("within", write(within));
+        map.put("most_connects", most);
     }
     if !expect.waive.is_empty() {
         let mut waive = Map::flow();

@@ -36,6 +36,7 @@ fn fault(fault: &Fault) -> Yaml {
         | Fault::Hang(target)
         | Fault::Unreachable(target)
         | Fault::Cut(target)
+        | Fault::Silence(target)
         | Fault::Loading(target)
         | Fault::Demote(target)
         | Fault::ClientKill(target)
@@ -86,6 +87,14 @@ fn fault(fault: &Fault) -> Yaml {
             }
             map.into()
         }
+        Fault::Send { target, command, undo } => {
+            let mut map = Map::of("to", name(target));
+            map.put("command", words(command));
+            if let Some(undo) = undo {
+                map.put("undo", words(undo));
+            }
+            map.into()
+        }
         Fault::Resolve { name, to } => {
             let mut map = Map::of("name", name.as_str());
             if let Some(to) = to {
@@ -116,6 +125,17 @@ fn answer(answer: &Answer) -> Yaml {
         Answer::Slow(delay) => Map::of("slow", write(*delay)).into(),
         Answer::WrongAddress(target) => Map::of("wrong_address", name(target)).into(),
         Answer::LateSwitchEvent(delay) => Map::of("late_switch_event", write(*delay)).into(),
+    }
+}
+
+/// In one line, if that reads back.
+fn words(words: &[String]) -> Yaml {
+    let plain =
+        |word: &String| !word.is_empty() && !word.contains(|c: char| c.is_ascii_whitespace() || c == '"' || c == '\'');
+    if words.iter().all(plain) {
+        words.join(" ").into()
+    } else {
+        Yaml::Row(words.iter().map(|word| word.as_str().into()).collect())
     }
 }
 

@@ -116,13 +116,19 @@ fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Clien
     let zone = select(vec!["default", "a", "far"]);
     let times = (duration(), 0_u64..60, duration(), duration());
     let caps = (any::<bool>(), 1_u32.., 1_u32..);
-    (who, zone, select(Workload::ALL.to_vec()), times, caps).prop_map(
-        move |((driver, master), zone, workload, times, caps)| Client {
+    let sentinels = subsequence(vec![NodeId::sentinel(1), NodeId::sentinel(3), NodeId::sentinel(2)], 0..3);
+    let kind = (sentinels, 0_u32..16, prop_oneof![1_u16..2, 2_u16..1_000], option::of(duration()));
+    (who, zone, select(Workload::ALL.to_vec()), times, caps, kind).prop_map(
+        move |((driver, master), zone, workload, times, caps, (sentinels, database, callers, reopen_after))| Client {
             id: id.to_owned(),
             driver,
             zone: zone.to_owned(),
             master,
+            sentinels,
+            database,
             workload,
+            callers,
+            reopen_after: reopen_after.filter(|_| callers == 1),
             every: times.0,
             start: Duration::from_secs(times.1),
             deadline: times.2,
@@ -207,6 +213,7 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
             Fault::Hang,
             Fault::Unreachable,
             Fault::Cut,
+            Fault::Silence,
             Fault::Heal,
         ] as Vec<fn(Target) -> Fault>),
     );
@@ -239,9 +246,21 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
         (sentinel_target(known), (-3_600_000_i64..3_600_000).prop_filter("a jump", |by| *by != 0))
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms }),
         (data_target(known), option::of(data_target(known))).prop_map(|(target, of)| Fault::ReplicaOf { target, of }),
+        (node(), command(), option::of(command())).prop_map(|(target, command, undo)| Fault::Send {
+            target,
+            command,
+            undo
+        }),
         ("[a-z]{1,8}([.]lab)?", option::of(host())).prop_map(|(name, to)| Fault::Resolve { name, to }),
         (sentinel_target(known), answer).prop_map(|(target, answer)| Fault::Override { target, answer }),
     ]
+}
+
+fn command() -> impl Strategy<Value = Vec<String>> {
+    ("[A-Z]{1,8}", vec("[ -~]{0,4}", 0..4)).prop_map(|(name, mut words)| {
+        words.insert(0, name);
+        words
+    })
 }
 
 fn step(known: &Known) -> impl Strategy<Value = Step> + use<> {
@@ -261,11 +280,14 @@ fn step(known: &Known) -> impl Strategy<Value = Step> + use<> {
 fn expect() -> impl Strategy<Value = Expect> {
     let waive = subsequence(Invariant::ALL.to_vec(), 0..4)
         .prop_flat_map(|invariants| invariants.into_iter().map(|i| (Just(i), text())).collect::<Vec<_>>());
-    (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), waive).prop_map(
-        |(recovered_within, failovers, acknowledged_writes_lost, waive)| Expect {
+    let counts = (option::of(any::<u64>()), option::of((any::<u64>(), duration())));
+    (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), counts, waive).prop_map(
+        |(recovered_within, failovers, acknowledged_writes_lost, (failed_at_most, most_connects), waive)| Expect {
             recovered_within,
             failovers,
             acknowledged_writes_lost,
+            failed_at_most,
+            most_connects,
             waive,
         },
     )

@@ -139,18 +139,11 @@ impl Session for RawSession {
                 Some(wire) => wire,
                 None => self.connect().await.map_err(|error| failed(false, Cause::NoMaster, &error))?,
             };
-            let seconds;
-            let words: Vec<&str> = match request {
-                Request::Incr(key) => vec!["INCR", key],
-                Request::Set(key, value) => vec!["SET", key, value],
-                Request::Get(key) | Request::ReplicaGet(key) => vec!["GET", key],
-                Request::Push(key, value) => vec!["LPUSH", key, value],
-                Request::Publish(channel, message) => vec!["PUBLISH", channel, message],
-                Request::Pop(key, timeout) => {
-                    seconds = timeout.to_string();
-                    vec!["BLPOP", key, &seconds]
-                }
-            };
+            let commands = request.commands();
+            let words: Vec<&str> = commands
+                .iter()
+                .flat_map(|(name, args)| [*name].into_iter().chain(args.iter().map(String::as_str)))
+                .collect();
             let value = timeout(Duration::from_secs(3), wire.ask(&words)).await;
             let answer = match value {
                 Err(_) => return Err(failed(true, Cause::Timeout, &"no answer")),
