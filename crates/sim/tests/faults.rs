@@ -209,13 +209,13 @@ fn what_an_operator_does_is_taken_back_on_the_connection_that_has_logged_in() {
 #[test]
 fn what_an_operator_does_is_taken_back_on_another_connection_if_the_first_was_killed() {
     let mut lab = Lab::ready();
-    let pause = send("master", &["CONFIG", "SET", "maxclients", "7"], Some(&["CONFIG", "SET", "maxclients", "8"]));
-    lab.inject_for(&pause, 5_000);
+    let pause = send("master", &["CONFIG", "SET", "maxclients", "70"], Some(&["CONFIG", "SET", "maxclients", "80"]));
+    assert_eq!(lab.inject_for(&pause, 5_000), [MASTER]);
     lab.inject(&Fault::ClientKill(master()));
     lab.run_for(5_000);
     let conn = lab.open(MASTER);
     let limit = lab.ask(conn, "CONFIG GET maxclients");
-    assert_eq!(limit, Some(Reply::Array(vec![Reply::word("maxclients"), Reply::word("8")])));
+    assert_eq!(limit, Some(Reply::Map(vec![(Reply::word("maxclients"), Reply::word("80"))])));
 }
 
 #[test]
