@@ -129,7 +129,7 @@ impl Session for RustisSession {
 
 /// The commands of a request.
 fn commands(request: &Request) -> impl Iterator<Item = CommandBuilder> {
-    request.commands().into_iter().map(|(name, args)| args.iter().fold(cmd(name), |command, arg| command.arg(arg)))
+    request.commands().into_iter().map(|(name, args)| args.iter().fold(cmd(name), CommandBuilder::arg))
 }
 
 fn answer(reply: Value) -> Answer {

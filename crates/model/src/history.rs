@@ -256,6 +256,7 @@ pub struct Execution {
     pub sent: Option<Time>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
