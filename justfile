@@ -16,6 +16,22 @@ test:
 ci:
     bash .ci/run
 
+# Whether 2,000 random schedules come out alike in other processes and however many run at a time.
+determinism SEEDS="1..401":
+    cargo build --release
+    target/release/sentinel-lab chaos --profile all --seeds {{SEEDS}} --jobs 1 --no-shrink --results target/determinism-1.ndjson || test $? = 3
+    target/release/sentinel-lab chaos --profile all --seeds {{SEEDS}} --jobs 5 --no-shrink --results target/determinism-5.ndjson || test $? = 3
+    cmp target/determinism-1.ndjson target/determinism-5.ndjson
+
+# What chaos finds about the clients that are wrong on purpose, and how soon.
+chaos-zoo:
+    cargo run --release -- chaos --driver zoo --seeds 1..501 --fail-fast --format markdown >target/chaos-zoo.md || test $? = 1
+    mv target/chaos-zoo.md docs/chaos-zoo.md
+
+# Memory of a long campaign (some ten minutes); fails if it grows.
+chaos-memory RUNS="50000":
+    cargo bench -p sentinel-lab --bench chaos -- memory {{RUNS}}
+
 # Format.
 fmt:
     cargo fmt --all

@@ -40,7 +40,8 @@ fn scenarios() -> BTreeMap<String, Plan> {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
         (name, scenario::load(file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}")))
     };
-    files.iter().map(load).collect()
+    // What chaos found once is no page of the gallery.
+    files.iter().filter(|file| !file.iter().any(|part| part == "regressions")).map(load).collect()
 }
 
 fn outcome(plan: &Plan, seed: u64, driver: Zoo) -> Outcome {

@@ -1,8 +1,12 @@
-//! [`Campaign`]: many seeds, one after the other and several at a time, and [`Summary`], what they came to.
+//! [`Campaign`]: many cases, one after the other and several at a time, and [`Summary`], what they came to.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,18 +14,72 @@ use crate::case::{Case, CaseResult, Ending};
 use crate::coverage::Coverage;
 use crate::jobs;
 use crate::profile::Mix;
+use crate::regression::Origin;
 use crate::schedule;
 use crate::shard::Shard;
+use crate::shrink::{Shrunk, shrink, shrink_systematic};
+use crate::systematic::Subject;
+
+/// Where the cases of a campaign come from. Each is known by a number.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Schedules drawn from seeds.
+    Random {
+        /// What they are drawn from.
+        mix: Mix,
+        /// The seeds, by which they are known.
+        seeds: Range<u64>,
+    },
+    /// A scenario taken apart.
+    Systematic(Arc<Subject>),
+}
+
+impl Source {
+    /// The numbers of its cases.
+    fn numbers(&self) -> Range<u64> {
+        match self {
+            Self::Random { seeds, .. } => seeds.clone(),
+            Self::Systematic(subject) => 1..subject.cases() as u64 + 1,
+        }
+    }
+
+    /// The mix of random schedules.
+    pub fn mix(&self) -> Option<&Mix> {
+        match self {
+            Self::Random { mix, .. } => Some(mix),
+            Self::Systematic(_) => None,
+        }
+    }
+
+    /// What its results are filed under: the profile, or `systematic` and the name of the scenario.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Random { mix, .. } => mix.profile.to_string(),
+            Self::Systematic(subject) => format!("{SYSTEMATIC}{}", subject.name),
+        }
+    }
+}
+
+/// What the names of results of scenarios taken apart begin with.
+pub const SYSTEMATIC: &str = "systematic ";
+
+/// `chaos of profile mean`
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random { mix, .. } => write!(f, "chaos of profile {mix}"),
+            Self::Systematic(subject) => write!(f, "systematic chaos of {}", subject.name),
+        }
+    }
+}
 
 /// Which runs to do.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// What schedules are drawn from.
-    pub mix: Mix,
+    /// Where they come from.
+    pub source: Source,
     /// The driver of every client.
     pub driver: String,
-    /// The seeds.
-    pub seeds: Range<u64>,
     /// The part of them that is done here.
     pub shard: Shard,
     /// Runs at a time.
@@ -31,52 +89,73 @@ pub struct Campaign {
 impl Campaign {
     /// How many runs it has.
     pub fn runs(&self) -> usize {
-        self.shard.seeds(self.seeds.start, self.seeds.end).len()
+        let numbers = self.source.numbers();
+        self.shard.seeds(numbers.start, numbers.end).len()
     }
 
-    /// Does the runs, each by `execute`, and hands every result to `each` in the order of the seeds. `each` says whether
-    /// to go on; if not, what is under way is awaited. A panic of the lab itself is the result of its seed.
+    /// Does the runs, each by `execute`, and hands every result to `each` in order. `each` says whether to go on; if not,
+    /// what is under way is awaited. A panic of the lab itself is the result of its case.
     pub fn run(
         &self,
         execute: impl Fn(&Case) -> CaseResult + Sync,
         mut each: impl FnMut(&CaseResult) -> bool,
     ) -> Summary {
-        let seeds = self.shard.seeds(self.seeds.start, self.seeds.end);
-        let (first, step) = (self.seeds.start + self.shard.index - 1, self.shard.of);
+        let (first, step) = (self.source.numbers().start + self.shard.index - 1, self.shard.of);
         let mut summary = Summary::default();
         let work = |index: usize| {
-            let case = self.case(first + index as u64 * step);
-            match case {
-                Ok(case) => execute(&case),
-                Err(result) => *result,
-            }
+            let number = first + index as u64 * step;
+            catch_unwind(AssertUnwindSafe(|| execute(&self.case(number))))
+                .unwrap_or_else(|panic| self.panicked(number, &*panic))
         };
-        jobs::in_order(seeds.len(), self.jobs, work, |_, result| {
+        jobs::in_order(self.runs(), self.jobs, work, |_, result| {
             summary.add(&result);
             each(&result)
         });
         summary
     }
 
-    /// The run of a seed; its result if the schedule cannot even be made.
-    fn case(&self, seed: u64) -> Result<Case, Box<CaseResult>> {
-        let driver = || self.driver.clone();
-        catch_unwind(AssertUnwindSafe(|| schedule::plan(&self.mix, seed)))
-            .map(|plan| Case { seed, driver: driver(), plan })
-            .map_err(|panic| {
-                let message = panic.downcast_ref::<String>().cloned();
-                let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                let text = format!("the schedule could not be drawn: {}", message.unwrap_or_default());
-                let plan = model::plan::Plan {
-                    title: String::new(),
-                    cluster: model::plan::Cluster::standard(),
-                    clients: Vec::new(),
-                    timeline: Vec::new(),
-                    run_for: std::time::Duration::ZERO,
-                    expect: model::plan::Expect::default(),
-                };
-                Box::new(CaseResult::lost(&Case { seed, driver: driver(), plan }, "panic: of the lab".to_owned(), text))
-            })
+    /// Makes the first case of a finding small; see [`shrink`] and [`shrink_systematic`].
+    pub fn shrink(
+        &self,
+        finding: &Finding,
+        limit: Duration,
+        execute: impl Fn(&Case) -> CaseResult,
+    ) -> Option<(Origin, Shrunk)> {
+        let (number, signature) = (*finding.seeds.first()?, finding.signature.as_str());
+        let driver = self.driver.as_str();
+        let (by, seed, shrunk) = match &self.source {
+            Source::Random { mix, .. } => {
+                (self.source.to_string(), number, shrink(mix, driver, number, signature, limit, execute)?)
+            }
+            Source::Systematic(subject) => {
+                let by = format!("{}, case {number}", self.source);
+                (by, subject.seed(), shrink_systematic(subject, driver, number, signature, limit, execute)?)
+            }
+        };
+        Some((Origin { by, number, driver: self.driver.clone(), seed, signature: finding.signature.clone() }, shrunk))
+    }
+
+    /// The case of a number.
+    fn case(&self, number: u64) -> Case {
+        let driver = self.driver.as_str();
+        match &self.source {
+            Source::Random { mix, .. } => Case::random(number, driver, schedule::plan(mix, number)),
+            Source::Systematic(subject) => {
+                Case::systematic(subject.seed(), number, driver, subject.plan(number as usize))
+            }
+        }
+    }
+
+    /// The result of a case in which the lab itself panicked, outside a run.
+    fn panicked(&self, number: u64, panic: &(dyn Any + Send)) -> CaseResult {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        let (seed, number) = match &self.source {
+            Source::Random { .. } => (number, None),
+            Source::Systematic(subject) => (subject.seed(), Some(number)),
+        };
+        let signature = "panic: of the lab".to_owned();
+        CaseResult::lost_of(seed, number, &self.driver, signature, format!("the lab panicked: {message}"))
     }
 }
 
@@ -89,7 +168,7 @@ pub struct Finding {
     pub driver: String,
     /// In how many runs it was seen.
     pub runs: u64,
-    /// The first seeds that show it, at most [`Finding::SEEDS`].
+    /// The first seeds that show it, or numbers of cases of a scenario taken apart; at most [`Finding::SEEDS`].
     pub seeds: Vec<u64>,
     /// What was wrong in the first of them.
     pub text: String,
@@ -127,14 +206,14 @@ impl Summary {
                 Some(known) => {
                     known.runs += 1;
                     if known.seeds.len() < Finding::SEEDS {
-                        known.seeds.push(result.seed);
+                        known.seeds.push(result.id());
                     }
                 }
                 None => self.findings.push(Finding {
                     signature: failure.signature.clone(),
                     driver: result.driver.clone(),
                     runs: 1,
-                    seeds: vec![result.seed],
+                    seeds: vec![result.id()],
                     text: failure.text.clone(),
                 }),
             }

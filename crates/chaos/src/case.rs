@@ -15,12 +15,26 @@ use crate::coverage::Coverage;
 /// One run to do.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The seed of the run, from which its plan was drawn too.
+    /// The seed of the run, from which its plan was drawn too, if it is a random one.
     pub seed: u64,
+    /// The number of a case of a scenario taken apart; none of random ones.
+    pub number: Option<u64>,
     /// The driver of the clients that name none.
     pub driver: String,
     /// What is run.
     pub plan: Plan,
+}
+
+impl Case {
+    /// A random schedule.
+    pub fn random(seed: u64, driver: &str, plan: Plan) -> Self {
+        Self { seed, number: None, driver: driver.to_owned(), plan }
+    }
+
+    /// Case `number` of a scenario taken apart.
+    pub fn systematic(seed: u64, number: u64, driver: &str, plan: Plan) -> Self {
+        Self { seed, number: Some(number), driver: driver.to_owned(), plan }
+    }
 }
 
 /// How a run ended.
@@ -42,6 +56,9 @@ pub enum Ending {
 pub struct CaseResult {
     /// The seed.
     pub seed: u64,
+    /// The number of a case of a scenario taken apart.
+    #[serde(rename = "case", skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<u64>,
     /// The driver.
     pub driver: String,
     /// How it ended.
@@ -121,6 +138,7 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
     };
     CaseResult {
         seed: case.seed,
+        number: case.number,
         driver: case.driver.clone(),
         ending,
         digest: Some(history.digest()),
@@ -132,6 +150,11 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
 }
 
 impl CaseResult {
+    /// What the case is known by: its number if it has one, else its seed.
+    pub fn id(&self) -> u64 {
+        self.number.unwrap_or(self.seed)
+    }
+
     /// The result of a run that left no history.
     pub fn broken(case: &Case, error: &RunError) -> Self {
         if let RunError::NotApplicable { .. } = error {
@@ -153,9 +176,15 @@ impl CaseResult {
 
     /// The result of a run whose process is gone, for the reason that `signature` names.
     pub fn lost(case: &Case, signature: String, text: String) -> Self {
+        Self::lost_of(case.seed, case.number, &case.driver, signature, text)
+    }
+
+    /// As [`CaseResult::lost`], of a case that there need not be.
+    pub(crate) fn lost_of(seed: u64, number: Option<u64>, driver: &str, signature: String, text: String) -> Self {
         Self {
-            seed: case.seed,
-            driver: case.driver.clone(),
+            seed,
+            number,
+            driver: driver.to_owned(),
             ending: Ending::Broken,
             digest: None,
             failures: vec![Failure { signature, text }],

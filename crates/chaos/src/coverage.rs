@@ -68,11 +68,16 @@ impl Coverage {
         self.faults.values().fold([0, 0], |sum, counts| [sum[0] + counts[0], sum[1] + counts[1]])
     }
 
-    /// What a campaign of `mix` should have covered and did not, in words.
-    pub fn gaps(&self, mix: &Mix) -> Vec<String> {
-        let fired = |kind: &Kind| self.faults.get(kind.name()).is_some_and(|counts| counts[1] > 0);
+    /// What a campaign should have covered and did not, in words: of a mix, all of its kinds and the phases of every
+    /// failover; of a scenario taken apart (no mix), the kinds that were planned.
+    pub fn gaps(&self, mix: Option<&Mix>) -> Vec<String> {
+        let fired = |kind: &str| self.faults.get(kind).is_some_and(|counts| counts[1] > 0);
+        let never = |kind: &str| format!("no {kind} ever fired");
+        let Some(mix) = mix else {
+            return self.faults.keys().filter(|kind| !fired(kind)).map(|kind| never(kind)).collect();
+        };
         let came = |phase: &EventName| self.phases.get(phase.as_str()).is_some_and(|counts| counts[0] > 0);
-        let faults = mix.kinds().into_iter().filter(|kind| !fired(kind)).map(|kind| format!("no {kind} ever fired"));
+        let faults = mix.kinds().into_iter().map(Kind::name).filter(|kind| !fired(kind)).map(never);
         let phases =
             PHASES[..ALWAYS].iter().filter(|phase| !came(phase)).map(|phase| format!("no failover came to {phase}"));
         faults.chain(phases).collect()

@@ -52,15 +52,19 @@ fn node() -> impl Strategy<Value = Target> + Clone {
     prop_oneof![data(), sentinel()]
 }
 
-/// Two sides for a partition.
-fn sides() -> impl Strategy<Value = (Vec<Target>, Vec<Target>)> + Clone {
-    let [a, b] = ZONES.map(|zone| Target::Zone(zone.to_owned()));
-    let client = Target::Client(CLIENT.to_owned());
-    select(vec![
+/// Two sides for each partition: around the master, this client, and the zones if there are two.
+pub(crate) fn sides(client: &str, zones: Option<[&str; 2]>) -> Vec<(Vec<Target>, Vec<Target>)> {
+    let client = Target::Client(client.to_owned());
+    let mut sides = vec![
         (vec![Target::Master(None)], vec![Target::Sentinels]),
         (vec![client.clone()], vec![Target::Master(None)]),
         (vec![client.clone()], vec![Target::Sentinels]),
-        (vec![a], vec![b]),
+    ];
+    sides.extend(zones.map(|zones| {
+        let [a, b] = zones.map(|zone| vec![Target::Zone(zone.to_owned())]);
+        (a, b)
+    }));
+    sides.extend([
         (vec![Target::Master(None)], vec![Target::Sentinels, Target::Replicas(None)]),
         (vec![Target::Master(None), client.clone()], vec![Target::Sentinels, Target::Replicas(None)]),
         (vec![Target::Master(None)], vec![Target::Replicas(None)]),
@@ -68,13 +72,14 @@ fn sides() -> impl Strategy<Value = (Vec<Target>, Vec<Target>)> + Clone {
         (vec![Target::SentinelsMinority], vec![Target::All]),
         (vec![Target::SentinelLeader], vec![Target::Master(None), Target::Replicas(None)]),
         (vec![client], vec![Target::All]),
-    ])
+    ]);
+    sides
 }
 
-/// Two ends for a delay.
-fn ends() -> impl Strategy<Value = (Target, Target)> + Clone {
-    let client = || Target::Client(CLIENT.to_owned());
-    select(vec![
+/// Two ends for each delay.
+pub(crate) fn ends(client: &str) -> Vec<(Target, Target)> {
+    let client = || Target::Client(client.to_owned());
+    vec![
         (client(), Target::All),
         (client(), Target::Master(None)),
         (client(), Target::Sentinels),
@@ -82,7 +87,11 @@ fn ends() -> impl Strategy<Value = (Target, Target)> + Clone {
         (Target::Sentinels, Target::Replicas(None)),
         (Target::Master(None), Target::Replicas(None)),
         (Target::All, Target::All),
-    ])
+    ]
+}
+
+fn any_sides() -> impl Strategy<Value = (Vec<Target>, Vec<Target>)> + Clone {
+    select(sides(CLIENT, Some(ZONES)))
 }
 
 fn lying(answer: impl Strategy<Value = Answer> + 'static) -> BoxedStrategy<Fault> {
@@ -102,13 +111,13 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
         Kind::Unreachable => node().prop_map(Fault::Unreachable).boxed(),
         Kind::Latency => {
             let delay = prop_oneof![ms(10..=100), ms(100..=900)];
-            (ends(), delay, prop_oneof![Just(Duration::ZERO), ms(10..=100)])
+            (select(ends(CLIENT)), delay, prop_oneof![Just(Duration::ZERO), ms(10..=100)])
                 .prop_map(|((between, and), delay, jitter)| Fault::Latency { between, and, delay, jitter })
                 .boxed()
         }
         Kind::Cut => prop_oneof![Just(Target::Master(None)), node(), Just(Target::All)].prop_map(Fault::Cut).boxed(),
-        Kind::Partition => sides().prop_map(|(from, to)| Fault::Partition { from, to, one_way: false }).boxed(),
-        Kind::OneWayPartition => (sides(), any::<bool>())
+        Kind::Partition => any_sides().prop_map(|(from, to)| Fault::Partition { from, to, one_way: false }).boxed(),
+        Kind::OneWayPartition => (any_sides(), any::<bool>())
             .prop_map(|((from, to), back)| {
                 let (from, to) = if back { (to, from) } else { (from, to) };
                 Fault::Partition { from, to, one_way: true }

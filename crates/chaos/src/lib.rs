@@ -1,4 +1,5 @@
 //! Random failovers: thousands of schedules of faults, drawn from seeds, judged, and shrunk to the few lines that matter.
+//! And systematic ones: a scenario with every fault at every moment of its failover.
 //!
 //! ```text
 //! seed ──> schedule ──> plan ──> run ──> result ──> finding ──> shrunk ──> scenario file
@@ -9,11 +10,12 @@
 //! | [`kind`], [`nemesis`], [`profile`] | which faults there are, in which groups, mixed by which weights |
 //! | `fault`, `topology` | strategies for single faults, for clusters and clients |
 //! | [`schedule`] | a whole schedule, and the plan that it comes to |
+//! | [`systematic`] | not at random: a scenario, with every fault at every moment of it |
 //! | [`phase`], [`coverage`] | what a campaign went through |
 //! | [`audit`] | what the cluster itself must never do |
 //! | [`case`] | one run and what came of it |
 //! | [`campaign`], [`jobs`] | many of them |
-//! | [`mod@shrink`], [`regression`] | a finding made small, and kept as a scenario file |
+//! | [`mod@shrink`], `plan_tree`, [`regression`] | a finding made small, and kept as a scenario file |
 //! | [`shard`], [`results`] | a campaign over several machines, and its parts joined |
 //! | [`testing`] | chaos in a project's own `cargo test` |
 
@@ -26,11 +28,13 @@ pub mod jobs;
 pub mod kind;
 pub mod nemesis;
 pub mod phase;
+mod plan_tree;
 pub mod profile;
 pub mod regression;
 pub mod results;
 pub mod schedule;
 pub mod shard;
 pub mod shrink;
+pub mod systematic;
 pub mod testing;
 mod topology;

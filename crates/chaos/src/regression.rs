@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 
 use model::Plan;
 
-use crate::profile::Mix;
 use crate::shrink::Shrunk;
 
 /// How a finding came about.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// The mix that the schedule was drawn from.
-    pub mix: &'a Mix,
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// What found it: `chaos of profile mean`.
+    pub by: String,
+    /// The number of the case; of random chaos its seed.
+    pub number: u64,
     /// The driver.
-    pub driver: &'a str,
-    /// The seed, of the schedule and of the run.
+    pub driver: String,
+    /// The seed of the run.
     pub seed: u64,
     /// The kind of failure.
-    pub signature: &'a str,
+    pub signature: String,
 }
 
 /// What the comments of a file say about how it is to be run.
@@ -31,15 +32,15 @@ pub struct Replay {
 }
 
 /// The text of the file.
-pub fn text(origin: &Origin<'_>, shrunk: &Shrunk) -> String {
-    let Origin { mix, driver, seed, signature } = origin;
+pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
+    let Origin { by, driver, seed, signature, .. } = origin;
     let [before, after] = shrunk.faults;
     let mut text = String::new();
     let mut comment = |line: &str| {
         let line = line.replace(['\n', '\r'], " ");
         let _ = writeln!(text, "# {line}");
     };
-    comment(&format!("Found by sentinel-lab {} with chaos of profile {mix}; shrunk from", env!("CARGO_PKG_VERSION")));
+    comment(&format!("Found by sentinel-lab {} with {by}; shrunk from", env!("CARGO_PKG_VERSION")));
     comment(&format!("{} to {after} in {} runs.", counted(before, "fault"), shrunk.runs));
     comment(&format!("violates: {signature}"));
     comment(&format!("  {}", shrunk.failure.text));
@@ -52,12 +53,12 @@ pub fn text(origin: &Origin<'_>, shrunk: &Shrunk) -> String {
 ///
 /// # Errors
 /// The folder cannot be made, or the file not written.
-pub fn save(folder: &Path, origin: &Origin<'_>, shrunk: &Shrunk) -> std::io::Result<PathBuf> {
+pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let rule = origin.signature.split([':', '/']).next().unwrap_or_default();
     let rule: String =
         rule.trim().to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let path = folder.join(format!("{}-{rule}-{}.yaml", origin.driver, origin.seed));
+    let path = folder.join(format!("{}-{rule}-{}.yaml", origin.driver, origin.number));
     std::fs::write(&path, text(origin, shrunk))?;
     Ok(path)
 }

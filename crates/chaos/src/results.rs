@@ -32,6 +32,12 @@ pub struct Header {
     pub nemeses: Vec<String>,
     /// The intensity.
     pub intensity: u8,
+    /// Scenarios taken apart, in order, each with the SHA-256 of its plan; none in random chaos.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scenarios: Vec<(String, String)>,
+    /// Cases of each of them at the most.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<u64>,
     /// The first seed,
     pub from: u64,
     /// and the one after the last.
@@ -48,7 +54,7 @@ pub enum Line {
     Campaign(Header),
     /// A run.
     Run {
-        /// The profile that its schedule was drawn from.
+        /// The profile that its schedule was drawn from, or `systematic` and the name of the scenario.
         profile: String,
         /// What came of it.
         #[serde(flatten)]
@@ -78,7 +84,7 @@ pub fn write(out: &mut impl Write, line: &Line) -> std::io::Result<()> {
 pub struct Joined {
     /// What they have in common; none of no files.
     pub header: Option<Header>,
-    /// What the runs came to, by profile.
+    /// What the runs came to, by profile or scenario.
     pub summaries: BTreeMap<String, Summary>,
     /// Shards that no file is of.
     pub missing: Vec<Shard>,
@@ -213,6 +219,11 @@ fn different(file: &str, header: &Header, first: &str, expected: &Header) -> Res
             ("--profile", header.profiles.join(",")),
             ("--nemesis", header.nemeses.join(",")),
             ("--intensity", header.intensity.to_string()),
+            (
+                "--systematic",
+                header.scenarios.iter().map(|(name, hash)| format!("{name} ({hash})")).collect::<Vec<_>>().join(","),
+            ),
+            ("--limit", header.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
             ("--seeds", format!("{}..{}", header.from, header.to)),
             ("the number of shards", header.partition.of.to_string()),
         ]

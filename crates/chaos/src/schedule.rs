@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use model::plan::{Expect, Plan, Step, Trigger};
+use model::plan::{Cluster, Expect, Plan, Step, Trigger};
 use model::{EventName, Fault, NodeKind, Seed, Target};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ use crate::topology::{Topology, Worker, divide, topology, worker};
 /// The earliest cause: the cluster knows itself after three seconds, and the clients have worked for some.
 const FIRST: Duration = Duration::from_secs(8);
 /// From a cause on, beside `down_after`, until the new master is known to everybody.
-const FAILOVER: Duration = Duration::from_secs(5);
+pub(crate) const FAILOVER: Duration = Duration::from_secs(5);
 /// How much longer a run takes than the cluster needs to settle.
 const MARGIN: Duration = Duration::from_secs(3);
 /// A Sentinel whose clock jumped, or that stood still, does nothing for this long.
@@ -182,15 +182,8 @@ impl Schedule {
         }
         let heal = at + self.slack;
         timeline.push(Step { when: Trigger::At(heal), fault: Fault::Heal(Target::All), lasting: None });
-        let tilts = |step: &Step| match &step.fault {
-            Fault::ClockJump { .. } => true,
-            Fault::Freeze(target) => of_kind(target, NodeKind::Sentinel),
-            _ => false,
-        };
-        let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
         let mut cluster = topology.cluster();
-        let settling = cluster.groups.iter().map(|group| settling(group, &timeline)).max().unwrap_or_default();
-        let run_for = heal + tilt + settling + MARGIN;
+        let run_for = heal + recovery(&cluster, &timeline);
         let mut clients: Vec<_> =
             self.workers.iter().enumerate().map(|(index, worker)| worker.client(index, "mymaster")).collect();
         if topology.second
@@ -221,6 +214,18 @@ impl Schedule {
         }
         topology
     }
+}
+
+/// How long a run goes on after everything healed: until cluster and clients must have recovered from `timeline`.
+pub(crate) fn recovery(cluster: &Cluster, timeline: &[Step]) -> Duration {
+    let tilts = |step: &Step| match &step.fault {
+        Fault::ClockJump { .. } => true,
+        Fault::Freeze(target) => of_kind(target, NodeKind::Sentinel),
+        _ => false,
+    };
+    let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
+    let settling = cluster.groups.iter().map(|group| settling(group, timeline)).max().unwrap_or_default();
+    tilt + settling + MARGIN
 }
 
 /// True if a target means nodes of a kind, or may.

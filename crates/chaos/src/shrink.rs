@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::Plan;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use crate::case::{Case, CaseResult, Failure};
+use crate::plan_tree::PlanTree;
 use crate::profile::Mix;
 use crate::schedule::{self, Schedule};
+use crate::systematic::Subject;
 
 /// A schedule made small.
 #[derive(Clone, Debug)]
@@ -36,11 +39,39 @@ pub fn shrink(
     execute: impl Fn(&Case) -> CaseResult,
 ) -> Option<Shrunk> {
     let title = format!("what chaos of profile {mix} found with seed {seed}");
+    let case = |schedule: Schedule| Case::random(seed, driver, schedule.plan(&title));
+    let before = Schedule::faults(&schedule::plan(mix, seed));
+    smallest(schedule::draw(mix, seed), before, signature, limit, case, execute)
+}
+
+/// Shrinks case `number` of a scenario taken apart, likewise: fewer steps and clients, shorter faults, rounder times.
+pub fn shrink_systematic(
+    subject: &Subject,
+    driver: &str,
+    number: u64,
+    signature: &str,
+    limit: Duration,
+    execute: impl Fn(&Case) -> CaseResult,
+) -> Option<Shrunk> {
+    let plan = subject.plan(usize::try_from(number).ok()?);
+    let before = Schedule::faults(&plan);
+    let case = |plan: Plan| Case::systematic(subject.seed(), number, driver, plan);
+    smallest(PlanTree::new(plan), before, signature, limit, case, execute)
+}
+
+fn smallest<T: ValueTree>(
+    tree: T,
+    before: usize,
+    signature: &str,
+    limit: Duration,
+    case: impl Fn(T::Value) -> Case,
+    execute: impl Fn(&Case) -> CaseResult,
+) -> Option<Shrunk> {
     let best: RefCell<Option<(Plan, Failure)>> = RefCell::new(None);
     // Different draws may come to one plan.
     let known: RefCell<BTreeMap<String, bool>> = RefCell::new(BTreeMap::new());
-    let test = |schedule: Schedule| {
-        let case = Case { seed, driver: driver.to_owned(), plan: schedule.plan(&title) };
+    let test = |value: T::Value| {
+        let case = case(value);
         let text = scenario::render(&case.plan);
         let seen = known.borrow().get(&text).copied();
         let fails = seen.unwrap_or_else(|| {
@@ -60,9 +91,8 @@ pub fn shrink(
         max_shrink_iters: u32::MAX - 1,
         ..Config::default()
     };
-    let _ = TestRunner::new(config).run_one(schedule::draw(mix, seed), test);
+    let _ = TestRunner::new(config).run_one(tree, test);
     let (plan, failure) = best.into_inner()?;
-    let before = Schedule::faults(&schedule::plan(mix, seed));
     let faults = [before, Schedule::faults(&plan)];
     let runs = known.into_inner().len() as u64;
     Some(Shrunk { plan, failure, faults, runs })

@@ -34,13 +34,12 @@ use model::{Outcome, Seed};
 use testbed::Run;
 use testbed::driver::Driver;
 
-use crate::campaign::{Campaign, Summary};
+use crate::campaign::{Campaign, Source, Summary};
 use crate::case::{Case, Ending, carry_out};
 use crate::jobs;
 use crate::profile::{Mix, Profile};
-use crate::regression::{Origin, text};
+use crate::regression::{replay, text};
 use crate::shard::Shard;
-use crate::shrink::shrink;
 
 /// Real time that the virtual clock may stand still, before a run is given up as hung.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -66,15 +65,15 @@ pub fn campaign(driver: Arc<dyn Driver>, mix: &Mix, seeds: Range<u64>) -> Result
     let name = driver.name().to_owned();
     let drivers = [driver];
     let execute = |case: &Case| carry_out(case, &drivers, WATCHDOG);
-    let campaign = Campaign { mix: mix.clone(), driver: name, seeds, shard: Shard::WHOLE, jobs: jobs::threads(None) };
+    let source = Source::Random { mix: mix.clone(), seeds };
+    let campaign = Campaign { source, driver: name, shard: Shard::WHOLE, jobs: jobs::threads(None) };
     let summary = campaign.run(execute, |result| result.ending < Ending::Fail);
     let driver = &campaign.driver;
     if let Some(finding) = summary.findings.first() {
-        let (seed, signature) = (finding.seeds.first().copied().unwrap_or_default(), &finding.signature);
-        let shrunk = shrink(mix, driver, seed, signature, SHRINKING, execute);
-        let origin = Origin { mix, driver, seed, signature };
-        let scenario = shrunk.map_or_else(|| "it could not be shown a second time".to_owned(), |s| text(&origin, &s));
-        return Err(format!("{driver}: {signature}: {}\n\n{scenario}", finding.text));
+        let shrunk = campaign.shrink(finding, SHRINKING, execute);
+        let again = |(origin, shrunk)| text(&origin, &shrunk);
+        let scenario = shrunk.map_or_else(|| "it could not be shown a second time".to_owned(), again);
+        return Err(format!("{driver}: {}: {}\n\n{scenario}", finding.signature, finding.text));
     }
     if summary.ended(Ending::Pass) == 0 {
         let missing: Vec<&str> = summary.missing.keys().map(String::as_str).collect();
@@ -85,7 +84,8 @@ pub fn campaign(driver: Arc<dyn Driver>, mix: &Mix, seeds: Range<u64>) -> Result
 
 /// Makes a test of each scenario file in `folder` and the folders in it, and runs them as `cargo test` and nextest ask for
 /// by their arguments: names, `--list`, `--exact`, `--test-threads`. A test is named by the path of its file, takes a
-/// client through the scenario once for each of these seeds, and fails with the reasons and the seed.
+/// client through the scenario once for each of these seeds, and for the one that a comment at its head names (`# seed:
+/// 17`, as in what chaos has found), and fails with the reasons and the seed.
 ///
 /// A folder that cannot be read or holds no scenario is a test that fails, as is a file that is no scenario.
 pub fn scenarios(folder: impl AsRef<Path>, driver: impl Driver + 'static, seeds: Range<u64>) -> ExitCode {
@@ -107,13 +107,15 @@ pub fn scenarios(folder: impl AsRef<Path>, driver: impl Driver + 'static, seeds:
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// Takes a client through a scenario file with these seeds.
+/// Takes a client through a scenario file with the seed that its comments name, if they do, and with these.
 ///
 /// # Errors
 /// Why the first one did not pass.
 fn passes(file: &Path, driver: &Arc<dyn Driver>, seeds: Range<u64>) -> Result<(), String> {
     let plan = scenario::load(file, &scenario::Options::default()).map_err(|error| error.to_string())?;
-    for seed in seeds {
+    // A finding shows itself with its own seed; the others are a bonus.
+    let own = std::fs::read_to_string(file).ok().and_then(|source| replay(&source).seed);
+    for seed in own.into_iter().chain(seeds) {
         let outcome = Run::new(plan.clone(), Seed(seed), vec![Arc::clone(driver)]).run();
         let verdict = outcome.map_err(|error| format!("seed {seed}: {error}"))?.verdict;
         if verdict.outcome != Outcome::Pass {

@@ -19,7 +19,7 @@ fn execute(case: &Case) -> CaseResult {
 }
 
 fn case(driver: &str, mix: &Mix, seed: u64) -> Case {
-    Case { seed, driver: driver.to_owned(), plan: plan(mix, seed) }
+    Case::random(seed, driver, plan(mix, seed))
 }
 
 chaos_test!(the_default_client_survives_a_little, drivers::SentinelClient, Profile::Gentle, 1..6);
@@ -43,11 +43,13 @@ fn findings_shrink_to_a_scenario_file_that_shows_them() {
     assert!(shrunk.faults[1] <= 3 && shrunk.faults[1] <= shrunk.faults[0], "{:?}", shrunk.faults);
     assert_eq!(shrunk.failure.signature, signature);
 
-    let file = text(&Origin { mix: &mix, driver, seed, signature: &signature }, &shrunk);
+    let by = format!("chaos of profile {mix}");
+    let origin = Origin { by, number: seed, driver: driver.to_owned(), seed, signature: signature.clone() };
+    let file = text(&origin, &shrunk);
     let how = replay(&file);
     assert_eq!((how.seed, how.driver.as_deref()), (Some(seed), Some(driver)));
     let plan = scenario::parse(&file, "found.yaml", &scenario::Options::default()).expect("a scenario");
-    let again = execute(&Case { seed, driver: driver.to_owned(), plan });
+    let again = execute(&Case::random(seed, driver, plan));
     assert!(again.failures.iter().any(|failure| failure.signature == signature), "{:?}", again.failures);
 }
 
@@ -76,6 +78,8 @@ fn header(index: u64, of: u64) -> Header {
         profiles: vec!["mean".into()],
         nemeses: Vec::new(),
         intensity: 1,
+        scenarios: Vec::new(),
+        limit: None,
         from: 1,
         to: 5,
         partition: Shard { index, of },

@@ -6,7 +6,8 @@
 //! what became of them the client cannot know. So are those that an operator's `CLIENT KILL` hit while they were open, if their
 //! client says that they may have run and may not repeat such. Reads from replicas must succeed while a replica is there, on any node.
 //!
-//! A message that was published in such a time must also reach the client's own subscriber.
+//! A message that was published in such a time must also reach the client's own subscriber, unless an operator's `CLIENT
+//! KILL` took the subscription away and the budget after that is not over.
 
 use std::time::Duration;
 
@@ -65,11 +66,15 @@ pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, perio
 /// ran, and must not try again.
 fn killed(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> bool {
     let Some((ended, OpResult::Ambiguous(_))) = op.ended else { return false };
-    let kills = |firing: &&Firing<'_>| {
+    !client.retry_ambiguous && kills(facts, period).any(|at| op.started <= at && at <= ended)
+}
+
+/// When the operator had the master of the period close its connections.
+fn kills<'a>(facts: &'a Facts<'_>, period: &'a Period) -> impl Iterator<Item = Time> + 'a {
+    let kill = |firing: &&Firing<'_>| {
         matches!(fault_of(facts, firing), Some(Fault::ClientKill(_))) && firing.nodes.contains(&period.node)
     };
-    !client.retry_ambiguous
-        && facts.firings.iter().filter(kills).any(|firing| op.started <= firing.at && firing.at <= ended)
+    facts.firings.iter().filter(kill).map(|firing| firing.at)
 }
 
 fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Option<String> {
@@ -98,7 +103,9 @@ const DELIVERY: Duration = Duration::from_secs(1);
 
 fn undelivered(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> bool {
     let due = op.ended_at(facts.end) + DELIVERY;
-    client.workload == Workload::PubSub
+    let taken = kills(facts, period).any(|at| at <= due && op.started < at + client.budget);
+    !taken
+        && client.workload == Workload::PubSub
         && op.action == Action::Publish
         && due < period.until
         && due <= facts.end.min(Time::from(facts.plan.run_for))
@@ -364,6 +371,25 @@ mod tests {
         let id: OpId = op(900);
         story.tell(20_002, What::Delivered { client: id.client.clone(), op: id });
         assert!(against(&plan, &story).is_empty());
+    }
+
+    #[test]
+    fn a_subscription_that_an_operator_took_away_may_miss_messages_for_the_budget() {
+        let missed = |ms: u64, hit: NodeId| {
+            let mut plan = plan();
+            plan.clients[0].workload = Workload::PubSub;
+            plan.timeline.push(step(20_000, Fault::ClientKill(Target::Master(None))));
+            let mut story = Story::failover();
+            story.fault(20_000, 1, "client_kill master", &[hit]);
+            story.began(900, ms, Action::Publish);
+            story.ended_ok(900, ms + 2);
+            against(&plan, &story).len()
+        };
+        assert_eq!(missed(20_030, B), 0);
+        assert_eq!(missed(22_999, B), 0);
+        assert_eq!(missed(23_000, B), 1, "the budget is over");
+        assert_eq!(missed(20_030, C), 1, "another node's connections");
+        assert_eq!(missed(18_500, B), 1, "long before");
     }
 
     #[test]

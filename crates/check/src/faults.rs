@@ -51,8 +51,8 @@ enum Kind<'a> {
     Partition([Side; 2]),
     /// Slow between the sides.
     Latency([Side; 2], Duration),
-    /// These Sentinels answer so.
-    Override(&'a [NodeId], &'a Answer),
+    /// These Sentinels answer so; if it is a wrong address, that of these nodes.
+    Override(&'a [NodeId], &'a Answer, BTreeSet<NodeId>),
 }
 
 /// One side of a link: nodes and clients.
@@ -102,7 +102,7 @@ impl<'a> Standing<'a> {
     pub(crate) fn witness(&self, client: &Client, sentinel: NodeId, at: Time) -> Witness {
         let mut witness = Witness::True;
         for kind in self.at(at) {
-            let Kind::Override(nodes, answer) = kind else { continue };
+            let Kind::Override(nodes, answer, _) = kind else { continue };
             if !nodes.contains(&sentinel) {
                 continue;
             }
@@ -117,11 +117,20 @@ impl<'a> Standing<'a> {
         witness
     }
 
+    /// True if at some time of `from..=until` this Sentinel was made to name `node` in the place of the master.
+    pub(crate) fn was_named(&self, sentinel: NodeId, node: NodeId, from: Time, until: Time) -> bool {
+        self.faults.iter().any(|fault| {
+            matches!(&fault.kind, Kind::Override(nodes, _, named) if nodes.contains(&sentinel) && named.contains(&node))
+                && fault.from <= until
+                && from <= fault.until
+        })
+    }
+
     /// True if at some time of `from..=until` some Sentinel was made to answer that it knows no such master, or an
     /// error, which a client may well read so.
     pub(crate) fn unknown_was_answered(&self, from: Time, until: Time) -> bool {
         self.faults.iter().any(|fault| {
-            matches!(fault.kind, Kind::Override(_, Answer::Null | Answer::Error(_)))
+            matches!(fault.kind, Kind::Override(_, Answer::Null | Answer::Error(_), _))
                 && fault.from <= until
                 && from <= fault.until
         })
@@ -143,7 +152,13 @@ fn kind<'a>(facts: &Facts<'a>, firing: &Firing<'a>) -> Option<Kind<'a>> {
         Fault::Hang(_) | Fault::Loading(_) | Fault::Shutdown(_) | Fault::Send { undo: Some(_), .. } => {
             Kind::Mute(firing.nodes)
         }
-        Fault::Override { answer, .. } => Kind::Override(firing.nodes, answer),
+        Fault::Override { answer, .. } => {
+            let named = match answer {
+                Answer::WrongAddress(wrong) => side(facts, firing, std::slice::from_ref(wrong)).nodes,
+                _ => BTreeSet::new(),
+            };
+            Kind::Override(firing.nodes, answer, named)
+        }
         Fault::Partition { from, to, .. } => Kind::Partition([from, to].map(|targets| side(facts, firing, targets))),
         Fault::Latency { between, and, delay, jitter } => {
             let sides = [between, and].map(|target| side(facts, firing, std::slice::from_ref(target)));

@@ -138,13 +138,13 @@ fn discoverable(
     truthful > misled
 }
 
-/// True if no Sentinel tells the client the truth: each is out of its reach, or made to answer otherwise than it knows,
-/// or too late.
+/// True if no Sentinel tells the client the truth: each is out of its reach, does not answer it or too late, or is made
+/// to answer otherwise than it knows.
 fn misled(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, at: Time) -> bool {
     let sentinels = facts.plan.cluster.sentinel_nodes();
     let told = |sentinel| {
         facts.up(sentinel, at)
-            && faults.path(client, sentinel, at) != Path::Cut
+            && faults.path(client, sentinel, at) == Path::Clear
             && faults.witness(client, sentinel, at) == Witness::True
     };
     !sentinels.is_empty() && !sentinels.into_iter().any(told)

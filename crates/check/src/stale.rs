@@ -4,21 +4,31 @@
 //! in which the master stands (see [`Periods`]). A client that is partitioned away from the master is excused until W
 //! after the heal. An old master that comes back and takes writes before it is made a replica counts as stale: the
 //! client clung to it or found it by a stale answer. Not stale is the node that becomes the next master, nor one that a
-//! Sentinel came to know as the master later than the majority's: it is ahead of the majority. A command counts at the
-//! moment when the client sent it, which may be long before a frozen process carries it out.
+//! Sentinel came to know as the master later than the majority's: it is ahead of the majority. Nor the one that such a
+//! Sentinel is made to name in its place: what it says comes with a later epoch of the configuration than the others
+//! know, as the truth of the Sentinel that leads a failover does, and if the node says moreover that it is a master, no
+//! client can tell the one from the other. A Sentinel that lies under an epoch that the others have too excuses nothing.
+//! A command counts at the moment when the client sent it, which may be long before a frozen process carries it out.
 
+use model::Time;
 use model::history::Execution;
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
-use model::{NodeId, Time};
 
 use crate::converge::since;
 use crate::facts::Facts;
+use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::{Period, Periods, find};
 
 /// Adds what `client` did against it.
-pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
+pub(crate) fn check(
+    facts: &Facts<'_>,
+    faults: &Standing<'_>,
+    client: &Client,
+    periods: &Periods,
+    findings: &mut Findings<'_>,
+) {
     let Some(group) = facts.group_of(client) else { return };
     for (executed, execution) in facts.executions_of(client) {
         // What a frozen process or a partition held up is judged by when the client sent it.
@@ -29,7 +39,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
             && *at >= start + client.budget
             && execution.error.is_none()
             && master_bound(client, execution)
-            && !coming(facts, group, execution.node, period, *at);
+            && !coming(facts, faults, group, execution, period, *at);
         if stale {
             let what = execution.op.as_ref().map_or_else(String::new, |op| format!(" of {op}"));
             let role = if execution.master { "still a writable master" } else { "a replica" };
@@ -50,19 +60,31 @@ fn master_bound(client: &Client, execution: &Execution) -> bool {
     !execution.node.is_sentinel() && (execution.write || reads_the_master)
 }
 
-/// True if `node` is on its way to be the master.
-fn coming(facts: &Facts<'_>, group: usize, node: NodeId, period: &Period, at: Time) -> bool {
+/// True if the node is on its way to be the master, or a Sentinel that knows better than the majority says so.
+fn coming(
+    facts: &Facts<'_>,
+    faults: &Standing<'_>,
+    group: usize,
+    execution: &Execution,
+    period: &Period,
+    at: Time,
+) -> bool {
+    let node = execution.node;
     let next = facts.masterships[group].iter().find(|mastership| mastership.answered > at);
-    let known_later = |sentinel| {
+    let named_later = |sentinel| {
         let now = facts.answer_changes(sentinel, group).iter().rfind(|(when, _)| *when <= at);
-        now.is_some_and(|(when, answer)| *answer == node && *when > period.from)
+        now.is_some_and(|(when, answer)| {
+            let lie = || execution.master && faults.was_named(sentinel, node, *when, at);
+            *when > period.from && (*answer == node || lie())
+        })
     };
-    next.is_some_and(|next| next.node == node) || facts.plan.cluster.sentinel_nodes().into_iter().any(known_later)
+    next.is_some_and(|next| next.node == node) || facts.plan.cluster.sentinel_nodes().into_iter().any(named_later)
 }
 
 #[cfg(test)]
 mod tests {
-    use model::fault::{Fault, Target};
+    use model::NodeId;
+    use model::fault::{Answer, Fault, Target};
     use model::history::{Execution, NodeState, What};
 
     use super::*;
@@ -150,5 +172,53 @@ mod tests {
         story.answer(25_200, 1, B);
         story.tell(25_300, What::Executed(incr(901, C)));
         assert_eq!(story.against(&plan(), Invariant::I2).len(), 1);
+    }
+
+    /// The client uses `redis-1` at 26 s, with an answer of `sentinel-1` overridden from 24 s to `until`. With `ahead` that
+    /// one learns of another master at 25 s.
+    fn misnamed(answer: Answer, until: u64, ahead: bool, execution: Execution) -> usize {
+        let mut plan = plan();
+        plan.timeline.push(step(24_000, Fault::Override { target: Target::Node(NodeId::sentinel(1)), answer }));
+        let mut story = Story::failover();
+        story.state(16_000, A, NodeState::Up);
+        story.fault(24_000, 1, "override", &[NodeId::sentinel(1)]);
+        story.healed(until, 1, "override");
+        if ahead {
+            story.answer(25_000, 1, C);
+        }
+        story.tell(26_000, What::Executed(execution));
+        story.against(&plan, Invariant::I2).len()
+    }
+
+    #[test]
+    fn a_lie_of_a_sentinel_that_is_ahead_is_the_truth_for_all_that_a_client_can_know() {
+        let wrong = |node| Answer::WrongAddress(Target::Node(node));
+        assert_eq!(misnamed(wrong(A), 29_000, true, incr(900, A)), 0);
+        assert_eq!(misnamed(wrong(A), 25_500, true, incr(900, A)), 0, "the client keeps to it afterwards");
+        assert_eq!(misnamed(wrong(A), 29_000, false, incr(900, A)), 1, "under an epoch that the others have too");
+        assert_eq!(misnamed(Answer::Stale, 29_000, true, incr(900, A)), 1, "under an old epoch");
+        assert_eq!(misnamed(wrong(A), 24_900, true, incr(900, A)), 1, "it was over before");
+        assert_eq!(misnamed(wrong(B), 29_000, true, incr(900, A)), 1, "it names another node");
+        let replica = Execution { master: false, ..incr(900, A) };
+        assert_eq!(misnamed(wrong(A), 29_000, true, replica), 1, "a node that says it is no master");
+    }
+
+    #[test]
+    fn a_client_that_no_sentinel_can_tell_in_time_is_excused() {
+        let far = |ms: u64, healed: u64, used: u64| {
+            let mut plan = plan();
+            let (between, and) = (Target::Client("writer".into()), Target::Sentinels);
+            let delay = std::time::Duration::from_millis(ms);
+            plan.timeline.push(step(10_000, Fault::Latency { between, and, delay, jitter: std::time::Duration::ZERO }));
+            let mut story = Story::failover();
+            story.state(16_000, A, NodeState::Up);
+            story.fault(10_000, 1, "latency", &[]);
+            story.healed(healed, 1, "latency");
+            story.tell(used, What::Executed(incr(900, A)));
+            story.against(&plan, Invariant::I2).len()
+        };
+        assert_eq!(far(300, 20_000, 22_999), 0);
+        assert_eq!(far(300, 20_000, 23_000), 1, "the budget after it is over");
+        assert_eq!(far(30, 20_000, 19_000), 1, "it is not that far");
     }
 }

@@ -23,7 +23,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
     for client in &plan.clients {
         let periods = Periods::new(&facts, &faults, client);
         converge::check(&facts, client, &periods, &mut findings);
-        stale::check(&facts, client, &periods, &mut findings);
+        stale::check(&facts, &faults, client, &periods, &mut findings);
         once::check(&facts, client, &mut findings);
         lost += loss::check(&facts, client, &mut findings);
         bounded::check(&facts, client, &mut findings);

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Run scenarios in the lab and on real Redis processes, and name every difference
     Parity(ParityArgs),
-    /// Find out what random failovers do to a client, and shrink that to a few lines
+    /// Find out what random faults, or every fault at every moment, do to a client, and shrink that to a few lines
     Chaos(ChaosArgs),
     /// Join the results of the shards of a campaign
     Merge(MergeArgs),

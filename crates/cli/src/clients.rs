@@ -6,9 +6,10 @@ use testbed::driver::Driver;
 
 use crate::print;
 
-/// Every client that a name may stand for: the drivers, and the clients that are wrong on purpose.
+/// Every client that a name may stand for: the drivers, the clients that are wrong on purpose, and those that break their
+/// process.
 pub(crate) fn registry() -> Vec<Arc<dyn Driver>> {
-    drivers::all().into_iter().chain(zoo::all()).collect()
+    drivers::all().into_iter().chain(zoo::all()).chain(zoo::havoc()).collect()
 }
 
 /// The clients that the names given to `option` stand for; `all` for the drivers, `zoo` for the clients that are wrong on

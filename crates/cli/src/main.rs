@@ -40,7 +40,11 @@ fn main() -> ExitCode {
         Command::ChaosWorker => chaos::work(),
         Command::Matrix(args) => matrix::matrix(&args),
         Command::Drivers(args) => {
-            print::drivers(&if args.zoo { zoo::all() } else { drivers::all() });
+            print::drivers(&if args.zoo {
+                zoo::all().into_iter().chain(zoo::havoc()).collect()
+            } else {
+                drivers::all()
+            });
             exit::Exit::Pass
         }
         Command::Schema(args) => schema::schema(&args),

@@ -42,7 +42,7 @@ pub(crate) fn parity(args: &ParityArgs) -> Exit {
             return Exit::Unusable;
         }
     };
-    let stopped = || stop.reason().is_some();
+    let stopped = || stop.interrupted();
     let cases = cases(&scenarios, &args.down_after);
     let repeat = args.repeat as usize;
     let progress = Progress::new(cases.len() * repeat);

@@ -68,11 +68,16 @@ pub(crate) fn snippets() -> miette::GraphicalReportHandler {
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    pub(crate) fn new(runs: usize) -> Self {
+    /// For so many runs; for no number of them if there is no end.
+    pub(crate) fn new(runs: impl Into<Option<usize>>) -> Self {
+        let runs = runs.into();
         let shown = std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(runs as u64), target);
-        let template = "{bar:40} {pos}/{len} runs, {per_sec}, {eta} to go {msg}";
+        let bar = ProgressBar::with_draw_target(runs.map(|runs| runs as u64), target);
+        let template = match runs {
+            Some(_) => "{bar:40} {pos}/{len} runs, {per_sec}, {eta} to go {msg}",
+            None => "{pos} runs, {per_sec} {msg}",
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

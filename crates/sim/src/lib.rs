@@ -11,10 +11,11 @@
 //! | `clients`, [`effect`](Effect) | clients, the doors that they find, what the host does for them |
 //! | `timeline`, `targets`, `faults`, `standing`, `overrides`, `operator` | what is done to the cluster, and undone |
 //! | `answers` | who the master is, and was |
-//! | `record` | what goes into the history |
+//! | `record`, [`deliveries`](Delivery) | what goes into the history, and what only who asks for it is told |
 
 mod answers;
 mod clients;
+mod deliveries;
 mod dispatch;
 mod effect;
 mod faults;
@@ -32,6 +33,7 @@ mod targets;
 mod timeline;
 mod world;
 
+pub use deliveries::Delivery;
 pub use effect::{Door, Effect};
 pub use machine::{SentinelFile, read_sentinel_file};
 pub use sentinel::FileError;

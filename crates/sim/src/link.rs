@@ -345,6 +345,9 @@ impl World {
         if !(self.links[link].open[to as usize] || hears && self.links[link].outer_end() == Some(to)) {
             return;
         }
+        if let Parcel::Frame(frame) = &parcel {
+            self.delivered(link, to, frame);
+        }
         match self.links[link].parties[to as usize] {
             Party::Node(node, conn) => {
                 let input = match parcel {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::fault::Answer;
 use model::history::{NodeState, What};
 use model::machine::Input;
-use model::{Fault, Target};
+use model::{Command, Fault, Target};
 
 use crate::clients::Client;
 use crate::faults::words;
@@ -204,6 +204,10 @@ impl World {
                 }
             }
             _ if again => {}
+            // A node that still waits for its replicas is told to stay.
+            Fault::Shutdown(_) if self.nodes[node].state == NodeState::Up => {
+                self.operate(node, Command::of(&["SHUTDOWN", "ABORT"]));
+            }
             Fault::Kill(_) | Fault::Shutdown(_) => self.start(node),
             Fault::Freeze(_) | Fault::DebugSleep(_) => self.thaw(node),
             Fault::Loading(_) => self.input(node, None, Input::LoadingUntil(self.now)),

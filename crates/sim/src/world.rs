@@ -11,6 +11,7 @@ use model::{ClientId, Fault, NodeId, Plan, Reply, Seed, Time};
 
 use crate::answers::Answers;
 use crate::clients::Client;
+use crate::deliveries::Delivery;
 use crate::effect::Effect;
 use crate::link::Link;
 use crate::paths::Paths;
@@ -60,6 +61,8 @@ pub struct World {
     /// The link on which the operator sent the command of a standing fault to a node, by the fault's number and the node.
     pub(crate) operators: BTreeMap<(u64, usize), usize>,
     pub(crate) history: History,
+    /// What was delivered, if somebody wants to know.
+    pub(crate) deliveries: Option<Vec<Delivery>>,
     pub(crate) effects: Vec<Effect>,
     /// For the outputs of machines, to be used again.
     pub(crate) buffer: Vec<Output>,
@@ -103,6 +106,7 @@ impl World {
             operator_reply: None,
             operators: BTreeMap::new(),
             history: History { header, records: Vec::new() },
+            deliveries: None,
             effects: Vec::new(),
             buffer: Vec::new(),
             cluster: plan.cluster.clone(),

@@ -98,6 +98,21 @@ fn shutdown_ends_the_process() {
 }
 
 #[test]
+fn a_shutdown_that_waits_for_replicas_is_called_off_by_the_heal() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    assert_eq!(lab.inject(&Fault::Freeze(Target::Replicas(None))).len(), 2);
+    assert_eq!(lab.ask(conn, "INCR c#1"), Some(Reply::Int(1)));
+    assert_eq!(lab.inject(&Fault::Shutdown(master())), [MASTER]);
+    lab.run_for(2_000);
+    assert_eq!(lab.states(MASTER), [], "it waits for ten seconds");
+    lab.inject(&Fault::Heal(Target::All));
+    lab.run_for(20_000);
+    assert_eq!(lab.states(MASTER), []);
+    assert_eq!(lab.ask(conn, "INCR c#2"), Some(Reply::Int(1)));
+}
+
+#[test]
 fn a_frozen_node_does_what_it_was_told_when_it_thaws() {
     let mut lab = Lab::ready();
     let gone = lab.open(MASTER);

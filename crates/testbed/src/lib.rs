@@ -101,5 +101,5 @@ pub use entropy::Entropy;
 pub use model;
 pub use run::{Run, RunError, RunOutcome};
 pub use serve::{Listen, ServeError, Server};
-pub use sim::FileError;
+pub use sim::{Delivery, FileError};
 pub use testbed::{ClientView, Reporter, Testbed, TestbedError};

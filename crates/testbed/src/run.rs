@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::history::What;
 use model::plan::Need;
 use model::{ClientId, History, Plan, Seed, Time, Verdict};
+use sim::Delivery;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -37,6 +38,8 @@ pub struct Run {
     pub drivers: Vec<Arc<dyn Driver>>,
     /// Real time without progress of the virtual clock after which the run is given up.
     pub watchdog: Duration,
+    /// Keep every message that is delivered, in [`RunOutcome::deliveries`]. Changes nothing of what happens.
+    pub watch_deliveries: bool,
 }
 
 /// What came of a run.
@@ -44,6 +47,8 @@ pub struct Run {
 pub struct RunOutcome {
     /// What happened.
     pub history: History,
+    /// What nodes and clients said to each other, if [`Run::watch_deliveries`] asked for it.
+    pub deliveries: Vec<Delivery>,
     /// What it means.
     pub verdict: Verdict,
     /// Time that passed on the virtual clock.
@@ -95,7 +100,7 @@ pub enum RunError {
 impl Run {
     /// A run with a watchdog of 60 s.
     pub fn new(plan: Plan, seed: Seed, drivers: Vec<Arc<dyn Driver>>) -> Self {
-        Self { plan, seed, drivers, watchdog: Duration::from_secs(60) }
+        Self { plan, seed, drivers, watchdog: Duration::from_secs(60), watch_deliveries: false }
     }
 
     /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it.
@@ -185,9 +190,12 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
 }
 
 async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
-    let Run { plan, seed, .. } = run;
+    let Run { plan, seed, watch_deliveries, .. } = run;
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
+    if watch_deliveries {
+        host.watch_deliveries();
+    }
     let mut workers = JoinSet::new();
     let mut aborts = Vec::new();
     let mut calls = Vec::new();
@@ -222,9 +230,10 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
         let client = ClientId::new(&client.id);
         host.record(What::Residue { open: host.open_connections(&client), client, tasks });
     }
+    let deliveries = host.take_deliveries();
     let history = host.finish()?;
     let verdict = check::judge(&plan, &history);
-    Ok(RunOutcome { history, verdict, virtual_time: start.elapsed(), wall_time: Duration::ZERO })
+    Ok(RunOutcome { history, deliveries, verdict, virtual_time: start.elapsed(), wall_time: Duration::ZERO })
 }
 
 /// What a client of the plan is set up with.

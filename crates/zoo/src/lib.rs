@@ -17,15 +17,18 @@
 //! | `client` | the client: which master, which connection, one operation |
 //! | `replicas`, `subscriber` | reading from replicas; subscriptions on the master |
 //! | `driver` | the client behind the lab's trait |
+//! | `havoc` | clients that break the process that runs them |
 
 mod client;
 mod defect;
 mod dial;
 mod driver;
 mod events;
+mod havoc;
 mod replicas;
 mod sentinels;
 mod subscriber;
 
 pub use defect::Defect;
 pub use driver::{Zoo, all, by_name};
+pub use havoc::{Havoc, havoc};

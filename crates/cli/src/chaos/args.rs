@@ -10,7 +10,7 @@ use chaos::profile::Profile;
 use chaos::shard::Shard;
 use clap::Args as ClapArgs;
 
-use crate::args::{Color, Format};
+use crate::args::{Format, MatrixFormat};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = profiles())]
@@ -18,6 +18,16 @@ pub(crate) struct ChaosArgs {
     /// Driver of the clients, or several, one after the other (`sentinel-lab drivers` lists them)
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [drivers::DEFAULT.to_owned()])]
     pub driver: Vec<String>,
+
+    /// Not at random: these scenarios, or all *.yaml files of folders, each with every fault at every event of its failover
+    /// and before and after every message, one at a time
+    #[arg(long, value_name = "SCENARIO", num_args = 1.., conflicts_with_all = ["profile", "nemesis", "intensity"])]
+    pub systematic: Vec<PathBuf>,
+
+    /// With --systematic: so many cases of each scenario at the most, first those at events, of the rest moments evenly
+    /// spread [default: all; a scenario has some hundred thousand]
+    #[arg(long, value_name = "N", requires = "systematic", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
 
     /// What kind of chaos: gentle, partitions, flapping, lying-sentinels, mean; several, or `all`
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [Profile::DEFAULT.to_string()])]
@@ -31,19 +41,21 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "1..5", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub intensity: u8,
 
-    /// Seeds, the last one not included; each is a schedule and a run
-    #[arg(long, value_name = "A..B", default_value = "1..1001", value_parser = seeds)]
-    pub seeds: Range<u64>,
+    /// Seeds, the last one not included; each is a schedule and a run. `A..` goes on until the time limit. With --systematic
+    /// each is a run of the scenario that is taken apart [default: 1..1001, with --systematic 1..2]
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Option<Range<u64>>,
 
     /// Runs at a time, each in a process of its own [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub jobs: Option<u64>,
 
-    /// Begin no further run after this long, such as 10m
+    /// Begin no further run after this long, such as 10m. Then not all was run, which is inconclusive, unless seeds without an
+    /// end were asked for: `--seeds 1.. --time-limit 10m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
 
-    /// Stop at the first run that fails
+    /// Stop at the first run of a driver that fails; the next driver follows
     #[arg(long)]
     pub fail_fast: bool,
 
@@ -76,13 +88,10 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub run_limit: Duration,
 
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-
-    /// Colours
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
+    /// What to print: a report, an object for each driver and profile, or a table with a row for each driver that says which
+    /// seed first showed something, and how small that became
+    #[arg(long, value_enum, default_value_t = MatrixFormat::Text)]
+    pub format: MatrixFormat,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -101,13 +110,14 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
         let (from, to) = (from.trim().parse().ok()?, to.trim());
         Some(match to.strip_prefix('=') {
             Some(last) => from..last.parse::<u64>().ok()?.checked_add(1)?,
+            None if to.is_empty() => from..u64::MAX,
             None => from..to.parse().ok()?,
         })
     });
     match parsed {
         Some(seeds) if seeds.start < seeds.end => Ok(seeds),
         Some(_) => Err("there is no seed in it".to_owned()),
-        None => Err("write `1..1001` for the thousand seeds from 1".to_owned()),
+        None => Err("write `1..1001` for the thousand seeds from 1, `1..` for all from 1".to_owned()),
     }
 }
 
@@ -134,7 +144,8 @@ fn profiles() -> String {
         let weights: Vec<String> = weights.map(|nemesis| format!("{nemesis} {}", profile.weight(*nemesis))).collect();
         let _ = writeln!(text, "  {profile:15} {}", weights.join(", "));
     }
-    text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive."
+    text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive: a kind of fault never fired, a \
+         client did too little, or not all was run."
 }
 
 #[cfg(test)]
@@ -145,6 +156,7 @@ mod tests {
     fn seeds_are_a_range() {
         assert_eq!(seeds("1..5"), Ok(1..5));
         assert_eq!(seeds("1..=5"), Ok(1..6));
+        assert_eq!(seeds("7.."), Ok(7..u64::MAX));
         for text in ["5", "5..5", "9..1", "a..b", "0..=18446744073709551615"] {
             assert!(seeds(text).is_err(), "{text}");
         }

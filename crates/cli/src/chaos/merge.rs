@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 
+use chaos::campaign::{Finding, SYSTEMATIC, Summary};
 use chaos::profile::Mix;
 use chaos::results::{Joined, merge as join};
 use serde_json::json;
 
 use super::args::MergeArgs;
-use super::random::exit;
+use super::campaigns::exit;
 use super::show;
-use crate::args::{Color, Format};
+use crate::args::Format;
 use crate::exit::Exit;
 use crate::print;
 
@@ -34,10 +35,11 @@ pub(crate) fn merge(args: &MergeArgs) -> Exit {
         }
     };
     let mut worst = Exit::Pass;
-    for (mix, summary) in mixes(&joined) {
-        worst = worst.max(exit(summary, &mix, true));
+    for (name, summary) in &joined.summaries {
+        let mix = mix(name, &joined);
+        worst = worst.max(exit(summary, mix.as_ref()));
         if args.format == Format::Text {
-            print::out(&text(&mix, summary));
+            print::out(&text(name, mix.as_ref(), summary));
         }
     }
     for shard in &joined.missing {
@@ -62,32 +64,25 @@ pub(crate) fn merge(args: &MergeArgs) -> Exit {
     worst
 }
 
-/// What was run, with what came of it. Only names that this binary knows can come out of a campaign.
-fn mixes(joined: &Joined) -> Vec<(Mix, &chaos::campaign::Summary)> {
-    let mut mixes = Vec::new();
-    for (profile, summary) in &joined.summaries {
-        let (Ok(profile), Some(header)) = (profile.parse(), &joined.header) else { continue };
-        let nemeses = header.nemeses.iter().filter_map(|name| name.parse().ok()).collect();
-        mixes.push((Mix { profile, nemeses, intensity: header.intensity }, summary));
-    }
-    mixes
+/// What the random schedules filed under `name` were drawn from; `None` if that is a scenario taken apart.
+fn mix(name: &str, joined: &Joined) -> Option<Mix> {
+    let header = joined.header.as_ref()?;
+    let nemeses = header.nemeses.iter().filter_map(|name| name.parse().ok()).collect();
+    Some(Mix { profile: name.parse().ok()?, nemeses, intensity: header.intensity })
 }
 
-fn text(mix: &Mix, summary: &chaos::campaign::Summary) -> String {
-    let mut text = format!("chaos of profile {mix}\n  {} runs: {}\n", summary.runs(), show::endings(summary));
-    text += &show::coverage(&summary.coverage, mix, print::style(Color::Auto));
+fn text(name: &str, mix: Option<&Mix>, summary: &Summary) -> String {
+    let title = match mix {
+        Some(mix) => format!("chaos of profile {mix}"),
+        None => format!("systematic chaos of {}", name.strip_prefix(SYSTEMATIC).unwrap_or(name)),
+    };
+    let mut text = format!("{title}\n  {} runs: {}\n", summary.runs(), show::endings(summary));
+    text += &show::coverage(&summary.coverage, mix);
     text += &show::missing(summary);
     for finding in &summary.findings {
-        let seeds: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
-        let _ = writeln!(
-            text,
-            "\n  {} in {} runs of {} (seeds {})\n    {}",
-            finding.signature,
-            finding.runs,
-            finding.driver,
-            seeds.join(", "),
-            finding.text
-        );
+        let Finding { signature, runs, driver, text: told, .. } = finding;
+        let known = show::known(mix.is_none(), finding);
+        let _ = writeln!(text, "\n  {signature} in {runs} runs of {driver} ({known})\n    {told}");
     }
     text.trim_end().to_owned()
 }

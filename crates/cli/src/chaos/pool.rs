@@ -75,7 +75,8 @@ impl Worker {
 
     /// The result of a run, and the worker if it can do another.
     fn carry_out(mut self, case: &Case, limit: Duration, memory: u64) -> (CaseResult, Option<Self>) {
-        let order = Order { seed: case.seed, driver: case.driver.clone(), scenario: scenario::render(&case.plan) };
+        let (seed, number, driver) = (case.seed, case.number, case.driver.clone());
+        let order = Order { seed, number, driver, scenario: scenario::render(&case.plan) };
         let before = self.resident();
         let sent = serde_json::to_string(&order)
             .map_err(std::io::Error::other)

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chaos::campaign::{Campaign, Summary};
+use chaos::campaign::{Campaign, Finding, Source, Summary};
 use chaos::case::Ending;
 use chaos::coverage::Coverage;
+use chaos::kind::Kind;
 use chaos::phase::PHASES;
 use chaos::profile::Mix;
 use chaos::shrink::Shrunk;
-use report::Style;
 use serde_json::json;
 
 /// A finding that was shrunk.
@@ -25,24 +25,21 @@ pub(super) struct Saved {
 }
 
 /// What the progress bar says.
-pub(super) fn progress(coverage: &Coverage, mix: &Mix, findings: u64) -> String {
-    let wanted = mix.kinds();
-    let fired =
-        wanted.iter().filter(|kind| coverage.faults.get(kind.name()).is_some_and(|counts| counts[1] > 0)).count();
+pub(super) fn progress(coverage: &Coverage, mix: Option<&Mix>, findings: u64) -> String {
+    let wanted: Vec<&str> = match mix {
+        Some(mix) => mix.kinds().into_iter().map(Kind::name).collect(),
+        None => coverage.faults.keys().map(String::as_str).collect(),
+    };
+    let fired = wanted.iter().filter(|kind| coverage.faults.get(**kind).is_some_and(|counts| counts[1] > 0)).count();
     let came = coverage.phases.values().filter(|counts| counts[0] > 0).count();
     format!("{fired}/{} faults, {came}/{} phases, {findings} failed", wanted.len(), PHASES.len())
 }
 
-pub(super) fn text(
-    campaign: &Campaign,
-    summary: &Summary,
-    saved: &[Option<Saved>],
-    elapsed: Duration,
-    style: Style,
-) -> String {
-    let mut text = String::new();
-    let title = format!("chaos of profile {}, driver {}", campaign.mix, campaign.driver);
-    let _ = writeln!(text, "{title}");
+pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved>], elapsed: Duration) -> String {
+    let mut text = format!("{}, driver {}\n", campaign.source, campaign.driver);
+    for line in account(campaign) {
+        let _ = writeln!(text, "  {line}");
+    }
     let seconds = elapsed.as_secs_f64().max(0.001);
     let virtual_seconds = summary.virtual_ms as f64 / 1_000.0;
     let _ = writeln!(
@@ -54,11 +51,11 @@ pub(super) fn text(
         virtual_seconds,
         endings(summary),
     );
-    text += &coverage(&summary.coverage, &campaign.mix, style);
+    text += &coverage(&summary.coverage, campaign.source.mix());
     text += &missing(summary);
     for (index, finding) in summary.findings.iter().enumerate() {
-        let seeds: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "\n  {} in {} runs (seeds {})", finding.signature, finding.runs, seeds.join(", "));
+        let known = known(campaign.source.mix().is_none(), finding);
+        let _ = writeln!(text, "\n  {} in {} runs ({known})", finding.signature, finding.runs);
         let _ = writeln!(text, "    {}", finding.text);
         let Some(saved) = saved.get(index).and_then(Option::as_ref) else { continue };
         let [before, after] = saved.shrunk.faults;
@@ -90,6 +87,28 @@ pub(super) fn text(
     text.trim_end().to_owned()
 }
 
+/// What a scenario was taken apart into; nothing of random chaos.
+fn account(campaign: &Campaign) -> Vec<String> {
+    match &campaign.source {
+        Source::Random { .. } => Vec::new(),
+        Source::Systematic(subject) => subject.account(),
+    }
+}
+
+/// One case, as it is known.
+pub(super) fn one(campaign: &Campaign, id: u64) -> String {
+    match &campaign.source {
+        Source::Random { .. } => format!("seed {id}"),
+        Source::Systematic(subject) => format!("case {id} ({})", subject.describe(id as usize)),
+    }
+}
+
+/// By what the cases of a finding are known: `seeds 3, 17`.
+pub(super) fn known(systematic: bool, finding: &Finding) -> String {
+    let numbers: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
+    format!("{} {}", if systematic { "cases" } else { "seeds" }, numbers.join(", "))
+}
+
 pub(super) fn endings(summary: &Summary) -> String {
     let words = [
         (Ending::Pass, "passed"),
@@ -104,7 +123,7 @@ pub(super) fn endings(summary: &Summary) -> String {
 }
 
 /// How often each fault fired and each phase came.
-pub(super) fn coverage(coverage: &Coverage, mix: &Mix, _style: Style) -> String {
+pub(super) fn coverage(coverage: &Coverage, mix: Option<&Mix>) -> String {
     let mut text = String::new();
     let [planned, fired] = coverage.total();
     let _ = writeln!(text, "  {fired} of {planned} faults fired and hit:");
@@ -167,14 +186,15 @@ pub(super) fn json(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         })
         .collect();
     json!({
-        "profile": campaign.mix.profile.name(),
+        "profile": campaign.source.name(),
+        "account": account(campaign),
         "driver": campaign.driver,
         "runs": summary.runs(),
         "endings": summary.endings,
         "virtual_ms": summary.virtual_ms,
         "wall_ms": elapsed.as_millis() as u64,
         "coverage": summary.coverage,
-        "gaps": summary.coverage.gaps(&campaign.mix),
+        "gaps": summary.coverage.gaps(campaign.source.mix()),
         "missing": summary.missing,
         "findings": findings,
     })

@@ -35,11 +35,23 @@ impl Stop {
         Ok(Self { interrupted, deadline: limit.map(|limit| Instant::now() + limit) })
     }
 
-    /// Why it is time to end; `None` if it is not.
-    pub(crate) fn reason(&self) -> Option<&'static str> {
-        if self.interrupted.load(Ordering::Relaxed) {
+    /// Why it is time to end before all is done; `None` if it is not. Where the time limit is the end that was asked
+    /// for, reaching it is no reason.
+    pub(crate) fn reason(&self, open: bool) -> Option<&'static str> {
+        if self.interrupted() {
             return Some("interrupted");
         }
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline).then_some("the time limit was reached")
+        let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        (over && !open).then_some("the time limit was reached before all was run")
+    }
+
+    /// True if a signal came.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// The part of the time up to the limit that one of `left` campaigns has; `None` without a limit.
+    pub(crate) fn share(&self, left: u32) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / left.max(1))
     }
 }

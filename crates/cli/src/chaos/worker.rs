@@ -16,6 +16,7 @@ const WATCHDOG: Duration = Duration::from_secs(20);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub seed: u64,
+    pub number: Option<u64>,
     pub driver: String,
     /// The plan as a scenario file.
     pub scenario: String,
@@ -30,7 +31,10 @@ pub(crate) fn work() -> Exit {
         let Ok(order) = serde_json::from_str::<Order>(&line) else { return Exit::Unusable };
         let plan = scenario::parse(&order.scenario, "schedule", &scenario::Options::default());
         let answer = match plan {
-            Ok(plan) => Ok(carry_out(&Case { seed: order.seed, driver: order.driver, plan }, &drivers, WATCHDOG)),
+            Ok(plan) => {
+                let case = Case { seed: order.seed, number: order.number, driver: order.driver, plan };
+                Ok(carry_out(&case, &drivers, WATCHDOG))
+            }
             // A schedule that the language does not take is a mistake of the strategies.
             Err(errors) => Err(errors.to_string()),
         };

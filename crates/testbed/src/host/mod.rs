@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use model::history::{Record, What};
 use model::{ClientId, Fault, History, NodeId, Plan, Seed, Time};
+use sim::Delivery;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -126,6 +127,16 @@ impl Host {
     /// Names the driver of a client, for the header of the history.
     pub(crate) fn set_driver(&self, client: &ClientId, driver: &str) {
         self.0.lock().with_world(|world, _| world.set_driver(client, driver));
+    }
+
+    /// Keeps every delivery from here on.
+    pub(crate) fn watch_deliveries(&self) {
+        self.0.lock().with_world(|world, _| world.watch_deliveries());
+    }
+
+    /// What was delivered since this was last called.
+    pub(crate) fn take_deliveries(&self) -> Vec<Delivery> {
+        self.0.lock().with_world(|world, _| world.take_deliveries()).unwrap_or_default()
     }
 
     /// The view of a client; an empty one if there is no such client.

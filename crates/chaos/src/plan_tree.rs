@@ -1,0 +1,167 @@
+//! [`PlanTree`]: a plan that shrinks, for plans that were not drawn from a strategy.
+
+use std::time::Duration;
+
+use model::plan::{Plan, Trigger};
+use model::{Fault, Target};
+use proptest::strategy::ValueTree;
+
+/// Times and durations are rounded to these, the roundest first.
+const UNITS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_millis(100), Duration::from_millis(10), Duration::from_millis(1)];
+
+/// What is tried, in this order: each time on whatever is left.
+#[derive(Clone, Copy, Debug)]
+enum Pass {
+    DropSteps,
+    DropClients,
+    ShortenFaults,
+    RoundTimes,
+    Done,
+}
+
+/// A plan with fewer steps, fewer clients, shorter faults and rounder times, one change after the other. The heal of
+/// everything stays.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanTree {
+    plan: Plan,
+    /// What the plan was before the last change.
+    before: Option<Plan>,
+    pass: Pass,
+    /// What is left to try in this pass.
+    left: usize,
+}
+
+impl PlanTree {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let left = plan.timeline.len();
+        Self { plan, before: None, pass: Pass::DropSteps, left }
+    }
+
+    /// The next pass, and how many changes it may try.
+    fn turn(&mut self) {
+        let steps = self.plan.timeline.len();
+        (self.pass, self.left) = match self.pass {
+            Pass::DropSteps => (Pass::DropClients, self.plan.clients.len()),
+            Pass::DropClients => (Pass::ShortenFaults, steps * UNITS.len()),
+            Pass::ShortenFaults => (Pass::RoundTimes, steps * UNITS.len()),
+            Pass::RoundTimes | Pass::Done => (Pass::Done, 0),
+        };
+    }
+
+    /// The plan with change number `left` of this pass; `None` if that changes nothing.
+    fn changed(&self) -> Option<Plan> {
+        let (mut plan, left) = (self.plan.clone(), self.left);
+        match self.pass {
+            Pass::DropSteps if plan.timeline[left].fault == Fault::Heal(Target::All) => return None,
+            Pass::DropSteps => drop(plan.timeline.remove(left)),
+            Pass::DropClients if plan.clients.len() == 1 => return None,
+            Pass::DropClients => drop(plan.clients.remove(left)),
+            Pass::ShortenFaults => {
+                let lasting = plan.timeline[left / UNITS.len()].lasting.as_mut()?;
+                // Half of it, as round as this unit allows.
+                let unit = UNITS[UNITS.len() - 1 - left % UNITS.len()];
+                *lasting = Some(rounded(*lasting / 2, unit)).filter(|half| !half.is_zero())?;
+            }
+            Pass::RoundTimes => {
+                let step = &mut plan.timeline[left / UNITS.len()];
+                let unit = UNITS[UNITS.len() - 1 - left % UNITS.len()];
+                let time = match &mut step.when {
+                    Trigger::At(at) => at,
+                    Trigger::On { after, .. } => after,
+                };
+                *time = rounded(*time, unit);
+            }
+            Pass::Done => return None,
+        }
+        (plan != self.plan).then_some(plan)
+    }
+}
+
+/// The multiple of `unit` that is at most `time`.
+fn rounded(time: Duration, unit: Duration) -> Duration {
+    unit * u32::try_from(time.as_micros() / unit.as_micros()).unwrap_or(u32::MAX)
+}
+
+impl ValueTree for PlanTree {
+    type Value = Plan;
+
+    fn current(&self) -> Plan {
+        self.plan.clone()
+    }
+
+    fn simplify(&mut self) -> bool {
+        while !matches!(self.pass, Pass::Done) {
+            let Some(left) = self.left.checked_sub(1) else {
+                self.turn();
+                continue;
+            };
+            self.left = left;
+            if let Some(plan) = self.changed() {
+                self.before = Some(std::mem::replace(&mut self.plan, plan));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn complicate(&mut self) -> bool {
+        match self.before.take() {
+            Some(before) => {
+                self.plan = before;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = "
+title: much
+clients:
+  - {id: a, workload: counter}
+  - {id: b, workload: queue}
+timeline:
+  - {at: 10s, kill: master}
+  - {at: 12345678us, cut: all}
+  - {at: 13s, freeze: sentinel-1, for: 8s}
+  - {at: 30s, heal: all}
+run_for: 60s
+";
+
+    /// Shrinks as long as `fails` says so, as the runner of proptest does.
+    fn shrunk(fails: impl Fn(&Plan) -> bool) -> Plan {
+        let mut tree =
+            PlanTree::new(scenario::parse(PLAN, "p.yaml", &scenario::Options::default()).expect("a scenario"));
+        let mut going = tree.simplify();
+        while going {
+            going = if fails(&tree.current()) { tree.simplify() } else { tree.complicate() && tree.simplify() };
+        }
+        tree.current()
+    }
+
+    #[test]
+    fn what_does_not_matter_goes_and_the_heal_stays() {
+        let plan = shrunk(|_| true);
+        assert_eq!(plan.timeline.iter().map(|step| step.fault.to_string()).collect::<Vec<_>>(), ["heal all"]);
+        assert_eq!(plan.clients.len(), 1);
+    }
+
+    #[test]
+    fn what_matters_stays_as_exact_as_it_must_be() {
+        let exact = Trigger::At(Duration::from_millis(12_345));
+        let plan = shrunk(|plan| {
+            let cut = plan.timeline.iter().find(|step| matches!(step.fault, Fault::Cut(_)));
+            let frozen = plan.timeline.iter().find_map(|step| step.lasting);
+            cut.is_some_and(|cut| matches!(cut.when, Trigger::At(at) if at >= Duration::from_micros(12_344_500)))
+                && frozen.is_some_and(|lasting| lasting > Duration::from_millis(900))
+        });
+        assert_eq!(plan.timeline.len(), 3);
+        assert_eq!(plan.timeline[0].when, exact);
+        assert_eq!(plan.timeline[1].lasting, Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,184 @@
+//! Campaigns: run, count, shrink what was found, save it.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use chaos::campaign::{Campaign, Finding, Summary};
+use chaos::case::Ending;
+use chaos::profile::Mix;
+use chaos::regression;
+use chaos::results::{Header, Line, write};
+
+use super::args::ChaosArgs;
+use super::pool::Pool;
+use super::setup::Setup;
+use super::show::{self, Saved};
+use super::stop::Stop;
+use super::table::Table;
+use crate::args::MatrixFormat;
+use crate::exit::Exit;
+use crate::jobs;
+use crate::print::{self, Progress};
+
+/// Kinds of failure that are shrunk, per campaign; more are seldom independent of each other.
+const MOST_SHRUNK: usize = 12;
+
+pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
+    let Some(setup) = Setup::of(args) else { return Exit::Unusable };
+    let mut results = match args.results.as_deref().map(|path| Results::create(path, &setup.header)).transpose() {
+        Ok(results) => results,
+        Err(error) => {
+            let path = args.results.as_ref().map_or_else(String::new, |path| path.display().to_string());
+            print::error(&format!("{path}: {error}"));
+            return Exit::Unusable;
+        }
+    };
+    let stop = match Stop::new(args.time_limit) {
+        Ok(stop) => stop,
+        Err(error) => {
+            print::error(&format!("signals cannot be received: {error}"));
+            return Exit::Unusable;
+        }
+    };
+    let pool = Pool::new(args.run_limit, args.memory_limit);
+    let threads = jobs::threads(args.jobs);
+    let mut worst = Exit::Pass;
+    let mut stopped: Option<String> = None;
+    // Why a campaign ended at its first failure, and its results are not all.
+    let mut cut_short: Option<String> = None;
+    let mut runs = 0;
+    let mut table = Table::new(args);
+    let campaigns = setup.sources.len() as u32;
+    for (campaign, left) in setup.campaigns(threads).zip((1..=campaigns).rev()) {
+        // Its first failure was enough.
+        if args.fail_fast && table.has_failed(&campaign.driver) {
+            continue;
+        }
+        // Seeds without end fill the time that there is: each campaign has an equal part of it.
+        let share = if setup.open { stop.share(left) } else { None };
+        let began = Instant::now();
+        let over = || share.is_some_and(|share| began.elapsed() >= share);
+        let progress = Progress::new((!setup.open).then(|| campaign.runs()));
+        let mut findings = 0;
+        let (mut broken_file, mut failed) = (None, None);
+        let mut seen = chaos::coverage::Coverage::default();
+        let name = campaign.source.name();
+        let summary = campaign.run(
+            |case| pool.carry_out(case),
+            |result| {
+                progress.step();
+                seen.add(&result.coverage);
+                findings += u64::from(result.ending >= Ending::Fail);
+                progress.note(&show::progress(&seen, campaign.source.mix(), findings));
+                let line = Line::Run { profile: name.clone(), result: result.clone() };
+                if let Some(results) = &mut results
+                    && let Err(error) = results.line(&line)
+                {
+                    broken_file = Some(format!("the results cannot be written: {error}"));
+                }
+                if stopped.is_none() {
+                    stopped = stop.reason(setup.open).map(str::to_owned);
+                }
+                let enough = args.fail_fast && result.ending >= Ending::Fail;
+                if enough {
+                    failed.get_or_insert_with(|| format!("{} failed", show::one(&campaign, result.id())));
+                }
+                stopped.is_none() && broken_file.is_none() && !enough && !over()
+            },
+        );
+        progress.finish();
+        runs += summary.runs();
+        if let Some(why) = broken_file {
+            print::error(&why);
+            return Exit::Unusable;
+        }
+        let saved = if args.no_shrink || stop.interrupted() {
+            summary.findings.iter().map(|_| None).collect()
+        } else {
+            keep(args, &campaign, &summary, &pool, threads)
+        };
+        worst = worst.max(exit(&summary, campaign.source.mix()));
+        let elapsed = began.elapsed();
+        table.add(&campaign, &summary, &saved);
+        match args.format {
+            MatrixFormat::Text => print::out(&show::text(&campaign, &summary, &saved, elapsed)),
+            MatrixFormat::Json => print::out(&show::json(&campaign, &summary, &saved, elapsed)),
+            MatrixFormat::Markdown => {}
+        }
+        cut_short = cut_short.or(failed);
+        if saved.iter().flatten().any(|saved| saved.file.as_ref().is_some_and(Result::is_err)) {
+            worst = Exit::Unusable;
+        }
+        if stopped.is_some() {
+            break;
+        }
+    }
+    if args.format == MatrixFormat::Markdown {
+        print::out(&table.text());
+    }
+    if let Some(why) = &stopped {
+        print::error(&format!("stopped after {runs} runs: {why}"));
+        // What was not run proves nothing.
+        worst = worst.max(Exit::Inconclusive);
+    }
+    if let Some(results) = results
+        && let Err(error) = results.end(runs, stopped.or(cut_short))
+    {
+        print::error(&format!("the results cannot be written: {error}"));
+        return Exit::Unusable;
+    }
+    worst
+}
+
+/// How a campaign ends that did what it should.
+pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
+    if !summary.findings.is_empty() {
+        return Exit::Violation;
+    }
+    let proven = summary.ended(Ending::Inconclusive) == 0 && summary.coverage.gaps(mix).is_empty();
+    if proven && summary.runs() > 0 { Exit::Pass } else { Exit::Inconclusive }
+}
+
+/// Shrinks the first run of every finding and writes it where `--save` says.
+fn keep(args: &ChaosArgs, campaign: &Campaign, summary: &Summary, pool: &Pool, threads: usize) -> Vec<Option<Saved>> {
+    let mut all = Vec::new();
+    let most = if args.format == MatrixFormat::Markdown { 1 } else { MOST_SHRUNK };
+    let some = summary.findings.len().min(most);
+    let work = |index: usize| {
+        let finding: &Finding = &summary.findings[index];
+        let began = Instant::now();
+        let (origin, shrunk) = campaign.shrink(finding, args.shrink_time, |case| pool.carry_out(case))?;
+        let file = args.save.as_deref().map(|folder| regression::save(folder, &origin, &shrunk));
+        let text = regression::text(&origin, &shrunk);
+        Some(Saved { text, shrunk, seed: origin.seed, took: began.elapsed(), file })
+    };
+    jobs::in_order(some, threads, work, |_, saved| {
+        all.push(saved);
+        true
+    });
+    all.resize_with(summary.findings.len(), || None);
+    all
+}
+
+/// The results file.
+struct Results(BufWriter<File>);
+
+impl Results {
+    fn create(path: &Path, header: &Header) -> std::io::Result<Self> {
+        let mut results = Self(BufWriter::new(File::create(path)?));
+        results.line(&Line::Campaign(header.clone()))?;
+        Ok(results)
+    }
+
+    /// Writes a line, to the file at once: what there is must be there if the process is killed.
+    fn line(&mut self, line: &Line) -> std::io::Result<()> {
+        write(&mut self.0, line)?;
+        self.0.flush()
+    }
+
+    fn end(mut self, runs: u64, stopped: Option<String>) -> std::io::Result<()> {
+        self.line(&Line::End { runs, stopped })
+    }
+}

@@ -1,0 +1,145 @@
+//! [`Setup`]: what the arguments come to: which campaigns, and the header of their results.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use chaos::campaign::{Campaign, Source};
+use chaos::profile::{Mix, Profile};
+use chaos::results::{FORMAT, Header};
+use chaos::shard::Shard;
+use chaos::systematic::Subject;
+
+use super::args::ChaosArgs;
+use crate::check::{Scenario, read};
+use crate::{clients, print};
+
+/// What the arguments come to.
+pub(super) struct Setup {
+    /// What is run with which driver, in this order.
+    pub(super) sources: Vec<(Source, String)>,
+    /// True if the seeds have no end but the time limit.
+    pub(super) open: bool,
+    pub(super) header: Header,
+}
+
+impl Setup {
+    /// `None` after complaining.
+    pub(super) fn of(args: &ChaosArgs) -> Option<Self> {
+        let all = args.driver.iter().any(|name| name == "all");
+        let mut drivers = Vec::new();
+        for driver in clients::chosen("--driver", &args.driver)? {
+            let name = driver.name();
+            if !driver.blocks() {
+                drivers.push(name.to_owned());
+            } else if !all {
+                print::error(&format!(
+                    "--driver {name}: its runs are in real time and do not repeat, so nothing can be shrunk"
+                ));
+                return None;
+            }
+        }
+        let seeds = args.seeds.clone().unwrap_or(if args.systematic.is_empty() { 1..1_001 } else { 1..2 });
+        let open = seeds.end == u64::MAX;
+        if open && (args.time_limit.is_none() || !args.systematic.is_empty()) {
+            print::error("--seeds without an end need a --time-limit, and random schedules");
+            return None;
+        }
+        let mut profiles = Vec::new();
+        for name in args.profile.iter().filter(|_| args.systematic.is_empty()) {
+            if name == "all" {
+                profiles.extend_from_slice(Profile::ALL);
+            } else if let Ok(profile) = name.parse() {
+                profiles.push(profile);
+            } else {
+                let names: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+                print::error(&format!(
+                    "--profile {name}: there is no such profile; there are {}, and all",
+                    names.join(", ")
+                ));
+                return None;
+            }
+        }
+        let partition = match args.partition.map_or_else(|| Shard::from_env(|name| std::env::var(name).ok()), Ok) {
+            Ok(shard) => shard,
+            Err(error) => {
+                print::error(&error.to_string());
+                return None;
+            }
+        };
+        let binary = match binary() {
+            Ok(binary) => binary,
+            Err(error) => {
+                print::error(&format!("the program's own file cannot be read: {error}"));
+                return None;
+            }
+        };
+        let scenarios = if args.systematic.is_empty() { Vec::new() } else { read(&args.systematic)? };
+        let header = Header {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            binary,
+            drivers: drivers.clone(),
+            profiles: profiles.iter().map(ToString::to_string).collect(),
+            nemeses: args.nemesis.iter().map(ToString::to_string).collect(),
+            intensity: args.intensity,
+            scenarios: scenarios
+                .iter()
+                .map(|scenario| (scenario.name.clone(), sha256(scenario::render(&scenario.plan).as_bytes())))
+                .collect(),
+            limit: args.limit,
+            from: seeds.start,
+            to: seeds.end,
+            partition,
+        };
+        let mut sources = Vec::new();
+        for profile in profiles {
+            let mix = Mix { profile, nemeses: args.nemesis.clone(), intensity: args.intensity };
+            let source = Source::Random { mix, seeds: seeds.clone() };
+            sources.extend(drivers.iter().map(|driver| (source.clone(), driver.clone())));
+        }
+        for scenario in &scenarios {
+            for driver in &drivers {
+                for seed in seeds.clone() {
+                    sources.push((systematic(scenario, driver, seed, args.limit)?, driver.clone()));
+                }
+            }
+        }
+        Some(Self { sources, open, header })
+    }
+
+    /// What is to be run, so many at a time.
+    pub(super) fn campaigns(&self, jobs: usize) -> impl Iterator<Item = Campaign> {
+        let shard = self.header.partition;
+        let campaign = move |(source, driver): (Source, String)| Campaign { source, driver, shard, jobs };
+        self.sources.iter().cloned().map(campaign)
+    }
+}
+
+/// A scenario taken apart; `None` after complaining.
+fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) -> Option<Source> {
+    // The first driver is that of the clients that name none.
+    let (chosen, others): (Vec<_>, Vec<_>) = clients::registry().into_iter().partition(|known| known.name() == driver);
+    let drivers = chosen.into_iter().chain(others).collect();
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    match Subject::new(&scenario.name, scenario.plan.clone(), seed, drivers, limit) {
+        Ok(subject) => Some(Source::Systematic(Arc::new(subject))),
+        Err(error) => {
+            print::error(&format!("--driver {driver}: {error}"));
+            None
+        }
+    }
+}
+
+/// SHA-256 of the program's own file.
+fn binary() -> std::io::Result<String> {
+    Ok(sha256(&std::fs::read(std::env::current_exe()?)?))
+}
+
+/// SHA-256, as 64 hex digits.
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,162 @@
+//! `chaos` and `merge` as processes: what ends a campaign and how it then ends, what a client does to the process that runs
+//! it, and that the results do not depend on how many run at a time.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
+
+fn chaos(arguments: &str) -> Command {
+    let mut command = Command::new(LAB);
+    command.arg("chaos").args(arguments.split(' ')).args(["--no-shrink"]);
+    command
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code().expect("it ends by itself"), text(stdout), text(stderr))
+}
+
+/// Writes the results of a campaign to a file in `folder`, and gives its path.
+fn results(folder: &Path, name: &str, arguments: &str) -> PathBuf {
+    let path = folder.join(name);
+    let (code, _, errors) = output(chaos(arguments).arg("--results").arg(&path));
+    assert!(code == 0 || code == 3, "{arguments} ended with {code}: {errors}");
+    path
+}
+
+fn merge(files: &[&PathBuf]) -> (i32, String, String) {
+    output(Command::new(LAB).arg("merge").args(files))
+}
+
+/// A small version of `just determinism`.
+#[test]
+fn results_are_the_same_in_other_processes_and_however_many_run_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = results(folder.path(), "1", "--profile all --seeds 1..4 --jobs 1");
+    let three = results(folder.path(), "3", "--profile all --seeds 1..4 --jobs 3");
+    let read = |path| std::fs::read_to_string(path).expect("results");
+    assert_eq!(read(one), read(three));
+}
+
+#[test]
+fn shards_of_other_settings_or_binaries_are_refused_and_missing_ones_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shard = |name: &str, more: &str| {
+        results(folder.path(), name, &format!("--profile gentle --seeds 1..5 --jobs 1 --partition {more}"))
+    };
+    let (first, second, third) = (shard("a", "1/3"), shard("b", "2/3 --intensity 2"), shard("c", "3/3"));
+    let (code, report, errors) = merge(&[&first, &third]);
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("shard 2/3 is missing"), "{errors}");
+    assert!(report.contains("3 runs"), "{report}");
+
+    let (code, _, errors) = merge(&[&first, &second]);
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("--intensity is 1 there and 2 here"), "{errors}");
+
+    let text = std::fs::read_to_string(&third).expect("results");
+    let key = "\"binary\":\"";
+    let at = text.find(key).expect("the binary is named") + key.len();
+    let other = folder.path().join("d");
+    std::fs::write(&other, format!("{}0000{}", &text[..at], &text[at + 4..])).expect("a file");
+    let (code, _, errors) = merge(&[&first, &other]);
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("the binary is"), "{errors}");
+}
+
+#[test]
+fn what_a_time_limit_cut_short_is_inconclusive_unless_the_seeds_have_no_end() {
+    let limited = |seeds: &str| {
+        output(
+            chaos(&format!("--profile gentle --seeds {seeds} --time-limit 1s --results /dev/stdout")).arg("--jobs=1"),
+        )
+    };
+    let (code, report, errors) = limited("1..1000000");
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("the time limit was reached before all was run"), "{errors}");
+    assert!(report.contains("\"stopped\":\"the time limit"), "{report}");
+    let (code, report, errors) = limited("1..");
+    assert!(!errors.contains("stopped") && !report.contains("\"stopped\""), "{errors}");
+    assert!(code == 0 || errors.is_empty() && report.contains("inconclusive: no "), "{code}: {report}");
+
+    let (code, _, errors) = output(&mut chaos("--seeds 1.."));
+    assert_eq!(code, 2);
+    assert!(errors.contains("need a --time-limit"), "{errors}");
+}
+
+#[test]
+fn an_interrupt_ends_it_with_what_there_is() {
+    let mut command = chaos("--profile gentle --seeds 1..1000000 --jobs 2 --results /dev/stdout");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut output = BufReader::new(child.stdout.take().expect("its output"));
+    let mut lines = Vec::new();
+    // The campaign, and three runs.
+    while lines.len() < 4 {
+        let mut line = String::new();
+        assert!(output.read_line(&mut line).expect("a line") > 0, "it ended: {lines:?}");
+        lines.push(line);
+    }
+    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signalled.expect("kill runs").success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3));
+    let end = rest.lines().find(|line| line.contains("\"kind\":\"end\"")).expect("an end");
+    assert!(end.contains("\"stopped\":\"interrupted\""), "{end}");
+    let runs = 3 + rest.lines().filter(|line| line.contains("\"kind\":\"run\"")).count();
+    assert!(end.contains(&format!("\"runs\":{runs},")), "{runs} runs, {end}");
+    assert!(rest.contains(&format!("  {runs} runs in ")), "{rest}");
+}
+
+/// What becomes of a campaign whose client does this to its process: the finding, in every run.
+fn broken(driver: &str, more: &str, finding: &str) {
+    let (code, report, errors) = output(&mut chaos(&format!("--driver {driver} --seeds 1..3 --jobs 2 {more}")));
+    assert_eq!(code, 1, "{report}{errors}");
+    assert!(report.contains("2 broke"), "{report}");
+    assert!(report.contains(finding), "{report}");
+    assert!(report.contains("in 2 runs (seeds 1, 2)"), "{report}");
+}
+
+#[test]
+fn a_client_that_panics_is_a_finding() {
+    broken("broken-panics", "--run-limit 60s", "panic: on purpose");
+}
+
+#[test]
+fn a_client_that_ends_the_process_is_a_finding() {
+    broken("broken-aborts", "--run-limit 60s", "crash: signal: 6");
+}
+
+#[test]
+fn a_client_that_never_gives_the_processor_back_is_a_finding() {
+    broken("broken-spins", "--run-limit 2s", "the run did not end within 2 s of real time");
+}
+
+#[test]
+fn a_client_that_takes_memory_without_end_is_a_finding() {
+    broken("broken-grows", "--memory-limit 200", "memory in 2 runs");
+}
+
+#[test]
+fn a_scenario_is_taken_apart_in_processes_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/kill.yaml");
+    let arguments = format!("--systematic {scenario} --limit 8 --jobs 2");
+    let parts = ["1/2", "2/2"]
+        .map(|part| results(folder.path(), &part.replace('/', "-"), &format!("{arguments} --partition {part}")));
+    let (_, report, errors) = merge(&[&parts[0], &parts[1]]);
+    assert!(report.starts_with("systematic chaos of kill\n  8 runs: 8 passed"), "{report}{errors}");
+    let whole = results(folder.path(), "whole", &arguments);
+    let lines = |path: &PathBuf| -> Vec<String> {
+        let text = std::fs::read_to_string(path).expect("results");
+        text.lines().filter(|line| line.contains("\"kind\":\"run\"")).map(str::to_owned).collect()
+    };
+    let mut joined: Vec<String> = parts.iter().flat_map(lines).collect();
+    let mut whole = lines(&whole);
+    joined.sort();
+    whole.sort();
+    assert_eq!(joined, whole);
+}
