@@ -80,7 +80,7 @@ fn stride(count: usize) -> usize {
         }
         a
     };
-    (count * 5 / 8..).find(|step| common(*step, count) == 1).unwrap_or(1)
+    (count * 5 / 8..=count + 1).find(|step| common(*step, count) == 1).unwrap_or(1)
 }
 
 impl Subject {
