@@ -90,6 +90,17 @@ fn of_kind(kind: Kind, plan: &Plan) -> Vec<Fault> {
             faults.push(Fault::Cut(Target::All));
             faults
         }
+        Kind::Silence => {
+            let mut faults = at(&data, Fault::Silence);
+            faults.extend(at(&sentinels, Fault::Silence));
+            faults
+        }
+        Kind::Send => {
+            let command = PAUSE.map(str::to_owned).to_vec();
+            let send =
+                |node: &NodeId| Fault::Send { target: Target::Node(*node), command: command.clone(), undo: None };
+            data.iter().map(send).collect()
+        }
         Kind::Partition => {
             splits(plan, client).map(|(from, to)| Fault::Partition { from, to, one_way: false }).collect()
         }
