@@ -1,6 +1,7 @@
 //! Strategies for single faults. Targets are roles or nodes that every cluster has, so that a fault does not depend on
 //! the topology that is drawn beside it. Alternatives stand in the order of simplicity: shrinking goes to the first.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -142,6 +143,10 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
             data().prop_map(move |target| Fault::Send { target, command: command.clone(), undo: None }).boxed()
         }
         Kind::Resolve => Just(Fault::Resolve { name: "db-1".to_owned(), to: None }).boxed(),
+        Kind::Move => {
+            let to = IpAddr::from([10, 0, 1, 1]);
+            Just(Fault::Move { target: Target::Node(NodeId::data(1)), to }).boxed()
+        }
         Kind::Heal => Just(Fault::Heal(Target::All)).boxed(),
         Kind::StaleAnswer => lying(Just(Answer::Stale)),
         Kind::NullAnswer => lying(Just(Answer::Null)),

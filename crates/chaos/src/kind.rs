@@ -60,6 +60,7 @@ kinds! {
     Send "send",
     ClockJump "clock_jump",
     Resolve "resolve",
+    Move "move",
     Heal "heal",
     StaleAnswer "override:stale",
     NullAnswer "override:null",
@@ -98,6 +99,7 @@ impl Kind {
             Fault::Send { .. } => Self::Send,
             Fault::ClockJump { .. } => Self::ClockJump,
             Fault::Resolve { .. } => Self::Resolve,
+            Fault::Move { .. } => Self::Move,
             Fault::Heal(_) => Self::Heal,
             Fault::Override { answer, .. } => match answer {
                 Answer::Stale => Self::StaleAnswer,

@@ -69,7 +69,9 @@ impl Nemesis {
             | Kind::NoAnswer
             | Kind::WrongAddress => Self::Liar,
             Kind::NoSwitchEvent | Kind::LateSwitchEvent => Self::Muter,
-            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Silence | Kind::Send => return None,
+            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Move | Kind::Silence | Kind::Send => {
+                return None;
+            }
         })
     }
 
@@ -96,6 +98,6 @@ mod tests {
             assert_eq!(nemesis.name().parse(), Ok(*nemesis));
         }
         let ends: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| Nemesis::of(*kind).is_none()).collect();
-        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Silence, Kind::Send, Kind::Resolve, Kind::Heal]);
+        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Silence, Kind::Send, Kind::Resolve, Kind::Move, Kind::Heal]);
     }
 }

@@ -134,7 +134,7 @@ impl Mix {
             Kind::Restart => self.weight(Nemesis::Reaper) > 0,
             Kind::Thaw => self.weight(Nemesis::Freezer) > 0,
             // No schedule has names of hosts, or an operator.
-            Kind::Resolve | Kind::Silence | Kind::Send => false,
+            Kind::Resolve | Kind::Move | Kind::Silence | Kind::Send => false,
             _ => true,
         };
         kinds.retain(|kind| Nemesis::of(*kind).map_or_else(|| undone(*kind), |nemesis| self.weight(nemesis) > 0));

@@ -405,6 +405,7 @@ impl Blow {
             | Fault::Failover { .. }
             | Fault::ClockJump { .. }
             | Fault::Resolve { .. }
+            | Fault::Move { .. }
             | Fault::Override { .. }
             | Fault::Heal(_) => return,
         };

@@ -1,6 +1,7 @@
 //! What can be done to a cluster, and to which of its nodes. Plain data: `sim` carries it out.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::id::NodeId;
@@ -208,6 +209,14 @@ pub enum Fault {
         /// What it stands for from now on; `None` if nobody knows it any more.
         to: Option<Host>,
     },
+    /// The node's machine is replaced by one with another address: its process ends, if it runs, and starts there. Every name
+    /// that stood for the old address stands for the new one. Nobody is told.
+    Move {
+        /// The node.
+        target: Target,
+        /// Its address from now on, which no other node has; the port stays.
+        to: IpAddr,
+    },
     /// The Sentinel answers its clients otherwise than it knows. Lasts.
     Override {
         /// The Sentinel.
@@ -266,6 +275,7 @@ impl Fault {
             Self::Send { .. } => "send",
             Self::ClockJump { .. } => "clock_jump",
             Self::Resolve { .. } => "resolve",
+            Self::Move { .. } => "move",
             Self::Override { .. } => "override",
             Self::Heal(_) => "heal",
         }
@@ -287,6 +297,7 @@ impl Fault {
                 | Self::Send { undo: None, .. }
                 | Self::ClockJump { .. }
                 | Self::Resolve { .. }
+                | Self::Move { .. }
                 | Self::Heal(_)
         )
     }
@@ -311,6 +322,7 @@ impl Fault {
             | Self::Heal(t)
             | Self::CutReply { target: t, .. }
             | Self::Send { target: t, .. }
+            | Self::Move { target: t, .. }
             | Self::ClockJump { target: t, .. } => vec![t],
             Self::Latency { between, and, .. } => vec![between, and],
             Self::Partition { from, to, .. } => from.iter().chain(to).collect(),
@@ -354,6 +366,7 @@ impl fmt::Display for Fault {
             Self::Resolve { name, to: Some(host) } => write!(f, "resolve {name} to {host}"),
             Self::Resolve { name, to: None } => write!(f, "resolve {name} no more"),
             Self::Send { target, command, .. } => write!(f, "send {target} {}", command.join(" ")),
+            Self::Move { target, to } => write!(f, "move {target} to {to}"),
             Self::ClockJump { target, by_ms } => write!(f, "clock_jump of {target} by {by_ms} ms"),
             Self::Override { target, answer } => match answer {
                 Answer::Stale => write!(f, "{target} answers what it knew"),

@@ -20,6 +20,13 @@ impl Hosts {
         };
     }
 
+    /// Has every name that stands for the address `from` stand for `to` from now on.
+    pub fn follow(&mut self, from: &str, to: &str) {
+        for ip in Arc::make_mut(&mut self.0).values_mut().filter(|ip| ***ip == *from) {
+            *ip = Arc::from(to);
+        }
+    }
+
     /// The address that `host` stands for: itself in its usual form, if it is an IP address. `None` if it is a name that
     /// nobody knows.
     pub fn resolve(&self, host: &str) -> Option<Arc<str>> {
@@ -99,6 +106,10 @@ mod tests {
         hosts.set("db", Some("10.0.0.2"));
         assert_eq!(hosts.resolve("DB").as_deref(), Some("10.0.0.2"));
         assert_eq!(before.resolve("db").as_deref(), Some("10.0.0.1"));
+        hosts.set("other", Some("10.0.0.1"));
+        hosts.follow("10.0.0.2", "10.0.0.3");
+        assert_eq!(hosts.resolve("db").as_deref(), Some("10.0.0.3"));
+        assert_eq!(hosts.resolve("other").as_deref(), Some("10.0.0.1"));
         hosts.set("db", None);
         assert_eq!(hosts.resolve("db"), None);
     }

@@ -212,6 +212,9 @@ pub(crate) struct Step {
     pub(crate) clock_jump: Field<Record<ClockJump>>,
     /// A name stands for another node or address, or for none; nobody is told.
     pub(crate) resolve: Field<Record<Resolve>>,
+    /// The node's machine is replaced by one with another address, for which its names stand then.
+    #[serde(rename = "move")]
+    pub(crate) moving: Field<Record<Move>>,
     /// The Sentinel answers its clients otherwise than it knows.
     #[serde(rename = "override")]
     pub(crate) overriding: Field<Record<Override>>,
@@ -355,6 +358,17 @@ pub(crate) struct Resolve {
     /// The name, which need not be in `hosts`.
     pub(crate) name: Field<HostName>,
     /// A node or an IP address; without it nobody knows the name.
+    pub(crate) to: Field<HostOf>,
+}
+
+/// Where a machine is replaced.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, extend("required" = ["node", "to"]))]
+pub(crate) struct Move {
+    /// The node, whose process ends, if it runs, and starts at the new address.
+    pub(crate) node: Field<Aim>,
+    /// An IP address that no node has.
     pub(crate) to: Field<HostOf>,
 }
 

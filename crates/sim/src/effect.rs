@@ -42,6 +42,13 @@ pub enum Effect {
         /// The connection.
         conn: u64,
     },
+    /// The node has this address of the world from now on, and nobody is at the one that it had.
+    Moved {
+        /// Which node.
+        node: NodeId,
+        /// Its address.
+        addr: Addr,
+    },
     /// From now on this client, dialling this node, is treated so.
     Door {
         /// Who dials.

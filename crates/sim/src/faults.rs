@@ -96,6 +96,13 @@ impl World {
             }
             Fault::Send { target, command, undo } => self.send_to(firing, target, command, undo.is_some()),
             Fault::Resolve { name, to } => self.resolve_to(name, *to),
+            Fault::Move { target, to } => {
+                let nodes: Vec<usize> = self.resolve(target).into_iter().take(1).collect();
+                for &node in &nodes {
+                    self.move_to(node, *to);
+                }
+                nodes
+            }
             Fault::Override { target, answer } => self.override_answers(firing, target, answer),
             Fault::Heal(target) => self.heal(target),
         }

@@ -1,6 +1,8 @@
 //! [`Process`]: one node of the cluster, whatever becomes of its process: start, stop, freeze, thaw.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::history::{ClosedBy, NodeState, What};
@@ -8,6 +10,7 @@ use model::machine::{Conn, Input};
 use model::plan::{Cluster, Host};
 use model::{Addr, NodeId, NodeKind, Time};
 
+use crate::effect::Effect;
 use crate::link::{End, Parcel};
 use crate::machine::{Machine, Saved};
 use crate::overrides::Override;
@@ -192,23 +195,49 @@ impl World {
         }
     }
 
-    /// Has a name stand for something else. Gives the node that it now stands for.
+    /// Has a name stand for something else. Gives the node that it now stands for, or else the one that it stood for.
     pub(crate) fn resolve_to(&mut self, name: &str, to: Option<Host>) -> Vec<usize> {
+        let before = self.hosts.resolve(name);
         let ip = to.map(|host| self.cluster.host(host));
         self.hosts.set(name, ip.as_deref());
+        self.tell_hosts();
+        let at = |ip: Option<Arc<str>>| ip.and_then(|ip| self.nodes.iter().position(|node| node.addr.host == ip));
+        at(ip).or_else(|| at(before)).into_iter().collect()
+    }
+
+    /// Gives a node's machine another address: what runs there ends, and starts at the new one.
+    pub(crate) fn move_to(&mut self, node: usize, to: IpAddr) {
+        let ran = self.nodes[node].listens();
+        self.stop(node);
+        let old = self.nodes[node].addr.clone();
+        let addr = Addr::new(&to.to_string(), old.port);
+        let id = self.nodes[node].id;
+        self.nodes[node].addr = addr.clone();
+        self.cluster.addresses.insert(id, addr.clone());
+        self.hosts.follow(&old.host, &addr.host);
+        self.tell_hosts();
+        self.effects.push(Effect::Moved { node: id, addr });
+        if ran {
+            self.start(node);
+        }
+    }
+
+    /// Tells every process what names stand for.
+    fn tell_hosts(&mut self) {
         for process in &mut self.nodes {
             if let Some(machine) = &mut process.machine {
                 machine.set_hosts(&self.hosts);
             }
         }
-        match to {
-            Some(Host::Node(node)) => self.node_index(node).into_iter().collect(),
-            _ => Vec::new(),
-        }
+    }
+
+    /// The address of the world that a name stands for now; `None` if nobody knows it.
+    pub fn look_up(&self, name: &str) -> Option<Arc<str>> {
+        self.hosts.resolve(name)
     }
 
     /// A name that the world does not know stands for this address from now on. One that it knows keeps what it stands for.
-    pub fn learn_name(&mut self, name: &str, ip: std::net::IpAddr) {
+    pub fn learn_name(&mut self, name: &str, ip: IpAddr) {
         if self.hosts.resolve(name).is_none() {
             self.resolve_to(name, Some(Host::Ip(ip)));
         }

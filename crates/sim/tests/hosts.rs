@@ -193,3 +193,40 @@ fn the_resolver_of_a_plan_knows_nodes_and_addresses() {
     assert_eq!(cluster.resolver().resolve("b").as_deref(), Some("10.9.9.9"));
     assert_eq!(Fault::Resolve { name: "a".into(), to: None }.targets(), Vec::<&Target>::new());
 }
+
+/// A machine is replaced by one with another address. Whoever knows the node by its name finds it again.
+#[test]
+fn a_node_returns_under_its_name_at_another_address() {
+    let mut lab = lab(true, true);
+    let name = "host-redis-1";
+    lab.inject(&Fault::Kill(node("redis-1")));
+    lab.run_for(20_000);
+    let first = lab.world.master("mymaster").expect("a master");
+    assert_ne!(first, NodeId::data(1));
+    assert_eq!(lab.inject(&Fault::Move { target: node("redis-1"), to: [10, 0, 1, 1].into() }), [NodeId::data(1)]);
+    assert_eq!(lab.world.look_up(name).as_deref(), Some("10.0.1.1"));
+    lab.inject(&Fault::Restart(node("redis-1")));
+    lab.run_for(25_000);
+    let conn = lab.open(NodeId::data(1));
+    let role = ask(&mut lab, conn, "ROLE");
+    assert!(role.starts_with(&format!("slave host-{first} connected")), "{role}");
+    // Nobody is where it was.
+    let conn = lab.open(SENTINEL);
+    let replicas = ask(&mut lab, conn, "SENTINEL REPLICAS mymaster");
+    assert!(replicas.contains("name host-redis-1:6379 ip host-redis-1 port 6379"), "{replicas}");
+    // One that runs starts there at once, and is the same node.
+    assert_eq!(lab.inject(&Fault::Move { target: node("redis-1"), to: [10, 0, 1, 2].into() }), [NodeId::data(1)]);
+    lab.run_for(3_000);
+    let conn = lab.open(NodeId::data(1));
+    assert!(ask(&mut lab, conn, "ROLE").starts_with("slave"));
+}
+
+#[test]
+fn a_name_that_is_lost_is_a_fault_at_the_node_that_had_it() {
+    let mut lab = lab(true, true);
+    let resolve = |to| Fault::Resolve { name: "host-redis-3".into(), to };
+    assert_eq!(lab.inject(&resolve(None)), [NodeId::data(3)]);
+    assert_eq!(lab.inject(&resolve(None)), [], "it stood for nothing");
+    assert_eq!(lab.inject(&resolve(Some(Host::Node(NodeId::data(2))))), [NodeId::data(2)]);
+    assert_eq!(lab.inject(&resolve(Some(Host::Ip([10, 9, 9, 9].into())))), [NodeId::data(2)]);
+}

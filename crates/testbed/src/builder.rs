@@ -115,6 +115,10 @@ impl Builder {
             return Err(TestbedError::NoCluster);
         }
         let host = Host::start(&self.plan, self.seed, Arc::new(AtomicU64::new(0)))?;
+        // Without names the test may have others to look up.
+        if !self.plan.cluster.hosts.is_empty() {
+            host.answer_names(true)?;
+        }
         Testbed::new(self.plan, host, self.patience)
     }
 }

@@ -8,13 +8,11 @@ use model::{ClientId, OpId};
 
 use crate::driver::{Answer, CallError};
 use crate::host::Host;
-use crate::view::View;
 
 /// Numbers the operations of one client and records how they begin and end.
 pub(crate) struct Calls {
     host: Arc<Host>,
     client: ClientId,
-    view: Arc<View>,
     numbers: Mutex<Numbers>,
 }
 
@@ -27,8 +25,7 @@ struct Numbers {
 impl Calls {
     /// The operations of `client`, none so far.
     pub(crate) fn new(host: Arc<Host>, client: ClientId) -> Self {
-        let view = host.view(&client);
-        Self { host, client, view, numbers: Mutex::default() }
+        Self { host, client, numbers: Mutex::default() }
     }
 
     /// The next operation.
@@ -76,7 +73,10 @@ impl Calls {
             Ok(Answer::Number(number)) => OpResult::Ok { got: None, number: Some(*number) },
             Ok(Answer::Value(value)) => OpResult::Ok { got: OpId::find(value), number: None },
             Err(error) => {
-                let told = OpError { cause: error.cause, error: self.view.translate_text(error.text.clone()) };
+                let told = OpError {
+                    cause: error.cause,
+                    error: self.host.view(&self.client).translate_text(error.text.clone()),
+                };
                 if error.may_have_run { OpResult::Ambiguous(told) } else { OpResult::Failed(told) }
             }
         }

@@ -17,7 +17,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What an application under Sentinel is configured with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Host and port of each Sentinel, in the order of the cluster.
+    /// Host and port of each Sentinel, in the order of the cluster. The host is a name if the Sentinel has one. Names are looked
+    /// up as ever: on the threads of a run the C library asks the cluster.
     pub sentinels: Vec<(String, u16)>,
     /// The master's name.
     pub master: String,

@@ -70,7 +70,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `entropy` | the C functions that randomness comes from, seeded: [`Entropy`] |
+//! | `c_library` | the C functions that randomness and addresses of names come from, and threads: [`Entropy`] |
 //! | `gate` | a node's address: open, refused or silent |
 //! | `codec` | RESP: requests in, replies out |
 //! | `view` | the addresses of the world, as one client sees them |
@@ -81,10 +81,10 @@
 //! | `testbed`, `builder` | a cluster for a test |
 
 mod builder;
+mod c_library;
 mod calls;
 mod codec;
 pub mod driver;
-mod entropy;
 mod gate;
 mod host;
 mod pace;
@@ -96,7 +96,7 @@ mod view;
 mod workload;
 
 pub use builder::Builder;
-pub use entropy::Entropy;
+pub use c_library::entropy::Entropy;
 /// The vocabulary: plans, faults, events, histories, verdicts.
 pub use model;
 pub use run::{Run, RunError, RunOutcome};

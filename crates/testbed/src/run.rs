@@ -15,9 +15,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::c_library::entropy::Entropy;
 use crate::calls::Calls;
 use crate::driver::{Driver, Settings};
-use crate::entropy::Entropy;
 use crate::host::Host;
 use crate::pace::{SPEED, pace};
 use crate::panics;
@@ -171,12 +171,18 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     panics::keep();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let blocks = drivers.iter().any(|driver| driver.blocks());
-        let runtime = Builder::new_current_thread().enable_io().enable_time().start_paused(true).build()?;
+        let mut builder = Builder::new_current_thread();
+        builder.enable_io().enable_time().start_paused(true);
+        if !blocks {
+            // Names are looked up one after the other.
+            builder.max_blocking_threads(1);
+        }
+        let runtime = builder.build()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = pace(), if blocks => unreachable!("it goes on for ever"),
-                outcome = play(run, drivers, clock) => outcome,
+                outcome = play(run, drivers, !blocks, clock) => outcome,
             }
         });
         // A thread that still blocks is left behind. Its node's socket is closed, so that it ends by itself.
@@ -189,10 +195,11 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     }
 }
 
-async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
+async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, repeats: bool, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
     let Run { plan, seed, watch_deliveries, .. } = run;
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
+    host.answer_names(repeats)?;
     if watch_deliveries {
         host.watch_deliveries();
     }
@@ -240,10 +247,14 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU64>) ->
 fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) -> Settings {
     let all = plan.cluster.sentinel_nodes();
     let known = if client.sentinels.is_empty() { all } else { client.sentinels.clone() };
-    let sentinels = known.into_iter().filter_map(|node| view.node(node));
+    let sentinels = known.into_iter().filter_map(|node| {
+        let addr = view.node(node)?;
+        let name = plan.cluster.host_name(node).map(str::to_owned);
+        Some((name.unwrap_or_else(|| addr.ip().to_string()), addr.port()))
+    });
     let group = plan.cluster.group(&client.master).map(|index| &plan.cluster.groups[index]);
     Settings {
-        sentinels: sentinels.map(|addr| (addr.ip().to_string(), addr.port())).collect(),
+        sentinels: sentinels.collect(),
         master: client.master.clone(),
         sentinel_auth: plan.cluster.sentinel_auth.clone(),
         database: client.database,

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use model::plan::{Cluster, Host};
@@ -44,6 +44,16 @@ impl View {
         Self { nodes, real: pairs.into_iter().collect(), world, names }
     }
 
+    /// This view, with the node at another address, of the world and of the client. What is told of the old one still means
+    /// where it was.
+    pub(crate) fn moved(&self, node: NodeId, world: &Addr, real: SocketAddr) -> Self {
+        let mut view = self.clone();
+        view.nodes.insert(node, real);
+        view.real.insert(world.clone(), addr_of(real));
+        view.world.insert(addr_of(real), world.clone());
+        view
+    }
+
     /// The address of a node.
     pub(crate) fn node(&self, node: NodeId) -> Option<SocketAddr> {
         self.nodes.get(&node).copied()
@@ -57,6 +67,11 @@ impl View {
         }
         let machine = self.real.iter().find(|(world, _)| world.host == addr.host);
         machine.map_or_else(|| addr.clone(), |(_, real)| Addr { host: real.host.clone(), port: addr.port })
+    }
+
+    /// How the client sees the machine with this address of the world; `None` if it is no node's.
+    pub(crate) fn machine(&self, host: &str) -> Option<IpAddr> {
+        self.real.iter().find(|(world, _)| *world.host == *host).and_then(|(_, real)| real.host.parse().ok())
     }
 
     /// How the client sees the address or the name of a node; `None` if it is no node's.

@@ -1,5 +1,7 @@
 //! [`Client`]: which master, which connection, one operation.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use model::history::Cause;
@@ -7,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use testbed::driver::{Answer, CallError, Request, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
@@ -55,6 +57,8 @@ pub(crate) struct Client {
     /// Since when every operation failed.
     failing: Option<Instant>,
     hoard: Vec<MultiplexedConnection>,
+    /// What names stood for when they were first looked up.
+    resolved: BTreeMap<String, String>,
 }
 
 impl Client {
@@ -76,6 +80,7 @@ impl Client {
             failures: 0,
             failing: None,
             hoard: Vec::new(),
+            resolved: BTreeMap::new(),
             settings,
         }
     }
@@ -275,7 +280,20 @@ impl Client {
             sleep(Duration::from_millis(self.random.u64(..SPREAD_MS))).await;
         }
         let database = if self.opened && self.has(Defect::ForgetsDatabase) { 0 } else { self.settings.database };
-        let dialled = dial(addr, self.settings.data_auth.as_ref(), database, self.patience()).await;
+        let mut addr = addr.clone();
+        if self.has(Defect::ReadsDigits) && addr.0.parse::<IpAddr>().is_err() {
+            return Err(unsent(Cause::Other, "the Sentinels do not answer an IP address"));
+        }
+        if self.has(Defect::ResolvesOnce) {
+            if !self.resolved.contains_key(&addr.0)
+                && let Ok(mut found) = lookup_host((&*addr.0, addr.1)).await
+                && let Some(found) = found.next()
+            {
+                self.resolved.insert(addr.0.clone(), found.ip().to_string());
+            }
+            addr.0 = self.resolved.get(&addr.0).cloned().unwrap_or(addr.0);
+        }
+        let dialled = dial(&addr, self.settings.data_auth.as_ref(), database, self.patience()).await;
         let mut connection = dialled.map_err(|error| {
             self.lost = true;
             if self.has(Defect::BlamesSentinels) {

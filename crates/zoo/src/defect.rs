@@ -53,6 +53,10 @@ defects! {
     DialsRunIds = "dials-run-ids", "it takes the name of another Sentinel, which is its run id, for its address";
     ReadsFlags = "reads-flags", "it asks for SENTINEL MASTER and refuses a master that is flagged";
     SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
+    // Names.
+    StopsAtName = "stops-at-name", "it takes a Sentinel's name that cannot be looked up for the end of its search";
+    ReadsDigits = "reads-digits", "it takes nothing but an IP address for an address";
+    ResolvesOnce = "resolves-once", "it looks a master's name up once and keeps the address";
     // Events.
     EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
     FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";

@@ -8,6 +8,7 @@ use model::history::Cause;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use testbed::driver::{CallError, Settings};
+use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
@@ -74,6 +75,13 @@ impl Sentinels {
             self.known.truncate(1);
         } else if self.renewed.elapsed() >= RENEWAL && !self.has(Defect::KnowsNoOthers) {
             self.renew().await;
+        }
+        if self.has(Defect::StopsAtName) {
+            for sentinel in &self.known {
+                if lookup_host((&*sentinel.addr.0, sentinel.addr.1)).await.is_err() {
+                    return Err(unsent(Cause::Other, "the name of a Sentinel cannot be looked up"));
+                }
+            }
         }
         let question = if self.has(Defect::ReadsFlags) { "MASTER" } else { "GET-MASTER-ADDR-BY-NAME" };
         let answers = self.ask_again(question).await;

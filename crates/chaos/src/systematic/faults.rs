@@ -148,6 +148,14 @@ fn of_kind(kind: Kind, plan: &Plan) -> Vec<Fault> {
             };
             cluster.hosts.iter().flat_map(resolve).collect()
         }
+        // Whoever knows a node by its address never finds it again.
+        Kind::Move => {
+            let named = data.iter().chain(&sentinels).filter(|node| cluster.host_name(**node).is_some());
+            let places = named.zip(1..=u8::MAX);
+            places
+                .map(|(node, number)| Fault::Move { target: Target::Node(*node), to: [10, 1, 0, number].into() })
+                .collect()
+        }
         Kind::Heal => vec![Fault::Heal(Target::All)],
         Kind::StaleAnswer => lies(vec![Answer::Stale]),
         Kind::NullAnswer => lies(vec![Answer::Null]),

@@ -12,7 +12,7 @@ use crate::raw::{self, AnswerWord};
 use crate::suggest::listed;
 
 /// Every key of a step that is a fault, in the order of the documentation.
-pub(crate) const FAULTS: [&str; 24] = [
+pub(crate) const FAULTS: [&str; 25] = [
     "kill",
     "restart",
     "shutdown",
@@ -35,6 +35,7 @@ pub(crate) const FAULTS: [&str; 24] = [
     "send",
     "clock_jump",
     "resolve",
+    "move",
     "override",
     "heal",
 ];
@@ -110,6 +111,22 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
         };
         let (HostName(name), _) = name?;
         Some(Fault::Resolve { name, to })
+    });
+    reader.with(&mut found, raw.moving, |reader, record, place| {
+        let raw = reader.collector.fields(record, place);
+        let target = reader.required_target(raw.node, place, "node", Aimed::Nodes);
+        let (HostOf(host), place) = reader.collector.required(raw.to, place, "to", "10.0.1.1")?;
+        let Host::Ip(to) = host else {
+            let help = "the machine gets an address of its own, such as 10.0.1.1";
+            reader.collector.add(place, Mistake::new(format!("`{host}` is a node, no IP address")).help(help));
+            return None;
+        };
+        let cluster = reader.names.cluster();
+        if let Some(node) = cluster.nodes().into_iter().find(|node| *cluster.address(*node).host == *to.to_string()) {
+            reader.collector.add(place, Mistake::new(format!("`{to}` is the address of {node}")));
+            return None;
+        }
+        Some(Fault::Move { target: target?, to })
     });
     reader.with(&mut found, raw.overriding, |reader, record, place| {
         let raw = reader.collector.fields(record, place);

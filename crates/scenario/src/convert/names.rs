@@ -45,6 +45,11 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// The cluster that the names are of.
+    pub(super) fn cluster(&self) -> &Cluster {
+        self.cluster
+    }
+
     /// The name of the first master.
     pub(super) fn first_master(&self) -> &str {
         self.cluster.groups.first().map_or("mymaster", |group| group.name.as_str())

@@ -102,6 +102,11 @@ fn fault(fault: &Fault) -> Yaml {
             }
             map.into()
         }
+        Fault::Move { target, to } => {
+            let mut map = Map::of("node", name(target));
+            map.put("to", to.to_string());
+            map.into()
+        }
         Fault::ClockJump { target, by_ms } => {
             let mut map = Map::of("of", name(target));
             map.put("by", write_signed_ms(*by_ms));

@@ -155,6 +155,9 @@ fn names_of_hosts() {
     assert_snapshot!(timeline(
         "  - {at: 1s, resolve: {to: redis-1}}\n  - {at: 1s, resolve: {name: db, to: redis-9}}\n  - {at: 1s, resolve: db}"
     ));
+    assert_snapshot!(timeline(
+        "  - {at: 1s, move: {node: redis-1}}\n  - {at: 1s, move: {node: redis-1, to: redis-2}}\n  - {at: 1s, move: {node: redis-1, to: 10.0.0.2}, for: 1s}"
+    ));
 }
 
 #[test]

@@ -252,6 +252,7 @@ fn fault(known: &Known) -> impl Strategy<Value = Fault> + use<> {
             undo
         }),
         ("[a-z]{1,8}([.]lab)?", option::of(host())).prop_map(|(name, to)| Fault::Resolve { name, to }),
+        (data_target(known), any::<std::net::IpAddr>()).prop_map(|(target, to)| Fault::Move { target, to }),
         (sentinel_target(known), answer).prop_map(|(target, answer)| Fault::Override { target, answer }),
     ]
 }

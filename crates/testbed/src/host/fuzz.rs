@@ -615,7 +615,7 @@ impl<'a> Lab<'a> {
                         self.world.retire(conn);
                     }
                 }
-                Effect::Door { .. } => {}
+                Effect::Door { .. } | Effect::Moved { .. } => {}
             }
         }
     }

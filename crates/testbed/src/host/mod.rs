@@ -7,6 +7,7 @@
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
 //! | [`ports`] | the ports that no client dials from again |
+//! | [`names`] | how clients look names up |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
 //! reads. Each is a poll of the state and holds nothing itself, so a socket is closed at the moment when the world says
@@ -17,6 +18,7 @@ mod connection;
 mod dial;
 #[cfg(test)]
 mod fuzz;
+mod names;
 mod ports;
 mod state;
 mod wire;
@@ -34,7 +36,9 @@ use sim::Delivery;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use self::names::NamesOf;
 use self::state::State;
+use crate::c_library::resolver::Names;
 use crate::gate::Gate;
 use crate::view::View;
 
@@ -51,6 +55,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told whenever the history has grown.
     news: Notify,
+    /// Told whenever somebody has begun to wait for what a name stands for.
+    asked: Notify,
+    /// How often the state has settled: it does after everything that happens.
+    settled: AtomicU64,
     /// Tasks of the host that are alive.
     tasks: AtomicUsize,
     /// The time of the run, in microseconds, for whoever looks from another thread.
@@ -109,7 +117,14 @@ impl Host {
 
     fn new(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> Self {
         let state = Mutex::new(State::new(plan, seed));
-        Self(Arc::new(Shared { state, news: Notify::new(), tasks: AtomicUsize::new(0), clock }))
+        Self(Arc::new(Shared {
+            state,
+            news: Notify::new(),
+            asked: Notify::new(),
+            settled: AtomicU64::new(0),
+            tasks: AtomicUsize::new(0),
+            clock,
+        }))
     }
 
     fn begin(&self) {
@@ -117,6 +132,26 @@ impl Host {
         let timer = self.0.spawn(State::poll_timer);
         state.set_timer(timer);
         state.settle(&self.0);
+    }
+
+    /// Has this thread, and those that it starts from now on, look names up in the cluster, and nowhere else.
+    /// `in_turn`: the same run every time, at the price that other threads wait.
+    ///
+    /// # Errors
+    /// The cluster has names, and that is not possible on this system.
+    pub(crate) fn answer_names(&self, in_turn: bool) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if !Names::SUPPORTED && !state.has_names() {
+            return Ok(());
+        }
+        if !Names::SUPPORTED {
+            let text = "names of `hosts` need Linux and the GNU C library, linked dynamically";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        Names::ask_on_this_thread(Arc::new(NamesOf::new(&self.0, in_turn)));
+        self.0.tasks.fetch_add(1, Ordering::Relaxed);
+        state.set_resolver(tokio::spawn(names::answer(TaskCount(Arc::clone(&self.0)))).abort_handle());
+        Ok(())
     }
 
     /// Adds a client in `zone`, with a view of its own. One that there is already keeps its own.

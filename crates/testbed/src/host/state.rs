@@ -21,8 +21,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::Connection;
 use super::dial::dial;
+use super::names::Lookup;
 use super::ports::KeptPorts;
 use super::{HEAD_START, Shared};
+use crate::c_library::resolver::Resolved;
 use crate::gate::Gate;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
@@ -33,6 +35,9 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Address blocks that are tried for one where nothing lingers.
 const BLOCKS_TRIED: usize = 16;
 
+/// Clients that a cluster with names can have, whose ports lie side by side.
+const CLIENTS_MAX: u16 = 10_000;
+
 /// Everything that a run holds.
 pub(super) struct State {
     /// `None` once the run has ended.
@@ -40,7 +45,15 @@ pub(super) struct State {
     start: Instant,
     alarms: [Alarm; 2],
     timer_task: Option<AbortHandle>,
+    /// Answers those who wait in `lookups`.
+    resolver_task: Option<AbortHandle>,
+    /// Those who wait to be told what a name stands for.
+    pub(super) lookups: VecDeque<Lookup>,
+    /// The block that all clients share, if the cluster has names, and the port of the next one above the usual ports.
+    shared_block: Option<(Arc<Block>, u16)>,
     cluster: Cluster,
+    /// Addresses that nodes have moved to.
+    moves: usize,
     /// Nodes, each with the answer to: does it ask for a password?
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
@@ -96,7 +109,7 @@ struct Client {
     view: Arc<View>,
     gates: Gates,
     /// Held as long as the gates, which stand in it.
-    block: Option<Block>,
+    block: Option<Arc<Block>>,
 }
 
 impl State {
@@ -110,8 +123,12 @@ impl State {
             start,
             alarms: [Alarm::new(start), Alarm::new(start)],
             timer_task: None,
+            resolver_task: None,
+            lookups: VecDeque::new(),
+            shared_block: None,
             cluster: cluster.clone(),
             nodes: data.chain(sentinels).collect(),
+            moves: 0,
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             parked: Vec::new(),
@@ -170,28 +187,63 @@ impl State {
         Ok(self.open_gates(id, gates, Some(block), shared))
     }
 
-    /// An address block with an open gate for every node: one where nothing lingers, if there is one.
-    fn claim(&self) -> io::Result<(Block, Gates)> {
+    /// An address block with an open gate for every node: one where nothing lingers, if there is one. If the cluster has
+    /// names it is the same for all clients, and the nodes have the same port for one client, another for another.
+    fn claim(&mut self) -> io::Result<(Arc<Block>, Gates)> {
+        let rested = |ip, port| Gate::open_rested(SocketAddr::new(ip, port));
+        if let Some((block, next)) = &self.shared_block {
+            for above in *next..next.saturating_add(CLIENTS_MAX) {
+                if let Ok(gates) = self.gates(block, above, rested) {
+                    let block = Arc::clone(block);
+                    self.shared_block = Some((Arc::clone(&block), above + 1));
+                    return Ok((block, gates));
+                }
+            }
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "a cluster with names has no port for another client",
+            ));
+        }
         for _ in 0..BLOCKS_TRIED {
-            let block = Block::claim()?;
+            let block = Arc::new(Block::claim()?);
             if block.spare().is_some()
-                && let Ok(gates) = self.gates(&block, |ip, port| Gate::open_rested(SocketAddr::new(ip, port)))
+                && let Ok(gates) = self.gates(&block, 0, rested)
             {
+                self.shared_block = self.has_names().then(|| (Arc::clone(&block), 1));
                 return Ok((block, gates));
             }
         }
-        let block = Block::claim()?;
-        let gates = self.gates(&block, Gate::open)?;
+        let block = Arc::new(Block::claim()?);
+        let gates = self.gates(&block, 0, Gate::open)?;
         Ok((block, gates))
     }
 
-    fn gates(&self, block: &Block, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gates> {
+    /// A gate for every node, at the usual ports and so much `above`.
+    fn gates(&self, block: &Block, above: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gates> {
         let mut gates = Gates::new();
         for (index, (node, _)) in self.nodes.iter().enumerate() {
-            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 });
+            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 } + above);
             gates.insert(*node, (open(ip, port)?, None));
         }
         Ok(gates)
+    }
+
+    /// True if nodes have names, by which clients may know them.
+    pub(super) fn has_names(&self) -> bool {
+        !self.cluster.hosts.is_empty()
+    }
+
+    pub(super) fn set_resolver(&mut self, task: AbortHandle) {
+        self.resolver_task = Some(task);
+    }
+
+    /// The address that a client dials if it is told this name now.
+    pub(super) fn resolve(&self, name: &str) -> Resolved {
+        let Some(world) = &self.world else { return Resolved::Ended };
+        let Some(host) = world.look_up(name) else { return Resolved::Unknown };
+        // All clients see the same machines.
+        let machine = self.clients.values().next().and_then(|client| client.view.machine(&host));
+        machine.or_else(|| host.parse().ok()).map_or(Resolved::Unknown, Resolved::Address)
     }
 
     /// Opens the world to everybody outside, through these gates.
@@ -208,7 +260,13 @@ impl State {
         self.open_gates(&outside, gates, None, shared)
     }
 
-    fn open_gates(&mut self, id: &ClientId, gates: Gates, block: Option<Block>, shared: &Arc<Shared>) -> Arc<View> {
+    fn open_gates(
+        &mut self,
+        id: &ClientId,
+        gates: Gates,
+        block: Option<Arc<Block>>,
+        shared: &Arc<Shared>,
+    ) -> Arc<View> {
         let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
         let view = Arc::new(View::new(&self.cluster, nodes));
         self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, block });
@@ -219,6 +277,41 @@ impl State {
         }
         self.settle(shared);
         view
+    }
+
+    /// Puts the gates of a node at another address, refusing for now.
+    fn moved(&mut self, node: NodeId, addr: &Addr) {
+        self.moves += 1;
+        self.cluster.addresses.insert(node, addr.clone());
+        for (id, client) in &mut self.clients {
+            let Some((gate, acceptor)) = client.gates.get_mut(&node) else { continue };
+            if let Some(acceptor) = acceptor.take() {
+                acceptor.abort();
+            }
+            // Outside the addresses are those of the world.
+            let ip = match &client.block {
+                Some(block) => Some(self.nodes.len() + self.moves - 1)
+                    .filter(|index| *index < NODES_MAX)
+                    .map(|index| block.addr(index, 0).0),
+                None => addr.host.parse().ok(),
+            };
+            let opened = ip.map_or(Err(io::ErrorKind::InvalidInput.into()), |ip| {
+                let mut gate = Gate::open_at(SocketAddr::new(ip, gate.addr().port()))?;
+                gate.set(Door::Refused)?;
+                Ok(gate)
+            });
+            match opened {
+                Ok(opened) => *gate = opened,
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                    continue;
+                }
+            }
+            client.view = Arc::new(client.view.moved(node, addr, gate.addr()));
+            for connection in self.connections.values_mut().filter(|connection| connection.client == *id) {
+                connection.wire.set_view(Arc::clone(&client.view));
+            }
+        }
     }
 
     /// Opens or closes a gate and sees to it that somebody accepts at an open one.
@@ -384,6 +477,7 @@ impl State {
             }
             Some(_) => {}
         }
+        shared.settled.fetch_add(1, Ordering::Relaxed);
         let Some(world) = &self.world else { return };
         let (now, upcoming, records) = (world.now(), world.upcoming(), world.history().records.len());
         shared.clock.store(now.as_micros(), Ordering::Relaxed);
@@ -467,6 +561,7 @@ impl State {
                     }
                 }
                 Effect::Dial { conn, node, addr } => self.dial(conn, node, addr, shared),
+                Effect::Moved { node, addr } => self.moved(node, &addr),
                 Effect::Door { client, node, door } => self.set_door(&client, node, door, shared),
             }
         }
@@ -508,7 +603,7 @@ impl State {
             && connection.closing
         {
             let block = self.clients.get(&connection.client).and_then(|client| client.block.as_ref());
-            if let (Some(from), Some(spare)) = (connection.from, block.and_then(Block::spare)) {
+            if let (Some(from), Some(spare)) = (connection.from, block.and_then(|block| block.spare())) {
                 self.kept_ports.keep(from, spare);
             }
         }
@@ -586,9 +681,10 @@ impl State {
                 acceptor.abort();
             }
         }
-        if let Some(timer) = self.timer_task.take() {
-            timer.abort();
+        for task in [self.timer_task.take(), self.resolver_task.take()].into_iter().flatten() {
+            task.abort();
         }
+        self.lookups.clear();
     }
 }
 

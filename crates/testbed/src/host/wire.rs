@@ -63,6 +63,11 @@ impl Wire {
         Self::new(view, Intake::Incoming(Incoming::default()))
     }
 
+    /// From now on the client sees the cluster so.
+    pub(crate) fn set_view(&mut self, view: Arc<View>) {
+        self.view = view;
+    }
+
     fn new(view: Arc<View>, intake: Intake) -> Self {
         let output = BytesMut::new();
         let (limits, class) = (Limits::default(), Class::Normal);

@@ -4,13 +4,12 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::history::Cause;
 use sentinel_lab_testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::timeout;
 
 /// One reply of RESP2.
@@ -28,7 +27,7 @@ pub(crate) enum Value {
 pub(crate) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
-    pub(crate) async fn connect(addr: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
@@ -111,14 +110,14 @@ impl RawSession {
     async fn connect(&self) -> io::Result<Wire> {
         for (host, port) in &self.settings.sentinels {
             let ask = async {
-                let mut sentinel = Wire::connect(format!("{host}:{port}").parse().unwrap()).await?;
+                let mut sentinel = Wire::connect((&**host, *port)).await?;
                 let answer = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.settings.master]).await?;
                 let Value::Array(parts) = answer else { return Err(io::Error::other(format!("{answer:?}"))) };
                 let [Value::Bulk(host), Value::Bulk(port)] = &parts[..] else {
                     return Err(io::ErrorKind::Other.into());
                 };
-                let addr = format!("{}:{}", String::from_utf8_lossy(host), String::from_utf8_lossy(port));
-                Wire::connect(addr.parse().map_err(io::Error::other)?).await
+                let port = String::from_utf8_lossy(port).parse().map_err(io::Error::other)?;
+                Wire::connect((&*String::from_utf8_lossy(host), port)).await
             };
             if let Ok(Ok(wire)) = timeout(Duration::from_millis(500), ask).await {
                 return Ok(wire);

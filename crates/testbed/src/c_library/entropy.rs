@@ -8,15 +8,6 @@
 //!
 //! Both std and `rand` keep a generator per thread that is seeded once, at its first use. So seed a fresh thread, before
 //! anything else happens on it; what runs on another thread is not affected.
-//!
-//! The functions stand in for those of the C library in every program that links this crate, with no linker argument:
-//! a static reference finds them because [`Entropy::seed_thread`] refers to them, and `dlsym`, which the crate
-//! `getrandom` uses, finds them because a linker exports what a shared library defines too. On a thread without a seed
-//! they are the system calls of the same name. On systems other than Linux nothing is replaced and runs are repeatable
-//! only as far as the client draws no randomness.
-//!
-//! This is the one module of the project with `unsafe`.
-#![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
