@@ -3,10 +3,12 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use model::history::Cause;
 use model::plan::Need;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::Defect;
 use crate::client::Client;
@@ -78,7 +80,16 @@ impl Session for InLine {
 
 impl Session for Client {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
-        Box::pin(Client::call(self, request))
+        // Deadlines are the caller's. The client without a defect keeps them whatever happens, and so does one whose defect
+        // has nothing to do with time; what becomes of a call is left to the other defects.
+        if !matches!(self.defect, None | Some(Defect::ForgetsDatabase)) {
+            return Box::pin(Client::call(self, request));
+        }
+        let deadline = self.settings.deadline;
+        Box::pin(async move {
+            let over = CallError { may_have_run: true, cause: Cause::Timeout, text: "the deadline is over".to_owned() };
+            timeout(deadline, Client::call(self, request)).await.unwrap_or(Err(over))
+        })
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -6,7 +6,7 @@
 //! The correct client is simple rather than quick. Before every operation it asks all Sentinels that it knows, at the
 //! same time, and uses the master that most of those that answer name. It asks a node for its role before it uses it, and
 //! again every second. It waits a random time before it dials again what it lost, gives up on whatever takes longer than
-//! its patience, tries no operation twice, and says of a lost reply that the operation may have run.
+//! its patience or the caller's deadline, tries no operation twice, and says of a lost reply that the operation may have run.
 //!
 //! | module | holds |
 //! |---|---|
