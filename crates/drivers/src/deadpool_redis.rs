@@ -22,8 +22,8 @@ impl Driver for DeadpoolRedis {
         "deadpool-redis 0.23, Sentinel pool: a connection from the pool for every operation"
     }
 
-    fn can(&self, _need: Need) -> bool {
-        true
+    fn can(&self, need: Need) -> bool {
+        need != Need::AddressMap
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -29,7 +29,7 @@ impl Driver for Fred {
 
     /// It has replica routing for clusters only.
     fn can(&self, need: Need) -> bool {
-        need != Need::Workload(Workload::ReplicaReads)
+        !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
     }
 
     /// It polls by `tokio::select!` in an order that nothing can seed.

@@ -22,8 +22,8 @@ impl Driver for RedisBb8 {
         "redis 1.x with bb8 0.9: a connection from the pool for every operation, tested with PING"
     }
 
-    fn can(&self, _need: Need) -> bool {
-        true
+    fn can(&self, need: Need) -> bool {
+        need != Need::AddressMap
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -28,7 +28,7 @@ impl Driver for RedisBlocking {
 
     /// Its calls need it for themselves.
     fn can(&self, need: Need) -> bool {
-        need != Need::Callers
+        !matches!(need, Need::Callers | Need::AddressMap)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -22,8 +22,8 @@ impl Driver for RedisConnectionManager {
         "redis 1.x, ConnectionManager on the address that the SentinelClient found at the start"
     }
 
-    fn can(&self, _need: Need) -> bool {
-        true
+    fn can(&self, need: Need) -> bool {
+        need != Need::AddressMap
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

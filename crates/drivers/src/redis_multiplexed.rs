@@ -22,8 +22,8 @@ impl Driver for RedisMultiplexed {
         "redis 1.x, MultiplexedConnection from the SentinelClient, held for ever"
     }
 
-    fn can(&self, _need: Need) -> bool {
-        true
+    fn can(&self, need: Need) -> bool {
+        need != Need::AddressMap
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -29,7 +29,7 @@ impl Driver for RedisR2d2 {
 
     /// The lab makes one blocking call at a time.
     fn can(&self, need: Need) -> bool {
-        need != Need::Callers
+        !matches!(need, Need::Callers | Need::AddressMap)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -24,7 +24,7 @@ impl Driver for Rustis {
 
     /// It has no reads from the replicas of a master under Sentinel.
     fn can(&self, need: Need) -> bool {
-        need != Need::Workload(Workload::ReplicaReads)
+        !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
     }
 
     /// Its network task polls by `tokio::select!` in an order that nothing can seed.

@@ -1,10 +1,11 @@
 //! Driver `sentinel-client`: the crate `sentinel-client`, used as its documentation shows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::sentinel_client::{
-    Ambiguous, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError, Retry, Settings,
-    details,
+    Address, Ambiguous, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError, Retry,
+    Settings, details,
 };
 use model::history::Cause;
 use model::plan::Need;
@@ -58,6 +59,11 @@ fn client_settings(settings: &driver::Settings) -> Settings {
         ..Retry::default()
     };
     let mut client = Settings::new(settings.sentinels.clone(), &settings.master).retry(retry).seed(settings.seed);
+    if !settings.address_map.is_empty() {
+        let map: BTreeMap<Address, Address> =
+            settings.address_map.iter().cloned().map(|(told, dialled)| (told.into(), dialled.into())).collect();
+        client = client.address_map(move |told| map.get(told).unwrap_or(told).clone());
+    }
     if settings.database > 0 {
         client = client.db(settings.database);
     }

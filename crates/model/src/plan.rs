@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub struct Cluster {
     pub resolve_hostnames: bool,
     /// `sentinel announce-hostnames`: Sentinels tell names. Every node that has one announces itself by it.
     pub announce_hostnames: bool,
+    /// Clients stand outside a network whose addresses are translated: what Sentinels tell is where nodes are inside, and nobody
+    /// answers there. Clients are given what to dial instead.
+    pub nat: bool,
     /// Texts of configuration files from which Sentinels start, in place of what the groups say.
     pub sentinel_files: BTreeMap<NodeId, String>,
     /// Unix time at the start of the run, which expiry goes by, and the clocks of Sentinels; by default 1 January 2024, the same in every run.
@@ -150,6 +153,7 @@ impl Cluster {
             hosts: BTreeMap::new(),
             resolve_hostnames: false,
             announce_hostnames: false,
+            nat: false,
             sentinel_files: BTreeMap::new(),
             unix_start: Duration::from_secs(1_704_067_200),
         }
@@ -237,6 +241,13 @@ impl Cluster {
     /// The name of a node, the first of several; `None` if it has none.
     pub fn host_name(&self, node: NodeId) -> Option<&str> {
         self.hosts.iter().find(|(_, host)| **host == Host::Node(node)).map(|(name, _)| name.as_str())
+    }
+
+    /// The address of a node where all have IPv6: `fd00::1` for `redis-1`, `fd00::1:1` for `sentinel-1`, at the usual ports.
+    pub fn addr_v6(node: NodeId) -> Addr {
+        let kind = u16::from(node.is_sentinel());
+        let ip = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, kind, node.number);
+        Addr::new(&ip.to_string(), Self::addr(node).port)
     }
 
     /// The usual address of a node inside the world: `10.0.0.1:6379` for `redis-1`, `10.128.0.1:26379` for `sentinel-1`.
@@ -371,6 +382,8 @@ pub enum Need {
     Callers,
     /// To use another database than the first.
     Database,
+    /// To translate the addresses that Sentinels tell.
+    AddressMap,
 }
 
 impl fmt::Display for Need {
@@ -379,6 +392,7 @@ impl fmt::Display for Need {
             Self::Workload(workload) => write!(f, "the workload {}", workload.name()),
             Self::Callers => f.write_str("several callers that share it"),
             Self::Database => f.write_str("another database than 0"),
+            Self::AddressMap => f.write_str("a translation of the addresses that Sentinels tell"),
         }
     }
 }
@@ -483,6 +497,8 @@ mod tests {
     #[test]
     fn world_addresses() {
         assert_eq!(Cluster::addr(NodeId::data(1)).to_string(), "10.0.0.1:6379");
+        assert_eq!(Cluster::addr_v6(NodeId::data(1)).to_string(), "[fd00::1]:6379");
+        assert_eq!(Cluster::addr_v6(NodeId::sentinel(2)).to_string(), "[fd00::1:2]:26379");
         assert_eq!(Cluster::addr(NodeId::sentinel(300)).to_string(), "10.128.1.44:26379");
     }
 }

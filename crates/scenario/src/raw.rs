@@ -91,6 +91,10 @@ with_group_settings! {
         pub(crate) resolve_hostnames: Field<Flag>,
         /// `announce-hostnames` of Sentinel; false by default. Nodes that have a name in `hosts` then announce it.
         pub(crate) announce_hostnames: Field<Flag>,
+        /// Nodes have IPv6 addresses; false by default. Clients dial `::1`, at a port of its own for each node.
+        pub(crate) ipv6: Field<Flag>,
+        /// Clients stand outside, where nobody answers at the addresses that Sentinels tell; false by default. They are given a map.
+        pub(crate) nat: Field<Flag>,
         /// ACL user that the Sentinels ask for.
         pub(crate) sentinel_user: Field<Text>,
         /// Password that the Sentinels ask of clients and of each other.

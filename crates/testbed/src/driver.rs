@@ -24,6 +24,9 @@ pub struct Settings {
     pub master: String,
     /// Credentials for the Sentinels.
     pub sentinel_auth: Option<Credentials>,
+    /// What to dial in the place of an address that a Sentinel tells, of a master, a replica or a Sentinel; empty unless the driver
+    /// [can](Driver::can) translate. Those of `sentinels` are to be dialled as they are.
+    pub address_map: Vec<((String, u16), (String, u16))>,
     /// The database to use; 0 unless the driver [can](Driver::can) use another.
     pub database: u32,
     /// Credentials for the data nodes.

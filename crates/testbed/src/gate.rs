@@ -16,7 +16,7 @@
 //! clock says, and may then succeed if the door has been opened.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll};
 
 use sim::Door;
@@ -61,6 +61,17 @@ impl Gate {
         socket.set_reuse_address(true)?;
         socket.listen(BACKLOG)?;
         Self::of(socket)
+    }
+
+    /// An open gate at the one loopback address of IPv6, with a port of its own. Within a tokio runtime.
+    pub(crate) fn open_ipv6() -> io::Result<Self> {
+        let opened = Self::open_at(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+        opened.map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("nodes with `ipv6` need the loopback address ::1 on this machine: {error}"),
+            )
+        })
     }
 
     /// An open gate at exactly this address; with port 0 at any port. Within a tokio runtime.

@@ -119,7 +119,8 @@ impl Run {
             .map(|client| self.driver_of(client.driver.as_deref(), &client.id))
             .collect::<Result<_, _>>()?;
         for (client, driver) in self.plan.clients.iter().zip(&drivers) {
-            if let Some(need) = client.needs().find(|need| !driver.can(*need)) {
+            let map = self.plan.cluster.nat.then_some(Need::AddressMap);
+            if let Some(need) = client.needs().chain(map).find(|need| !driver.can(*need)) {
                 return Err(RunError::NotApplicable { client: client.id.clone(), driver: driver.name(), need });
             }
         }
@@ -257,6 +258,7 @@ fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) 
         sentinels: sentinels.collect(),
         master: client.master.clone(),
         sentinel_auth: plan.cluster.sentinel_auth.clone(),
+        address_map: view.address_map(),
         database: client.database,
         data_auth: group.and_then(|group| group.auth.clone()),
         deadline: client.deadline,

@@ -24,6 +24,8 @@ pub(crate) struct View {
     world: BTreeMap<Addr, Addr>,
     /// The ports of nodes that have names, in the world and outside. The names are the same.
     names: BTreeMap<String, (u16, u16)>,
+    /// What the client dials in the place of an address that it is told.
+    outer: BTreeMap<Addr, Addr>,
 }
 
 impl View {
@@ -41,7 +43,7 @@ impl View {
             Host::Ip(_) => None,
         };
         let names = cluster.hosts.iter().filter_map(named).collect();
-        Self { nodes, real: pairs.into_iter().collect(), world, names }
+        Self { nodes, real: pairs.into_iter().collect(), world, names, outer: BTreeMap::new() }
     }
 
     /// This view, with the node at another address, of the world and of the client. What is told of the old one still means
@@ -52,6 +54,25 @@ impl View {
         view.real.insert(world.clone(), addr_of(real));
         view.world.insert(addr_of(real), world.clone());
         view
+    }
+
+    /// This view, of a client outside, which is told these addresses of nodes.
+    pub(crate) fn from_outside(&self, cluster: &Cluster, told: &BTreeMap<NodeId, SocketAddr>) -> Self {
+        let mut view = self.clone();
+        for (node, inner) in told {
+            let (world, inner) = (cluster.address(*node), addr_of(*inner));
+            if let Some(outer) = view.real.insert(world.clone(), inner.clone()) {
+                view.outer.insert(inner.clone(), outer);
+            }
+            view.world.insert(inner, world);
+        }
+        view
+    }
+
+    /// What the client is to dial in the place of what it is told, if that is not the same.
+    pub(crate) fn address_map(&self) -> Vec<((String, u16), (String, u16))> {
+        let pair = |addr: &Addr| (addr.host.to_string(), addr.port);
+        self.outer.iter().map(|(inner, outer)| (pair(inner), pair(outer))).collect()
     }
 
     /// The address of a node.

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
-use crate::dial::{Addr, Role, dial, role, unsent};
+use crate::dial::{Addr, Role, dial, role, translated, unsent};
 use crate::events::Events;
 use crate::replicas::Replicas;
 use crate::sentinels::Sentinels;
@@ -62,9 +62,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(settings: Settings, defect: Option<Defect>) -> Self {
+    pub(crate) fn new(mut settings: Settings, defect: Option<Defect>) -> Self {
+        if defect == Some(Defect::IgnoresMap) {
+            settings.address_map.clear();
+        }
         let patience = (defect != Some(Defect::WaitsForEver)).then_some(PATIENCE);
-        let follows = matches!(defect, Some(Defect::EventsOnly | Defect::FollowsPayload));
+        let follows = matches!(defect, Some(Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly));
         Self {
             sentinels: Sentinels::new(&settings, defect, patience),
             replicas: Replicas::default(),
@@ -257,7 +260,9 @@ impl Client {
             Some(Defect::RetriesOldAddress) => {
                 self.failing.is_some_and(|since| since.elapsed() > Duration::from_secs(10))
             }
-            Some(Defect::EventsOnly | Defect::FollowsPayload) => self.events.as_ref().is_some_and(Events::waiting),
+            Some(Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly) => {
+                self.events.as_ref().is_some_and(Events::waiting)
+            }
             _ => true,
         }
     }
@@ -265,11 +270,15 @@ impl Client {
     /// The address that a Sentinel announced, for a client that believes it.
     fn announced(&self) -> Option<Addr> {
         let payload = self.events.as_ref()?.take()?;
-        if !self.has(Defect::FollowsPayload) {
-            return None;
+        let mut words = payload.split(' ');
+        let own = words.next() == Some(&*self.settings.master);
+        let mut words = words.skip(2);
+        let told = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        match self.defect {
+            Some(Defect::FollowsPayload) => Some(translated(&self.settings, told)),
+            Some(Defect::MapsAnswersOnly) if own => Some(told),
+            _ => None,
         }
-        let mut words = payload.split(' ').skip(3);
-        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
     }
 
     /// Opens the connection whose turn it is.
@@ -283,6 +292,9 @@ impl Client {
         let mut addr = addr.clone();
         if self.has(Defect::ReadsDigits) && addr.0.parse::<IpAddr>().is_err() {
             return Err(unsent(Cause::Other, "the Sentinels do not answer an IP address"));
+        }
+        if self.has(Defect::SplitsAtColon) {
+            addr.0 = addr.0.split(':').next().unwrap_or_default().to_owned();
         }
         if self.has(Defect::ResolvesOnce) {
             if !self.resolved.contains_key(&addr.0)

@@ -57,6 +57,9 @@ defects! {
     StopsAtName = "stops-at-name", "it takes a Sentinel's name that cannot be looked up for the end of its search";
     ReadsDigits = "reads-digits", "it takes nothing but an IP address for an address";
     ResolvesOnce = "resolves-once", "it looks a master's name up once and keeps the address";
+    IgnoresMap = "ignores-map", "it dials the addresses that Sentinels tell, also where it was told to dial others";
+    MapsAnswersOnly = "maps-answers-only", "it translates the address in an answer, and not that in an announcement";
+    SplitsAtColon = "splits-at-colon", "it takes what stands before the first colon of an address for the host";
     // Events.
     EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
     FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";

@@ -9,10 +9,15 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisResult, Value,
     cmd,
 };
-use testbed::driver::CallError;
+use testbed::driver::{CallError, Settings};
 
 /// Host and port.
 pub(crate) type Addr = (String, u16);
+
+/// What is to be dialled in the place of an address that a Sentinel tells.
+pub(crate) fn translated(settings: &Settings, told: Addr) -> Addr {
+    settings.address_map.iter().find(|(known, _)| *known == told).map_or(told, |(_, dialled)| dialled.clone())
+}
 
 /// The settings of a connection to `addr` that uses this database.
 pub(crate) fn client(addr: &Addr, auth: Option<&Credentials>, database: u32) -> RedisResult<Client> {

@@ -12,7 +12,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
-use crate::dial::{Addr, dial, unsent};
+use crate::dial::{Addr, dial, translated, unsent};
 
 /// How long a Sentinel that failed is left alone.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -137,10 +137,13 @@ impl Sentinels {
                 command.arg(question).arg(&settings.master);
                 if question == "MASTER" {
                     let fields: HashMap<String, String> = command.query_async(connection).await?;
-                    return Ok(unflagged(&fields));
+                    return Ok(match unflagged(&fields) {
+                        Answer::Address(addr) => Answer::Address(translated(settings, addr)),
+                        other => other,
+                    });
                 }
                 let found: Option<Addr> = command.query_async(connection).await?;
-                Ok(found.map_or(Answer::Null, Answer::Address))
+                Ok(found.map_or(Answer::Null, |addr| Answer::Address(translated(settings, addr))))
             };
             asked.await.unwrap_or_else(|error: RedisError| match error.kind() {
                 ErrorKind::AuthenticationFailed => Answer::Refused { credentials: true, text: error.to_string() },
@@ -175,6 +178,7 @@ impl Sentinels {
             }
         }
         for addr in found {
+            let addr = translated(&self.settings, addr);
             if self.known.iter().all(|known| known.addr != addr) {
                 self.known.push(Sentinel::new(addr));
             }
@@ -191,8 +195,10 @@ impl Sentinels {
             command.arg("REPLICAS").arg(&self.settings.master);
             let replicas: RedisResult<Vec<HashMap<String, String>>> = command.query_async(connection).await;
             if let Ok(replicas) = replicas {
-                let flagged =
-                    |fields: &HashMap<_, _>| Some((address(fields)?, fields.get("flags").cloned().unwrap_or_default()));
+                let flagged = |fields: &HashMap<_, _>| {
+                    let addr = translated(&self.settings, address(fields)?);
+                    Some((addr, fields.get("flags").cloned().unwrap_or_default()))
+                };
                 return Ok(replicas.iter().filter_map(flagged).collect());
             }
         }

@@ -162,6 +162,20 @@ fn hosts(raw: &mut raw::Cluster, cluster: &mut Cluster, collector: &mut Collecto
         }
         cluster.hosts.insert(name, host);
     }
+    if let Some((Flag(true), place)) = collector.field(take(&mut raw.ipv6)) {
+        cluster.addresses = cluster.nodes().into_iter().map(|node| (node, Cluster::addr_v6(node))).collect();
+        if !cluster.hosts.is_empty() {
+            let help = "all nodes share one IPv6 address, so that names would not tell them apart";
+            collector.add(place, Mistake::new("`ipv6` and `hosts` in one cluster").help(help));
+        }
+    }
+    if let Some((Flag(flag), place)) = collector.field(take(&mut raw.nat)) {
+        cluster.nat = flag;
+        if flag && !cluster.hosts.is_empty() {
+            let help = "a name stands for one address, inside or outside";
+            collector.add(place, Mistake::new("`nat` and `hosts` in one cluster").help(help));
+        }
+    }
     if let Some(Flag(flag)) = collector.value(take(&mut raw.resolve_hostnames)) {
         cluster.resolve_hostnames = flag;
     }

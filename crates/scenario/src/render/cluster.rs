@@ -44,6 +44,9 @@ pub(super) fn cluster(plan: &Plan) -> Map {
     }
     map.put_unless(&false, "resolve_hostnames", &cluster.resolve_hostnames, |flag| (*flag).into());
     map.put_unless(&false, "announce_hostnames", &cluster.announce_hostnames, |flag| (*flag).into());
+    let ipv6 = cluster.addresses.iter().any(|(node, addr)| *addr == Cluster::addr_v6(*node));
+    map.put_unless(&false, "ipv6", &ipv6, |flag| (*flag).into());
+    map.put_unless(&false, "nat", &cluster.nat, |flag| (*flag).into());
     if let Some(auth) = &cluster.sentinel_auth {
         if let Some(user) = &auth.user {
             map.put("sentinel_user", user.as_str());

@@ -98,6 +98,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
     let hosts = proptest::collection::btree_map("[a-z]{1,3}(-[0-9])?([.]lab)?", host(), 0..3);
     (groups, 3_u16..6, zones(3), option::of(credentials()), duration(), (hosts, 0_u8..3)).prop_map(
         |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency, (hosts, names))| Cluster {
+            nat: hosts.is_empty() && names > 1,
             hosts,
             resolve_hostnames: names > 0,
             announce_hostnames: names > 1,

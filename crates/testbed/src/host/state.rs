@@ -108,6 +108,8 @@ type Gates = BTreeMap<NodeId, (Gate, Option<AbortHandle>)>;
 struct Client {
     view: Arc<View>,
     gates: Gates,
+    /// Where nodes are for those inside; nobody answers there.
+    _inside: Vec<Gate>,
     /// Held as long as the gates, which stand in it.
     block: Option<Arc<Block>>,
 }
@@ -178,13 +180,14 @@ impl State {
         if let Some(client) = self.clients.get(id) {
             return Ok(Arc::clone(&client.view));
         }
-        if self.nodes.len() > NODES_MAX {
-            let text = format!("a cluster has at most {NODES_MAX} nodes on sockets");
+        if self.places() > NODES_MAX {
+            let text = format!("a cluster has at most {NODES_MAX} nodes on sockets, half as many behind `nat`");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let (block, gates) = self.claim()?;
+        let inside = if self.cluster.nat { self.inside(&block)? } else { BTreeMap::new() };
         self.with_world(|world, _| world.add_client(id, zone));
-        Ok(self.open_gates(id, gates, Some(block), shared))
+        Ok(self.open_gates(id, gates, inside, Some(block), shared))
     }
 
     /// An address block with an open gate for every node: one where nothing lingers, if there is one. If the cluster has
@@ -223,9 +226,32 @@ impl State {
         let mut gates = Gates::new();
         for (index, (node, _)) in self.nodes.iter().enumerate() {
             let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 } + above);
-            gates.insert(*node, (open(ip, port)?, None));
+            let gate = if self.has_ipv6(*node) { Gate::open_ipv6()? } else { open(ip, port)? };
+            gates.insert(*node, (gate, None));
         }
         Ok(gates)
+    }
+
+    /// Where nodes are for those inside: addresses at which a client is never answered.
+    fn inside(&self, block: &Block) -> io::Result<BTreeMap<NodeId, Gate>> {
+        let mut gates = BTreeMap::new();
+        for (index, (node, _)) in self.nodes.iter().enumerate() {
+            let (ip, port) = block.addr(self.nodes.len() + index, if node.is_sentinel() { 26379 } else { 6379 });
+            let mut gate = if self.has_ipv6(*node) { Gate::open_ipv6()? } else { Gate::open(ip, port)? };
+            gate.set(Door::Silent)?;
+            gates.insert(*node, gate);
+        }
+        Ok(gates)
+    }
+
+    /// Addresses of a block that a client needs from the start.
+    fn places(&self) -> usize {
+        self.nodes.len() * if self.cluster.nat { 2 } else { 1 }
+    }
+
+    /// True if a node's address is one of IPv6.
+    fn has_ipv6(&self, node: NodeId) -> bool {
+        self.cluster.address(node).host.contains(':')
     }
 
     /// True if nodes have names, by which clients may know them.
@@ -257,19 +283,23 @@ impl State {
         self.outside = Some(outside.clone());
         self.flusher = Some((shared.spawn(Self::poll_flush), None));
         let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
-        self.open_gates(&outside, gates, None, shared)
+        self.open_gates(&outside, gates, BTreeMap::new(), None, shared)
     }
 
     fn open_gates(
         &mut self,
         id: &ClientId,
         gates: Gates,
+        inside: BTreeMap<NodeId, Gate>,
         block: Option<Arc<Block>>,
         shared: &Arc<Shared>,
     ) -> Arc<View> {
         let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
-        let view = Arc::new(View::new(&self.cluster, nodes));
-        self.clients.insert(id.clone(), Client { view: Arc::clone(&view), gates, block });
+        let view = View::new(&self.cluster, nodes);
+        let told = inside.iter().map(|(node, gate)| (*node, gate.addr())).collect();
+        let view = Arc::new(view.from_outside(&self.cluster, &told));
+        let client = Client { view: Arc::clone(&view), gates, block, _inside: inside.into_values().collect() };
+        self.clients.insert(id.clone(), client);
         for (node, _) in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
                 self.set_door(id, node, door, shared);
@@ -281,6 +311,7 @@ impl State {
 
     /// Puts the gates of a node at another address, refusing for now.
     fn moved(&mut self, node: NodeId, addr: &Addr) {
+        let place = self.places() + self.moves;
         self.moves += 1;
         self.cluster.addresses.insert(node, addr.clone());
         for (id, client) in &mut self.clients {
@@ -290,9 +321,7 @@ impl State {
             }
             // Outside the addresses are those of the world.
             let ip = match &client.block {
-                Some(block) => Some(self.nodes.len() + self.moves - 1)
-                    .filter(|index| *index < NODES_MAX)
-                    .map(|index| block.addr(index, 0).0),
+                Some(block) => (place < NODES_MAX).then(|| block.addr(place, 0).0),
                 None => addr.host.parse().ok(),
             };
             let opened = ip.map_or(Err(io::ErrorKind::InvalidInput.into()), |ip| {
