@@ -26,6 +26,12 @@ use tokio::net::{TcpListener, TcpStream};
 /// Attempts that wait while the host is busy; Redis's own `tcp-backlog`.
 const BACKLOG: i32 = 511;
 
+/// The first port at the loopback address of IPv6, below those that systems give out by themselves, how far it is from one
+/// place to the next, and how many places there are.
+const IPV6_PORT: u16 = 10_000;
+const IPV6_STEP: u16 = 50;
+const IPV6_PLACES: usize = 400;
+
 /// A node's address in one view.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -63,15 +69,25 @@ impl Gate {
         Self::of(socket)
     }
 
-    /// An open gate at the one loopback address of IPv6, with a port of its own. Within a tokio runtime.
-    pub(crate) fn open_ipv6() -> io::Result<Self> {
-        let opened = Self::open_at(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
-        opened.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("nodes with `ipv6` need the loopback address ::1 on this machine: {error}"),
-            )
-        })
+    /// So many open gates at the one loopback address of IPv6, at ports of which each is the one before and one more, as the
+    /// addresses of a block are: a client that sorts what it dials does so the same way in every run. The `start`th of the
+    /// places for them is tried first. Within a tokio runtime.
+    pub(crate) fn open_ipv6(start: usize, count: usize) -> io::Result<Vec<Self>> {
+        let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+        for place in (start..start + IPV6_PLACES).map(|place| place % IPV6_PLACES) {
+            let first = IPV6_PORT + place as u16 * IPV6_STEP;
+            let ports = (0..count).map(|index| first.saturating_add(index as u16));
+            let opened = ports.map(|port| Self::open_rested(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))).collect();
+            match opened {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => refused = error,
+                Err(error) => {
+                    let text = format!("nodes with `ipv6` need the loopback address ::1 on this machine: {error}");
+                    return Err(io::Error::new(error.kind(), text));
+                }
+                opened => return opened,
+            }
+        }
+        Err(refused)
     }
 
     /// An open gate at exactly this address; with port 0 at any port. Within a tokio runtime.

@@ -224,9 +224,13 @@ impl State {
     /// A gate for every node, at the usual ports and so much `above`.
     fn gates(&self, block: &Block, above: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gates> {
         let mut gates = Gates::new();
+        let mut ipv6 = self.ipv6_gates(block)?.into_iter();
         for (index, (node, _)) in self.nodes.iter().enumerate() {
             let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 } + above);
-            let gate = if self.has_ipv6(*node) { Gate::open_ipv6()? } else { open(ip, port)? };
+            let gate = match ipv6.next() {
+                Some(gate) => gate,
+                None => open(ip, port)?,
+            };
             gates.insert(*node, (gate, None));
         }
         Ok(gates)
@@ -235,9 +239,13 @@ impl State {
     /// Where nodes are for those inside: addresses at which a client is never answered.
     fn inside(&self, block: &Block) -> io::Result<BTreeMap<NodeId, Gate>> {
         let mut gates = BTreeMap::new();
+        let mut ipv6 = self.ipv6_gates(block)?.into_iter();
         for (index, (node, _)) in self.nodes.iter().enumerate() {
             let (ip, port) = block.addr(self.nodes.len() + index, if node.is_sentinel() { 26379 } else { 6379 });
-            let mut gate = if self.has_ipv6(*node) { Gate::open_ipv6()? } else { Gate::open(ip, port)? };
+            let mut gate = match ipv6.next() {
+                Some(gate) => gate,
+                None => Gate::open(ip, port)?,
+            };
             gate.set(Door::Silent)?;
             gates.insert(*node, gate);
         }
@@ -249,9 +257,11 @@ impl State {
         self.nodes.len() * if self.cluster.nat { 2 } else { 1 }
     }
 
-    /// True if a node's address is one of IPv6.
-    fn has_ipv6(&self, node: NodeId) -> bool {
-        self.cluster.address(node).host.contains(':')
+    /// Gates for all nodes, in their order, if they have IPv6 addresses.
+    fn ipv6_gates(&self, block: &Block) -> io::Result<Vec<Gate>> {
+        let has_ipv6 = self.nodes.iter().any(|(node, _)| self.cluster.address(*node).host.contains(':'));
+        let start = block.spare().map_or(0, |spare| usize::from(spare.octets()[2]));
+        if has_ipv6 { Gate::open_ipv6(start, self.nodes.len()) } else { Ok(Vec::new()) }
     }
 
     /// True if nodes have names, by which clients may know them.
