@@ -57,7 +57,7 @@ impl View {
     }
 
     /// This view, of a client outside, which is told these addresses of nodes.
-    pub(crate) fn from_outside(&self, cluster: &Cluster, told: &BTreeMap<NodeId, SocketAddr>) -> Self {
+    pub(crate) fn outside(&self, cluster: &Cluster, told: &BTreeMap<NodeId, SocketAddr>) -> Self {
         let mut view = self.clone();
         for (node, inner) in told {
             let (world, inner) = (cluster.address(*node), addr_of(*inner));

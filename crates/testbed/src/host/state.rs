@@ -307,7 +307,7 @@ impl State {
         let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
         let view = View::new(&self.cluster, nodes);
         let told = inside.iter().map(|(node, gate)| (*node, gate.addr())).collect();
-        let view = Arc::new(view.from_outside(&self.cluster, &told));
+        let view = Arc::new(view.outside(&self.cluster, &told));
         let client = Client { view: Arc::clone(&view), gates, block, _inside: inside.into_values().collect() };
         self.clients.insert(id.clone(), client);
         for (node, _) in self.nodes.clone() {
