@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::history::{Action, Execution, FinalData, NodeState, OpResult, Record, Stream, What};
+use model::history::{Action, ClosedBy, Execution, FinalData, NodeState, OpResult, Record, Stream, What};
 use model::plan::Client;
 use model::{ClientId, EventName, History, NodeId, OpId, Plan, Time};
 
@@ -118,12 +118,18 @@ impl<'a> Op<'a> {
 /// A client's connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connection<'a> {
+    /// Its number.
+    pub(crate) number: u64,
     /// Whose.
     pub(crate) client: &'a ClientId,
+    /// To which node.
+    pub(crate) node: NodeId,
     /// When it was accepted.
     pub(crate) opened: Time,
     /// When it ended; [`Time::NEVER`] if it did not.
     pub(crate) closed: Time,
+    /// Who ended it.
+    pub(crate) by: Option<ClosedBy>,
 }
 
 impl<'a> Facts<'a> {
@@ -212,12 +218,15 @@ impl<'a> Facts<'a> {
                 }
             }
             What::Event { node, event, payload } => self.events.push((at, *node, *event, payload)),
-            What::Opened { client, conn, .. } => {
-                self.connections.insert(*conn, Connection { client, opened: at, closed: Time::NEVER });
+            What::Opened { node, client, conn } => {
+                let (number, node) = (*conn, *node);
+                let open = Connection { number, client, node, opened: at, closed: Time::NEVER, by: None };
+                self.connections.insert(number, open);
             }
-            What::Closed { conn, .. } => {
+            What::Closed { conn, by, .. } => {
                 if let Some(connection) = self.connections.get_mut(conn) {
                     connection.closed = at;
+                    connection.by = Some(*by);
                 }
             }
             What::Executed(execution) => {

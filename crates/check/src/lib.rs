@@ -17,9 +17,11 @@
 //! | `recovery` | each change of master in its parts |
 //! | `expect` | the expectations of the plan |
 //! | `evidence` | what must have happened for the run to prove anything |
+//! | `conformance` | how clients kept to the guideline, which is no part of the outcome |
 //! | `verdict` | [`judge`], which asks all of them |
 
 mod bounded;
+mod conformance;
 mod converge;
 mod evidence;
 mod expect;

@@ -211,7 +211,7 @@ pub(crate) fn incr(seq: u64, node: NodeId) -> Execution {
     Execution {
         node,
         client: ClientId::new("writer"),
-        conn: 1,
+        conn: u64::from(node.number),
         command: "INCR".into(),
         op: Some(op(seq)),
         error: None,

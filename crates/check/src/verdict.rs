@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::Periods;
-use crate::{bounded, converge, evidence, expect, honest, load, loss, once, recovery, residue, stale};
+use crate::{bounded, conformance, converge, evidence, expect, honest, load, loss, once, recovery, residue, stale};
 
 /// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
 /// nothing about their deadline and budget. Never panics, however incomplete the history is.
@@ -37,7 +37,8 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
     let failovers = recovery::all(&facts, history);
     let clients = plan.clients.iter().map(|client| summary(&facts, client)).collect();
     let (outcome, findings) = findings.conclude();
-    Verdict { outcome, findings, failovers, clients, acknowledged_writes_lost: lost }
+    let conformance = plan.clients.iter().flat_map(|client| conformance::of(&facts, client)).collect();
+    Verdict { outcome, findings, failovers, clients, acknowledged_writes_lost: lost, conformance }
 }
 
 fn summary(facts: &Facts<'_>, client: &Client) -> ClientSummary {

@@ -76,7 +76,10 @@ fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) 
         seeds: args.seeds,
         command: command(args),
         cells: Vec::new(),
+        guideline: Vec::new(),
     };
+    let names: Vec<String> = matrix.scenarios.clone();
+    let shown = Mutex::new(&mut matrix);
     let cells = Mutex::new(vec![Cell::default(); scenarios.len() * drivers.len()]);
     let progress = Progress::new(virtual_time.len() + real_time.len());
     for (runs, threads) in [(virtual_time, jobs::threads(args.jobs)), (real_time, REAL_TIME_JOBS)] {
@@ -91,6 +94,11 @@ fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) 
         jobs::in_order(runs.len(), threads, work, |index, outcome| {
             let (row, column, seed) = runs[index];
             progress.step();
+            if let Ok(outcome) = &outcome {
+                let place = format!("{}, seed {seed}", names[row]);
+                let mut matrix = shown.lock().expect("nobody panics with the matrix");
+                matrix.conform(column, &place, &outcome.verdict.conformance);
+            }
             let replay = run::replay(&scenarios[row].file, drivers[column].name(), seed);
             take(
                 &mut cells.lock().expect("nobody panics with the cells")[row * drivers.len() + column],

@@ -13,6 +13,7 @@
 //! | [`plan`] | a run as data: cluster, clients, timeline, expectations |
 //! | [`history`] | what happened, record by record, with its NDJSON form and its digest |
 //! | [`verdict`] | pass, fail or inconclusive, with reasons |
+//! | [`guideline`] | what a client of Sentinel should do, clause by clause |
 //! | [`help`](mod@help) | the texts of `HELP` |
 //! | [`hosts`] | the resolver of the world |
 //! | [`limits`] | what a node keeps for its clients |
@@ -22,6 +23,7 @@
 pub mod addr;
 pub mod event;
 pub mod fault;
+pub mod guideline;
 pub mod help;
 pub mod history;
 pub mod hosts;

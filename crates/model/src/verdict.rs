@@ -94,6 +94,24 @@ pub struct Verdict {
     pub clients: Vec<ClientSummary>,
     /// Acknowledged writes that are missing on the final master.
     pub acknowledged_writes_lost: u64,
+    /// How the clients kept to the [guideline](crate::guideline), as far as the run showed it. Not part of the outcome.
+    #[serde(default)]
+    pub conformance: Vec<Conformance>,
+}
+
+/// How one client kept to one clause of the [guideline](crate::guideline), as the nodes saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conformance {
+    /// Which client.
+    pub client: ClientId,
+    /// The number of the clause.
+    pub clause: u8,
+    /// How often it kept to it.
+    pub kept: u64,
+    /// How often it did not.
+    pub broken: u64,
+    /// The first time, in one sentence.
+    pub example: Option<String>,
 }
 
 /// How much a finding weighs.

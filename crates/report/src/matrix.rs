@@ -1,9 +1,11 @@
 //! [`Matrix`]: clients against scenarios, as text, as JSON and as a page of Markdown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use model::verdict::Rule;
+use model::guideline::{CLAUSES, Clause};
+use model::verdict::{Conformance, Rule};
 use serde::{Serialize, Serializer};
 
 use crate::phases::short;
@@ -22,6 +24,19 @@ pub struct Matrix {
     pub drivers: Vec<Column>,
     /// One cell for each scenario and driver: all of the first scenario, then all of the second.
     pub cells: Vec<Cell>,
+    /// For each driver and each clause of the [guideline](model::guideline) that the runs showed, over all of them.
+    pub guideline: Vec<BTreeMap<u8, Kept>>,
+}
+
+/// How a driver kept to a clause of the guideline, over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// How often it did.
+    pub kept: u64,
+    /// How often it did not.
+    pub broken: u64,
+    /// The first time that it did not, and where.
+    pub example: Option<String>,
 }
 
 /// A driver.
@@ -129,6 +144,25 @@ impl Matrix {
             let _ = write!(out, " {:>9}", self.score(column));
         }
         out.push('\n');
+        if self.clauses().next().is_some() {
+            let _ = write!(out, "\n{:width$}", "guideline");
+            for number in 1..=self.drivers.len() {
+                let _ = write!(out, " {number:>9}");
+            }
+            out.push('\n');
+            for clause in self.clauses() {
+                let _ = write!(out, "{:width$}", format!("clause {}", clause.number));
+                for column in 0..self.drivers.len() {
+                    let _ = write!(out, " {:>9}", self.keeps(column, clause));
+                }
+                let _ = writeln!(out, "  {}", style.paint(Ink::Faint, clause.text));
+            }
+            let _ = write!(out, "{:width$}", "kept");
+            for column in 0..self.drivers.len() {
+                let _ = write!(out, " {:>9}", self.conformance(column));
+            }
+            out.push('\n');
+        }
         for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate() {
             for (row, scenario) in self.scenarios.iter().enumerate() {
                 let cell = self.cell(row, column);
@@ -144,6 +178,43 @@ impl Matrix {
             }
         }
         out
+    }
+
+    /// Adds what a run of a driver showed of the guideline; `place` says which run.
+    pub fn conform(&mut self, driver: usize, place: &str, shown: &[Conformance]) {
+        self.guideline.resize(self.drivers.len(), BTreeMap::new());
+        for seen in shown {
+            let entry = self.guideline[driver].entry(seen.clause).or_default();
+            entry.kept += seen.kept;
+            entry.broken += seen.broken;
+            if let (None, Some(example)) = (&entry.example, &seen.example) {
+                entry.example = Some(format!("{place}: {example}"));
+            }
+        }
+    }
+
+    /// The clauses that the runs showed anything of.
+    fn clauses(&self) -> impl Iterator<Item = &'static Clause> {
+        let shown = |clause: &&Clause| self.guideline.iter().any(|driver| driver.contains_key(&clause.number));
+        CLAUSES.iter().filter(shown)
+    }
+
+    /// What a driver showed of a clause: `yes`, `3 %` of the times otherwise, `-` if nothing.
+    fn keeps(&self, driver: usize, clause: &Clause) -> String {
+        match self.guideline.get(driver).and_then(|seen| seen.get(&clause.number)) {
+            Some(Kept { kept: 0, broken: 0, .. }) | None => "-".to_owned(),
+            Some(Kept { broken: 0, .. }) => "yes".to_owned(),
+            Some(Kept { kept: 0, .. }) => "no".to_owned(),
+            // Never 0 or 100, which are `no` and `yes`.
+            Some(Kept { kept, broken, .. }) => format!("{}%", (kept * 100 / (kept + broken)).clamp(1, 99)),
+        }
+    }
+
+    /// `9/11`: clauses kept to throughout, of those that the runs showed; optional ones do not count.
+    fn conformance(&self, driver: usize) -> String {
+        let told = self.clauses().filter(|clause| !clause.optional).map(|clause| self.keeps(driver, clause));
+        let told: Vec<String> = told.filter(|told| told != "-").collect();
+        format!("{}/{}", told.iter().filter(|told| *told == "yes").count(), told.len())
     }
 
     fn seeds(&self) -> String {
@@ -193,6 +264,9 @@ impl Matrix {
             let _ = write!(out, " {} |", self.score(column));
         }
         out.push('\n');
+        if self.clauses().next().is_some() {
+            out.push_str(&self.guideline_page());
+        }
         for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate() {
             if self.cells.iter().skip(column).step_by(self.drivers.len()).all(|cell| cell.reason.is_none()) {
                 continue;
@@ -211,6 +285,54 @@ impl Matrix {
                 out.push('\n');
             }
         }
+        out
+    }
+
+    /// The guideline, clause by clause, for the page.
+    fn guideline_page(&self) -> String {
+        let mut out = String::from("\n## The guideline, clause by clause\n\n");
+        out.push_str(
+            "How often each driver did what the guideline for clients of Sentinel says, over all runs, as the nodes saw it: `yes` \
+             throughout, `no` never, a share otherwise, `-` if no run showed it. `may`: it is free to. Not to do it is not always \
+             a fault that a user meets; that is what the scenarios are for.\n\n| clause | says that a client |",
+        );
+        for driver in &self.drivers {
+            let _ = write!(out, " {} |", driver.name);
+        }
+        out.push_str("\n|---|---|");
+        out.push_str(&"---|".repeat(self.drivers.len()));
+        out.push('\n');
+        for clause in self.clauses() {
+            let may = if clause.optional { " (may)" } else { "" };
+            let _ = write!(out, "| {} | {}{may} |", clause.number, clause.text);
+            for column in 0..self.drivers.len() {
+                let _ = write!(out, " {} |", self.keeps(column, clause));
+            }
+            out.push('\n');
+        }
+        out.push_str("| | **kept throughout** |");
+        for column in 0..self.drivers.len() {
+            let _ = write!(out, " {} |", self.conformance(column));
+        }
+        out.push_str("\n\n");
+        for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate() {
+            for (clause, seen) in self.guideline.get(column).into_iter().flatten() {
+                if let Some(example) = &seen.example {
+                    let times = seen.kept + seen.broken;
+                    let _ = writeln!(
+                        out,
+                        "- **{driver}**, clause {clause} ({} of {times} times not): {example}",
+                        seen.broken
+                    );
+                }
+            }
+        }
+        out.push_str("\nNot judged, with the reason: ");
+        let unjudged: Vec<String> = CLAUSES
+            .iter()
+            .filter_map(|clause| Some(format!("{} ({}: {})", clause.number, clause.text, clause.unjudged?)))
+            .collect();
+        let _ = writeln!(out, "{}.", unjudged.join("; "));
         out
     }
 
@@ -354,7 +476,28 @@ mod tests {
             command: "sentinel-lab matrix".into(),
             seeds: 2,
             cells: vec![pass.clone(), fail, pass, Cell::default()],
+            guideline: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_guideline_is_summed_over_the_runs_of_a_driver() {
+        let mut matrix = matrix();
+        let shown = |clause, kept, broken: u64| Conformance {
+            client: model::ClientId::new("writer"),
+            clause,
+            kept,
+            broken,
+            example: (broken > 0).then(|| "it did not".to_owned()),
+        };
+        matrix.conform(0, "kill", &[shown(7, 2, 0), shown(14, 999, 1), shown(27, 0, 0)]);
+        matrix.conform(0, "quiet", &[shown(14, 1, 1)]);
+        matrix.conform(1, "kill", &[shown(7, 0, 3)]);
+        assert_eq!(matrix.conformance(0), "1/2");
+        assert_eq!(matrix.conformance(1), "0/1");
+        insta::assert_snapshot!(matrix.guideline_page());
+        assert!(matrix.text(Style::default()).contains("clause 14       99%         -  asks a Sentinel whenever"));
+        assert!(matrix.markdown().contains("## The guideline"));
     }
 
     #[test]

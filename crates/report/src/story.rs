@@ -56,6 +56,7 @@ impl Story {
             failovers: Vec::new(),
             clients: vec![client],
             acknowledged_writes_lost: 0,
+            conformance: Vec::new(),
         };
         Self { plan, history: History { header, records: Vec::new() }, verdict, seq: 0 }
     }
