@@ -103,6 +103,11 @@ fn asked(facts: &Facts<'_>, client: &Client, from: Time, until: Time, of: impl F
     seen[start..].iter().take_while(|(at, _)| *at <= until).any(|(_, execution)| of(execution))
 }
 
+/// From where on a question or a ROLE belongs to what happened at `at`.
+fn since(at: Time) -> Time {
+    Time::from(at.elapsed().saturating_sub(SEARCH))
+}
+
 /// 7 (by name), 21 (replicas), 27 (the list of Sentinels), 30 (events).
 fn questions(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
     let of_sentinels = || facts.executions_of(client).iter().filter(|(_, execution)| execution.node.is_sentinel());
@@ -123,7 +128,7 @@ fn questions(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
     (0..count("SUBSCRIBE") + count("PSUBSCRIBE")).for_each(|_| counts.kept(30));
 }
 
-/// 3: a Sentinel that accepts and does not answer is not waited for.
+/// 3: a Sentinel that accepts and does not answer is not waited for. Who has just asked another one waits for nobody.
 fn silent_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
     let hangs = |firing: &&Firing<'_>| {
         matches!(fault_of(facts, firing), Some(Fault::Hang(_) | Fault::Override { answer: Answer::Hang, .. }))
@@ -141,6 +146,10 @@ fn silent_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
                 continue;
             }
             let elsewhere = |execution: &Execution| is_question(execution) && !firing.nodes.contains(&execution.node);
+            if asked(facts, client, since(open.opened), open.opened, elsewhere) {
+                counts.kept(3);
+                continue;
+            }
             let next =
                 facts.executions_of(client).iter().find(|(at, execution)| *at >= open.opened && elsewhere(execution));
             let Some((at, next)) = next.filter(|(at, _)| *at < firing.until) else { continue };
@@ -210,7 +219,6 @@ fn useless_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
 fn new_connections(facts: &Facts<'_>, client: &Client, carriers: &[Carrier<'_, '_>], counts: &mut Counts) {
     for (index, Carrier { connection, first, execution }) in carriers.iter().enumerate() {
         let node = connection.node;
-        let since = |at: Time| Time::from(at.elapsed().saturating_sub(SEARCH));
         let role = |seen: &Execution| seen.node == node && matches!(seen.command.as_str(), "ROLE" | "INFO");
         let replica = client.workload == Workload::ReplicaReads && !execution.write && !execution.master;
         let clause = if replica { 22 } else { 10 };
@@ -357,6 +365,7 @@ mod tests {
             story.asked(next, 2);
             clause(&plan, &story, 3)
         };
+        assert_eq!(told(20_000), (1, 0, String::new()), "it asks several at once");
         assert_eq!(told(22_000), (1, 0, String::new()));
         assert_eq!(told(22_001).2, "it asked sentinel-2 1.001 s after sentinel-1, which did not answer at 21.000s");
     }
