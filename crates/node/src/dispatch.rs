@@ -59,6 +59,10 @@ impl Node {
         if command.is_empty() {
             return;
         }
+        // HTTP: a browser that was tricked into it.
+        if command.is("POST") || command.is("HOST:") {
+            return self.close(now, conn, out);
+        }
         let spec = match table::lookup(&command) {
             Ok(spec) => spec,
             Err(error) => return self.reject(conn, None, command, error, out),

@@ -245,7 +245,8 @@ impl Sentinel {
                 "rename-command" => {
                     let renamed = word(command, at + 2);
                     if value.is_empty() || renamed.is_empty() {
-                        return Err(invalid());
+                        // It names the empty one.
+                        return Err(format!("ERR Invalid argument '' for SENTINEL SET '{given}'").into());
                     }
                     let renames = &mut master.config.renamed;
                     renames.retain(|(plain, _)| !plain.eq_ignore_ascii_case(&value));

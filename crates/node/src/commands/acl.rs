@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use crate::access::Failure;
 use crate::acl::{DEFAULT, Denied, Selector, User};
-use crate::args::{is, parse_int, text};
+use crate::args::{int, is, parse_int, text};
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{self, cat};
@@ -108,7 +108,8 @@ pub(crate) fn load(_: &mut Node, _: &mut Call<'_>) -> Outcome {
 pub(crate) fn log(_: &mut Node, call: &mut Call<'_>) -> Outcome {
     match call.args().get(2) {
         Some(word) if is(word, "RESET") => OK,
-        _ => Ok(Reply::Array(Vec::new()).into()),
+        Some(count) => int(count).map(|_| Reply::Array(Vec::new()).into()),
+        None => Ok(Reply::Array(Vec::new()).into()),
     }
 }
 

@@ -8,7 +8,7 @@ use model::{Limits, Output, OutputLimit, Reply, Text};
 use super::parameters::{self, OTHERS, memory, memory_value, within};
 use crate::access::Failure;
 use crate::acl::DEFAULT;
-use crate::args::{glob, is, text};
+use crate::args::{SYNTAX, glob, is, text, wrong_arity};
 use crate::config::Config;
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
@@ -255,7 +255,7 @@ pub(crate) fn get(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let pairs = &call.args()[2..];
     if !pairs.len().is_multiple_of(2) {
-        return Err(crate::args::wrong_arity("config|set"));
+        return Err(if pairs.len() == 1 { wrong_arity("config|set") } else { SYNTAX });
     }
     let mut config = node.config.clone();
     let mut seen: Vec<String> = Vec::new();

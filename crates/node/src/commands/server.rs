@@ -146,16 +146,19 @@ pub(crate) fn bgsave(_: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn shutdown(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let (mut now, mut abort, mut other) = (false, false, false);
+    let (mut now, mut abort, mut force) = (false, false, false);
+    let mut save = None;
     for option in &call.command.0[1..] {
         match () {
             () if is(option, "NOW") => now = true,
             () if is(option, "ABORT") => abort = true,
-            () if ["SAVE", "NOSAVE", "FORCE"].iter().any(|word| is(option, word)) => other = true,
+            () if is(option, "FORCE") => force = true,
+            () if is(option, "SAVE") && save != Some(false) => save = Some(true),
+            () if is(option, "NOSAVE") && save != Some(true) => save = Some(false),
             () => return Err(SYNTAX),
         }
     }
-    if abort && (now || other) {
+    if abort && (now || force || save.is_some()) {
         return Err(SYNTAX);
     }
     if abort {

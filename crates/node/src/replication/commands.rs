@@ -56,7 +56,7 @@ pub(crate) fn replconf(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 
 /// Grants what is missing if it is at hand, else a snapshot.
 pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let (id, from) = (call.args()[1].clone(), call.args()[2].clone());
+    let id = call.args()[1].clone();
     let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
     if client.replica.is_some() {
         return Ok(Answer::Silent);
@@ -64,10 +64,11 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     if !node.is_master() && !node.link_up() {
         return Err("NOMASTERLINK Can't SYNC while not connected with my master".into());
     }
+    let from = int(&call.args()[2])?;
     let host = client.announced_host.as_ref().map_or_else(|| client.from.host.to_string(), |host| text(host).into());
     let addr = Addr::new(&host, client.listening_port);
     let id = RunId::parse(&text(&id));
-    let next = parse_int(&from).and_then(|from| u64::try_from(from).ok()).filter(|next| *next > 0);
+    let next = u64::try_from(from).ok().filter(|next| *next > 0);
     let missing = match (&id, next) {
         (Some(id), Some(next)) if node.grants(id, next) => {
             let backlog = node.repl.backlog.as_ref();
