@@ -153,7 +153,7 @@ fn an_interrupted_one_leaves_nothing_and_says_what_it_has() {
             let first = rooms(&temp);
             wait_until("the second cluster", || rooms(&temp).iter().filter(|room| !first.contains(room)).count() == 3);
         }
-        assert!(!processes_in(&temp).is_empty(), "they can be seen");
+        wait_until("its processes", || !processes_in(&temp).is_empty());
         let told = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(told.expect("kill").success());
         let output = child.wait_with_output().expect("ends");

@@ -349,18 +349,19 @@ impl Client {
 
 /// Runs `request` on `connection`.
 pub(crate) async fn run(connection: &mut MultiplexedConnection, request: &Request) -> Result<Answer, RedisError> {
-    let mut commands = redis::pipe();
+    let mut commands = request.commands().into_iter().map(|(name, args)| redis::cmd(name).arg(args).to_owned());
+    if !request.is_several() {
+        let command = commands.next().unwrap_or_default();
+        return command.query_async(connection).await.map(answer);
+    }
+    let mut pipeline = redis::pipe();
     if matches!(request, Request::Transaction(_)) {
-        commands.atomic();
+        pipeline.atomic();
     }
-    for (name, args) in request.commands() {
-        commands.add_command(redis::cmd(name).arg(args).to_owned());
+    for command in commands {
+        pipeline.add_command(command);
     }
-    if request.is_several() {
-        return commands.query_async(connection).await.map(|_: Value| Answer::Done);
-    }
-    let mut replies: Vec<Value> = commands.query_async(connection).await?;
-    Ok(replies.pop().map_or(Answer::Nil, answer))
+    pipeline.query_async(connection).await.map(|_: Value| Answer::Done)
 }
 
 fn answer(reply: Value) -> Answer {
