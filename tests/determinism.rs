@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use model::plan::Need;
 use model::{History, Plan, Seed};
 use testbed::Run;
 use testbed::driver::Driver;
@@ -142,6 +143,7 @@ fn every_scenario_and_driver_is_repeatable() {
                 && driver.name() != "deadpool-redis"
                 // Its pool connects without a pause while the master is loading, which stops virtual time.
                 && !(driver.name() == "redis-bb8" && file.ends_with("8-commands/loading.yaml"))
+                && (!plan.cluster.nat || driver.can(Need::AddressMap))
                 && plan.clients.iter().all(|client| client.needs().all(|need| driver.can(need)))
         };
         for chosen in all.iter().filter(repeatable) {
