@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use model::plan::Need;
 use model::{History, Plan, Seed};
 use testbed::Run;
 use testbed::driver::Driver;
@@ -143,8 +142,7 @@ fn every_scenario_and_driver_is_repeatable() {
                 && driver.name() != "deadpool-redis"
                 // Its pool connects without a pause while the master is loading, which stops virtual time.
                 && !(driver.name() == "redis-bb8" && file.ends_with("8-commands/loading.yaml"))
-                && (!plan.cluster.nat || driver.can(Need::AddressMap))
-                && plan.clients.iter().all(|client| client.needs().all(|need| driver.can(need)))
+                && plan.clients.iter().all(|client| plan.needs(client).all(|need| driver.can(need)))
         };
         for chosen in all.iter().filter(repeatable) {
             let (first, others): (Vec<_>, Vec<_>) =

@@ -174,8 +174,9 @@ fn useless_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
         let (clause, wrong) = match fault_of(facts, firing) {
             Some(Fault::Override { answer: Answer::Null, .. }) => (9, Cause::UnknownMaster),
             Some(Fault::Override { answer: Answer::Error(_), .. }) => (4, Cause::Server),
-            Some(Fault::Kill(_) | Fault::Hang(_) | Fault::Unreachable(_)) => (4, Cause::NoSentinel),
-            Some(Fault::Override { answer: Answer::Hang, .. }) => (4, Cause::NoSentinel),
+            Some(
+                Fault::Kill(_) | Fault::Hang(_) | Fault::Unreachable(_) | Fault::Override { answer: Answer::Hang, .. },
+            ) => (4, Cause::NoSentinel),
             _ => continue,
         };
         let out: Vec<NodeId> = firing.nodes.iter().copied().filter(|node| node.is_sentinel()).collect();

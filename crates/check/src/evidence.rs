@@ -29,7 +29,11 @@ pub(crate) fn check_steps(facts: &Facts<'_>, plan: &Plan, findings: &mut Finding
                 );
             }
             Some(first) if first.nodes.is_empty() => {
-                let text = format!("step {number} of the timeline, {}, found nothing to act on", step.fault);
+                let why = match step.fault {
+                    Fault::Send { .. } => "was refused by every node, or found none that runs",
+                    _ => "found nothing to act on",
+                };
+                let text = format!("step {number} of the timeline, {}, {why}", step.fault);
                 findings.unproven(None, first.at, text);
             }
             Some(first) if matches!(step.fault, Fault::CutReply { .. }) && !a_reply_was_cut(facts, plan, first.at) => {
@@ -127,6 +131,10 @@ mod tests {
         assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, never fired"]);
         story.fault(20_000, 1, "kill old-master", &[]);
         assert_eq!(unproven(&plan, &story), ["step 2 of the timeline, kill old-master, found nothing to act on"]);
+        plan.timeline[1].fault =
+            Fault::Send { target: Target::Master(None), command: vec!["NOSUCH".into()], undo: None };
+        let text = "step 2 of the timeline, send master NOSUCH, was refused by every node, or found none that runs";
+        assert_eq!(unproven(&plan, &story), [text]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ enum Kind<'a> {
     Mute(&'a [NodeId]),
     /// Nothing passes from one side to the other.
     Partition([Side; 2]),
+    /// An operator had a Sentinel forget a master. When it knows that again nobody tells.
+    Forgotten,
     /// Slow between the sides.
     Latency([Side; 2], Duration),
     /// These Sentinels answer so; if it is a wrong address, that of these nodes.
@@ -127,12 +129,11 @@ impl<'a> Standing<'a> {
     }
 
     /// True if at some time of `from..=until` some Sentinel was made to answer that it knows no such master, or an
-    /// error, which a client may well read so.
+    /// error, which a client may well read so; or if an operator had one forget a master before.
     pub(crate) fn unknown_was_answered(&self, from: Time, until: Time) -> bool {
         self.faults.iter().any(|fault| {
-            matches!(fault.kind, Kind::Override(_, Answer::Null | Answer::Error(_), _))
-                && fault.from <= until
-                && from <= fault.until
+            let unknown = matches!(fault.kind, Kind::Forgotten | Kind::Override(_, Answer::Null | Answer::Error(_), _));
+            unknown && fault.from <= until && from <= fault.until
         })
     }
 }
@@ -159,6 +160,7 @@ fn kind<'a>(facts: &Facts<'a>, firing: &Firing<'a>) -> Option<Kind<'a>> {
             };
             Kind::Override(firing.nodes, answer, named)
         }
+        Fault::Send { command, undo: None, .. } if forgets(command) => Kind::Forgotten,
         Fault::Partition { from, to, .. } => Kind::Partition([from, to].map(|targets| side(facts, firing, targets))),
         Fault::Latency { between, and, delay, jitter } => {
             let sides = [between, and].map(|target| side(facts, firing, std::slice::from_ref(target)));
@@ -166,6 +168,12 @@ fn kind<'a>(facts: &Facts<'a>, firing: &Firing<'a>) -> Option<Kind<'a>> {
         }
         _ => return None,
     })
+}
+
+/// True for `SENTINEL REMOVE`.
+fn forgets(command: &[String]) -> bool {
+    let is = |index: usize, word: &str| command.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
+    is(0, "SENTINEL") && is(1, "REMOVE")
 }
 
 /// The fault that a firing is of; `None` if it was injected from code, which leaves only its sentence.

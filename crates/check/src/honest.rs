@@ -172,6 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn a_master_that_an_operator_removed_is_unknown_from_then_on() {
+        let told = |command: &str, ms: u64| {
+            let mut plan = plan();
+            let command = command.split(' ').map(str::to_owned).collect();
+            plan.timeline.push(step(ms, Fault::Send { target: Target::Sentinels, command, undo: None }));
+            let mut story = claim(Cause::UnknownMaster);
+            story.fault(ms, 1, "send", &[NodeId::sentinel(1)]);
+            against(&plan, &story).len()
+        };
+        assert_eq!(told("SENTINEL REMOVE mymaster", 15_000), 0);
+        assert_eq!(told("SENTINEL REMOVE mymaster", 15_601), 1, "the error came before");
+        assert_eq!(told("SENTINEL RESET mymaster", 15_000), 1, "it still knows the name");
+    }
+
+    #[test]
     fn errors_of_nodes_must_have_been_answered() {
         let refusal = |code: &str| Execution { error: Some(code.into()), ..incr(900, B) };
         for (cause, code, lies) in [

@@ -30,6 +30,16 @@ pub struct Plan {
     pub expect: Expect,
 }
 
+impl Plan {
+    /// What it takes to do what the plan asks of a client.
+    pub fn needs(&self, client: &Client) -> impl Iterator<Item = Need> {
+        let callers = (client.callers > 1).then_some(Need::Callers);
+        let database = (client.database > 0).then_some(Need::Database);
+        let map = self.cluster.nat.then_some(Need::AddressMap);
+        std::iter::once(Need::Workload(client.workload)).chain(callers).chain(database).chain(map)
+    }
+}
+
 /// The nodes of a run. Data nodes are numbered through all groups: of two groups with two replicas each, the first has
 /// `redis-1` (its master) to `redis-3`, the second `redis-4` to `redis-6`.
 #[derive(Clone, Debug, PartialEq)]
@@ -342,13 +352,6 @@ impl Client {
             max_connects_per_second: 40,
             max_open_connections: 40,
         }
-    }
-
-    /// What it takes to do what the plan asks of it.
-    pub fn needs(&self) -> impl Iterator<Item = Need> {
-        let callers = (self.callers > 1).then_some(Need::Callers);
-        let database = (self.database > 0).then_some(Need::Database);
-        std::iter::once(Need::Workload(self.workload)).chain(callers).chain(database)
     }
 }
 

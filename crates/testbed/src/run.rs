@@ -105,9 +105,10 @@ impl Run {
 
     /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it.
     ///
-    /// The same plan, seed and drivers give the same history, with two exceptions. While this process starts another one,
+    /// The same plan, seed and drivers give the same history, with three exceptions. While this process starts another one,
     /// the child has copies of all sockets until it calls `exec`, and one that is closed here is still open to its peer.
-    /// And if a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
+    /// A client that has several tasks wait for one `tokio::sync::watch`, or polls by `select!` without `biased`, leaves an order
+    /// to tokio, whose generator goes by the number of runtimes that the process has had. And if a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
     ///
     /// # Errors
     /// See [`RunError`]. The thread of a run that hung is left behind.
@@ -119,8 +120,7 @@ impl Run {
             .map(|client| self.driver_of(client.driver.as_deref(), &client.id))
             .collect::<Result<_, _>>()?;
         for (client, driver) in self.plan.clients.iter().zip(&drivers) {
-            let map = self.plan.cluster.nat.then_some(Need::AddressMap);
-            if let Some(need) = client.needs().chain(map).find(|need| !driver.can(*need)) {
+            if let Some(need) = self.plan.needs(client).find(|need| !driver.can(*need)) {
                 return Err(RunError::NotApplicable { client: client.id.clone(), driver: driver.name(), need });
             }
         }
