@@ -68,7 +68,8 @@ pub trait Driver: Send + Sync {
         false
     }
 
-    /// True if the same seed gives the same run. A client that polls in an order that nothing can seed says no.
+    /// True if the same seed gives the same run. A client that is driven by what nothing can seed, such as threads of its
+    /// own, says no.
     fn repeats(&self) -> bool {
         !self.blocks()
     }

@@ -107,8 +107,10 @@ impl Run {
     ///
     /// The same plan, seed and drivers give the same history, with three exceptions. While this process starts another one,
     /// the child has copies of all sockets until it calls `exec`, and one that is closed here is still open to its peer.
-    /// A client that has several tasks wait for one `tokio::sync::watch`, or polls by `select!` without `biased`, leaves an order
-    /// to tokio, whose generator goes by the number of runtimes that the process has had. And if a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same.
+    /// If a driver [blocks](Driver::blocks), the clock follows the real one, and no two runs are the same. And without
+    /// `--cfg tokio_unstable` among the `rustflags` of the build, tokio's own generator cannot be seeded: a client that
+    /// has several tasks wait for one `tokio::sync::watch`, or polls by `select!` without `biased`, leaves an order to
+    /// it, and it goes by the number of runtimes that the process has had. Then only the first run of a process repeats.
     ///
     /// # Errors
     /// See [`RunError`]. The thread of a run that hung is left behind.
@@ -178,6 +180,8 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
             // Names are looked up one after the other.
             builder.max_blocking_threads(1);
         }
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&run.seed.derive("tokio").0.to_le_bytes()));
         let runtime = builder.build()?;
         let outcome = runtime.block_on(async {
             tokio::select! {

@@ -3,9 +3,8 @@
 //! `HashMap`s repeat.
 //!
 //! The crate `fastrand`, which redis-rs takes its jitter from, seeds itself from the clock and the thread's number instead,
-//! so its generator of the thread is seeded by name. What cannot be reached: tokio's own generator, which goes by the number
-//! of runtimes that the process has had as well. By it `select!` polls its branches where it is not `biased`, and a `watch`
-//! wakes those who wait for it. The first run of a process repeats that too; a later one of the same process need not.
+//! so its generator of the thread is seeded by name. So is tokio's, which [`Run`](crate::Run) seeds where it builds the
+//! runtime.
 //!
 //! Both std and `rand` keep a generator per thread that is seeded once, at its first use. So seed a fresh thread, before
 //! anything else happens on it; what runs on another thread is not affected.
