@@ -12,6 +12,10 @@ use testbed::{Run, RunError, RunOutcome};
 use crate::audit::audit;
 use crate::coverage::Coverage;
 
+/// Quiet after which a run ends before its time. Every period of a Sentinel passes in it, of which that of `INFO` is the
+/// longest, and what a client still has under way comes back.
+const QUIET: Duration = Duration::from_secs(11);
+
 /// One run to do.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -93,6 +97,7 @@ pub fn carry_out(case: &Case, drivers: &[Arc<dyn Driver>], watchdog: Duration) -
     let (chosen, others): (Vec<_>, Vec<_>) = drivers.iter().cloned().partition(|driver| driver.name() == case.driver);
     let mut run = Run::new(case.plan.clone(), Seed(case.seed), chosen.into_iter().chain(others).collect());
     run.watchdog = watchdog;
+    run.quiet = Some(QUIET);
     match run.run() {
         Ok(outcome) => judged(case, &outcome),
         Err(error) => CaseResult::broken(case, &error),

@@ -32,7 +32,7 @@ impl Driver for Fred {
         !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
     }
 
-    /// It polls by `tokio::select!` in an order that nothing can seed.
+    /// It has a thread look up each address, also those that are no names, and goes on when that comes back.
     fn repeats(&self) -> bool {
         false
     }

@@ -27,7 +27,7 @@ impl Driver for Rustis {
         !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
     }
 
-    /// Its network task polls by `tokio::select!` in an order that nothing can seed.
+    /// Its network task polls by `futures_util::select!`, whose generator goes by how many threads the process has had.
     fn repeats(&self) -> bool {
         false
     }

@@ -12,7 +12,7 @@ use crate::Ms;
 use crate::acl::Users;
 use crate::commands::Denial;
 use crate::config::{Config, KnownMaster, Periods, Settings};
-use crate::instance::{Instance, Master, Peer, Replica, Who};
+use crate::instance::{FailoverState, Instance, Master, Peer, Replica, Who};
 use crate::link::{Link, Links};
 use crate::place::{Place, Resolver};
 use crate::scripts::Scripts;
@@ -252,6 +252,17 @@ impl Sentinel {
     /// The configuration epoch of a master.
     pub fn config_epoch(&self, name: &str) -> Option<Epoch> {
         self.masters.iter().find(|master| master.name() == name).map(|master| master.config_epoch)
+    }
+
+    /// True if it has nothing to mend: it is not in tilt mode, finds everybody up, and no failover is under way.
+    pub fn is_calm(&self) -> bool {
+        let calm = |master: &Master| {
+            let replicas = master.replicas.iter().map(|replica| &replica.base);
+            let peers = master.peers.iter().map(|peer| &peer.base);
+            master.state == FailoverState::None
+                && !replicas.chain(peers).chain([&master.base]).any(|instance| instance.s_down)
+        };
+        self.tilt_since.is_none() && self.masters.iter().all(calm)
     }
 
     /// When to call [`Sentinel::handle`] with [`Input::Tick`], if nothing comes before.

@@ -46,6 +46,11 @@ impl Queue {
         self.heap.peek().map_or(Time::NEVER, |entry| entry.0.at)
     }
 
+    /// True if something other than a parcel is on its way.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.heap.iter().any(|entry| !matches!(entry.0.event, Event::Arrive(..)))
+    }
+
     /// Takes the next event.
     pub(crate) fn take(&mut self) -> Option<Event> {
         self.heap.pop().map(|entry| entry.0.event)

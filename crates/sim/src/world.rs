@@ -14,6 +14,7 @@ use crate::clients::Client;
 use crate::deliveries::Delivery;
 use crate::effect::Effect;
 use crate::link::Link;
+use crate::machine::Machine;
 use crate::paths::Paths;
 use crate::process::Process;
 use crate::queue::{Event, Queue};
@@ -214,6 +215,31 @@ impl World {
     pub fn master(&self, group: &str) -> Option<NodeId> {
         let master = self.master_of(self.cluster.group(group)?)?;
         Some(self.nodes[master].id)
+    }
+
+    /// True if the cluster is whole and at rest: nothing of the timeline is due or stands, every node runs, every Sentinel
+    /// [is calm](sentinel::Sentinel::is_calm) and names the same master, which is one and which all others of its group follow.
+    pub fn is_settled(&self) -> bool {
+        let at_rest = |process: &Process| {
+            let sentinel = process.machine.as_ref().and_then(Machine::sentinel);
+            process.is_up() && sentinel.is_none_or(sentinel::Sentinel::is_calm)
+        };
+        let agreed = |group: usize| {
+            let Some(master) = self.master_of(group) else { return false };
+            (0..self.nodes.len()).all(|node| {
+                let process = &self.nodes[node];
+                match process.machine.as_ref().and_then(Machine::data) {
+                    None => self.answers.of(node, group) == Some(master),
+                    Some(_) if process.group != Some(group) => true,
+                    Some(data) if node == master => data.is_master(),
+                    Some(data) => data.link_up() && data.master_addr() == Some(&self.nodes[master].addr),
+                }
+            })
+        };
+        self.standing.is_empty()
+            && !self.queue.has_plans()
+            && self.nodes.iter().all(at_rest)
+            && (0..self.cluster.groups.len()).all(agreed)
     }
 
     /// The configuration file of a Sentinel, if it has rewritten it other than `rewrites` times, with how often it has.

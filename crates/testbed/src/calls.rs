@@ -1,10 +1,11 @@
 //! [`Calls`]: the operations of one client, as the history tells them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use model::history::{Action, OpError, OpResult, What};
-use model::{ClientId, OpId};
+use model::{ClientId, OpId, Time};
 
 use crate::driver::{Answer, CallError};
 use crate::host::Host;
@@ -19,7 +20,11 @@ pub(crate) struct Calls {
 #[derive(Default)]
 struct Numbers {
     last: u64,
-    open: BTreeSet<u64>,
+    /// When each that is under way began, but for subscriptions, which last.
+    open: BTreeMap<u64, Option<Time>>,
+    /// When one last ended well, and when one did not.
+    succeeded: Option<Time>,
+    failed: Option<Time>,
 }
 
 impl Calls {
@@ -37,14 +42,29 @@ impl Calls {
 
     /// The operation begins now.
     pub(crate) fn start(&self, op: &OpId, action: Action) {
-        self.numbers().open.insert(op.seq);
+        let began = (action != Action::Subscribe).then(|| self.host.now());
+        self.numbers().open.insert(op.seq, began);
         self.host.record(What::Started { op: op.clone(), action });
     }
 
     /// The operation has ended.
     pub(crate) fn end(&self, op: OpId, result: &Result<Answer, CallError>) {
-        self.numbers().open.remove(&op.seq);
+        let now = Some(self.host.now());
+        let mut numbers = self.numbers();
+        numbers.open.remove(&op.seq);
+        *(if result.is_ok() { &mut numbers.succeeded } else { &mut numbers.failed }) = now;
+        drop(numbers);
         self.host.record(What::Ended { op, result: self.outcome(result) });
+    }
+
+    /// True if for so long something has ended well and nothing else, and nothing is under way from before.
+    pub(crate) fn well_for(&self, quiet: Duration) -> bool {
+        let now = self.host.now();
+        let recent = |at: Time| at + quiet >= now;
+        let numbers = self.numbers();
+        numbers.succeeded.is_some_and(recent)
+            && !numbers.failed.is_some_and(recent)
+            && numbers.open.values().flatten().all(|began| recent(*began))
     }
 
     /// A message reached a subscription. One that is of no operation is not recorded.
@@ -57,7 +77,7 @@ impl Calls {
     /// The run ends: what is open stays unfinished.
     pub(crate) fn abandon(&self) {
         let open = std::mem::take(&mut self.numbers().open);
-        for seq in open {
+        for seq in open.into_keys() {
             let op = OpId { client: self.client.clone(), seq };
             self.host.record(What::Ended { op, result: OpResult::Unfinished });
         }

@@ -27,6 +27,9 @@ use crate::workload::{Worker, work};
 /// Virtual time that dropped clients have to close their connections and end their tasks.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// Virtual time between two looks at whether a run can end before its time.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A plan, a seed and the drivers that its clients may name.
 #[derive(Clone)]
 pub struct Run {
@@ -38,6 +41,9 @@ pub struct Run {
     pub drivers: Vec<Arc<dyn Driver>>,
     /// Real time without progress of the virtual clock after which the run is given up.
     pub watchdog: Duration,
+    /// End the run before its time once nothing can be learnt from it any more: for so long nothing of the timeline was
+    /// due, the cluster was whole and at rest, and every client worked without an error.
+    pub quiet: Option<Duration>,
     /// Keep every message that is delivered, in [`RunOutcome::deliveries`]. Changes nothing of what happens.
     pub watch_deliveries: bool,
 }
@@ -100,7 +106,7 @@ pub enum RunError {
 impl Run {
     /// A run with a watchdog of 60 s.
     pub fn new(plan: Plan, seed: Seed, drivers: Vec<Arc<dyn Driver>>) -> Self {
-        Self { plan, seed, drivers, watchdog: Duration::from_secs(60), watch_deliveries: false }
+        Self { plan, seed, drivers, watchdog: Duration::from_secs(60), quiet: None, watch_deliveries: false }
     }
 
     /// Runs the plan to its end, on a fresh thread, in virtual time, and judges it.
@@ -201,7 +207,7 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
 }
 
 async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, repeats: bool, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
-    let Run { plan, seed, watch_deliveries, .. } = run;
+    let Run { plan, seed, quiet, watch_deliveries, .. } = run;
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
     host.answer_names(repeats)?;
@@ -224,7 +230,15 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, repeats: bool, clock: Arc
         calls.push(Arc::clone(&worker.calls));
         aborts.push(workers.spawn(work(worker)));
     }
-    sleep_until(start + plan.run_for).await;
+    let end = start + plan.run_for;
+    match quiet {
+        None => sleep_until(end).await,
+        Some(quiet) => tokio::select! {
+            biased;
+            () = sleep_until(end) => {}
+            () = settled(&host, &calls, quiet) => {}
+        },
+    }
     for calls in &calls {
         calls.abandon();
     }
@@ -246,6 +260,20 @@ async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, repeats: bool, clock: Arc
     let history = host.finish()?;
     let verdict = check::judge(&plan, &history);
     Ok(RunOutcome { history, deliveries, verdict, virtual_time: start.elapsed(), wall_time: Duration::ZERO })
+}
+
+/// Waits until the cluster was at rest, and every client worked well, for so long.
+async fn settled(host: &Host, calls: &[Arc<Calls>], quiet: Duration) {
+    let mut since = None;
+    loop {
+        sleep(LOOK).await;
+        let now = host.now();
+        if !host.is_settled() {
+            since = None;
+        } else if now >= *since.get_or_insert(now) + quiet && calls.iter().all(|calls| calls.well_for(quiet)) {
+            return;
+        }
+    }
 }
 
 /// What a client of the plan is set up with.

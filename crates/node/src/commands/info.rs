@@ -73,7 +73,7 @@ pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
     let everything =
         names.is_empty() || names.iter().any(|name| ["all", "default", "everything"].iter().any(|word| is(name, word)));
     let all = names.iter().any(|name| is(name, "all") || is(name, "everything"));
-    let mut lines = Lines { text: Text::new(), plain: String::with_capacity(1_024) };
+    let mut lines = Lines { text: Text::new(), plain: String::with_capacity(6_144) };
     let mut first = true;
     for section in SECTIONS {
         let named = names.iter().any(|name| is(name, section));
@@ -113,9 +113,12 @@ pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
 
 /// Writes the fields of a section; `live` knows the values that change.
 fn fields(lines: &mut Lines, title: &str, fields: &[Field], live: impl Fn(&str) -> Option<Text>) {
-    let _ = write!(lines.plain, "# {title}\r\n");
+    lines.plain.push_str("# ");
+    lines.plain.push_str(title);
+    lines.plain.push_str("\r\n");
     for (name, fixed) in fields {
-        let _ = write!(lines.plain, "{name}:");
+        lines.plain.push_str(name);
+        lines.plain.push(':');
         match live(name) {
             Some(value) => lines.text(value),
             None => lines.plain.push_str(fixed),

@@ -70,12 +70,14 @@ fn subcommands(name: &'static str) -> impl Iterator<Item = &'static Spec> {
 
 /// The index of `ping` or `client|list`, in lower case.
 pub(crate) fn find(name: &str) -> Option<usize> {
-    TABLE.iter().position(|spec| spec.name == name)
+    TABLE.binary_search_by(|spec| spec.name.cmp(name)).ok()
 }
 
 /// True for a command like `CLIENT`.
 pub(crate) fn has_subcommands(index: usize) -> bool {
-    subcommands(TABLE[index].name).next().is_some()
+    // They come next, in the order of the table.
+    let next = TABLE.get(index + 1).and_then(|next| next.name.strip_prefix(TABLE[index].name));
+    next.is_some_and(|rest| rest.starts_with('|'))
 }
 
 /// The categories of the access list, in Redis's order.
@@ -85,7 +87,7 @@ pub(crate) const CATEGORIES: [&str; 21] = [
     "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
 ];
 
-/// Every command: name, arity, flags, categories, tips.
+/// Every command, in the order of the names: name, arity, flags, categories, tips.
 #[rustfmt::skip]
 pub(crate) const TABLE: &[Spec] = &[
     spec("acl", -2, "", "slow", ""),
@@ -161,3 +163,17 @@ pub(crate) const TABLE: &[Spec] = &[
     spec("subscribe", -2, "pubsub noscript loading stale", "pubsub slow", ""),
     spec("unsubscribe", -1, "pubsub noscript loading stale", "pubsub slow", ""),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_found_in_the_order_of_the_names() {
+        assert!(TABLE.is_sorted_by(|one, next| one.name < next.name));
+        for (index, spec) in TABLE.iter().enumerate() {
+            assert_eq!(find(spec.name), Some(index));
+            assert_eq!(has_subcommands(index), subcommands(spec.name).next().is_some(), "{}", spec.name);
+        }
+    }
+}

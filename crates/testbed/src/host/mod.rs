@@ -212,6 +212,17 @@ impl Host {
         self.0.lock().with_world(|world, _| world.master(group)).flatten()
     }
 
+    /// True if the cluster is whole and at rest.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0
+            .lock()
+            .with_world(|world, now| {
+                world.advance(now);
+                world.is_settled()
+            })
+            .unwrap_or_default()
+    }
+
     /// Looks at the history so far.
     pub(crate) fn history<T>(&self, look: impl FnOnce(&History) -> T) -> T {
         let mut state = self.0.lock();
