@@ -20,6 +20,23 @@ pub(crate) struct Blow {
     pub(crate) lasting: Option<Duration>,
 }
 
+/// What an operator may say to a data node, and what takes it back, if anything does.
+const DATA_ORDERS: [(&str, &str); 5] = [
+    ("CLIENT PAUSE 1000 WRITE", ""),
+    ("CLIENT PAUSE 500 ALL", ""),
+    ("SCRIPT FLUSH", ""),
+    ("CLIENT KILL TYPE pubsub", ""),
+    ("CONFIG SET min-replicas-to-write 5", "CONFIG SET min-replicas-to-write 0"),
+];
+/// The same to a Sentinel. Not `SENTINEL RESET`: one that leads a failover then has the new epoch and the old master, and
+/// disagrees with the others for good, as in Redis.
+const SENTINEL_ORDERS: [(&str, &str); 2] = [("CLIENT KILL TYPE pubsub", ""), ("CLIENT KILL TYPE normal", "")];
+
+fn order((target, (command, undo)): (Target, (&str, &str))) -> Fault {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    Fault::Send { target, command: words(command), undo: (!undo.is_empty()).then(|| words(undo)) }
+}
+
 /// Durations, in milliseconds: mostly multiples of a tenth of the way, which are rounder.
 pub(crate) fn ms(range: RangeInclusive<u64>) -> impl Strategy<Value = Duration> + Clone {
     let (low, high) = range.into_inner();
@@ -138,10 +155,11 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
             .prop_map(|(target, by_ms)| Fault::ClockJump { target, by_ms })
             .boxed(),
         Kind::Silence => prop_oneof![Just(Target::Master(None)), node()].prop_map(Fault::Silence).boxed(),
-        Kind::Send => {
-            let command = ["CLIENT", "PAUSE", "1000", "WRITE"].map(str::to_owned).to_vec();
-            data().prop_map(move |target| Fault::Send { target, command: command.clone(), undo: None }).boxed()
-        }
+        Kind::Send => prop_oneof![
+            3 => (data(), select(DATA_ORDERS.to_vec())).prop_map(order),
+            2 => (sentinel(), select(SENTINEL_ORDERS.to_vec())).prop_map(order),
+        ]
+        .boxed(),
         Kind::Resolve => Just(Fault::Resolve { name: "db-1".to_owned(), to: None }).boxed(),
         Kind::Move => {
             let to = IpAddr::from([10, 0, 1, 1]);

@@ -44,15 +44,16 @@ nemeses! {
     Usurper "usurper" "changes the master by hand, with or without Sentinel's knowledge",
     Splitter "splitter" "partitions the network, in both directions or in one, and takes nodes off it",
     Sloth "sloth" "delays what travels",
-    Cutter "cutter" "closes connections, also between a command and its reply, or keeps them open when they should be closed",
+    Cutter "cutter" "closes connections, also between a command and its reply, lets them fall silent, or keeps them open when they should be closed",
     Liar "liar" "lets Sentinels answer what is not so, or nothing",
     Muter "muter" "delays or drops the announcement of a new master",
     Tinkerer "tinkerer" "turns the clocks of Sentinels",
+    Operator "operator" "gives commands of Redis that hold up, change or forget something",
 }
 
 impl Nemesis {
-    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them, concerns names of
-    /// hosts, which the nodes of a campaign do not have, or is whatever an operator may say.
+    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them, or concerns names of
+    /// hosts, which the nodes of a campaign do not have, and other addresses for nodes, of which no Sentinel would hear.
     pub const fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Kill | Kind::Shutdown | Kind::Loading => Self::Reaper,
@@ -60,8 +61,9 @@ impl Nemesis {
             Kind::Failover | Kind::Demote | Kind::ReplicaOf => Self::Usurper,
             Kind::Unreachable | Kind::Partition | Kind::OneWayPartition => Self::Splitter,
             Kind::Latency => Self::Sloth,
-            Kind::Cut | Kind::CutReply | Kind::ClientKill | Kind::KeepClients => Self::Cutter,
+            Kind::Cut | Kind::Silence | Kind::CutReply | Kind::ClientKill | Kind::KeepClients => Self::Cutter,
             Kind::ClockJump => Self::Tinkerer,
+            Kind::Send => Self::Operator,
             Kind::StaleAnswer
             | Kind::NullAnswer
             | Kind::ErrorAnswer
@@ -69,9 +71,7 @@ impl Nemesis {
             | Kind::NoAnswer
             | Kind::WrongAddress => Self::Liar,
             Kind::NoSwitchEvent | Kind::LateSwitchEvent => Self::Muter,
-            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Move | Kind::Silence | Kind::Send => {
-                return None;
-            }
+            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Move => return None,
         })
     }
 
@@ -98,6 +98,6 @@ mod tests {
             assert_eq!(nemesis.name().parse(), Ok(*nemesis));
         }
         let ends: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| Nemesis::of(*kind).is_none()).collect();
-        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Silence, Kind::Send, Kind::Resolve, Kind::Move, Kind::Heal]);
+        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Resolve, Kind::Move, Kind::Heal]);
     }
 }

@@ -48,6 +48,7 @@ impl Profile {
             (Self::Gentle, Nemesis::Cutter) => 2,
             (Self::Gentle, Nemesis::Sloth) => 2,
             (Self::Gentle, Nemesis::Freezer) => 2,
+            (Self::Gentle, Nemesis::Operator) => 1,
             (Self::Gentle, _) => 0,
             (Self::Partitions, Nemesis::Splitter) => 8,
             (Self::Partitions, Nemesis::Sloth | Nemesis::Cutter | Nemesis::Reaper) => 1,
@@ -133,8 +134,8 @@ impl Mix {
         let undone = |kind: Kind| match kind {
             Kind::Restart => self.weight(Nemesis::Reaper) > 0,
             Kind::Thaw => self.weight(Nemesis::Freezer) > 0,
-            // No schedule has names of hosts, or an operator.
-            Kind::Resolve | Kind::Move | Kind::Silence | Kind::Send => false,
+            // No schedule has names of hosts.
+            Kind::Resolve | Kind::Move => false,
             _ => true,
         };
         kinds.retain(|kind| Nemesis::of(*kind).map_or_else(|| undone(*kind), |nemesis| self.weight(nemesis) > 0));

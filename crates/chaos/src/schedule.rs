@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use model::plan::{Cluster, Expect, Plan, Step, Trigger};
+use model::plan::{Cluster, Expect, Plan, Step, Trigger, Workload};
 use model::{EventName, Fault, NodeKind, Seed, Target};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,6 +35,8 @@ const FIRST: Duration = Duration::from_secs(8);
 pub(crate) const FAILOVER: Duration = Duration::from_secs(5);
 /// How much longer a run takes than the cluster needs to settle.
 const MARGIN: Duration = Duration::from_secs(3);
+/// The budget of a subscriber whose connection may fall silent: what nobody tells it, it finds out by asking now and then.
+const SILENT: Duration = Duration::from_secs(15);
 /// A Sentinel whose clock jumped, or that stood still, does nothing for this long.
 const TILT: Duration = Duration::from_secs(31);
 
@@ -191,6 +193,11 @@ impl Schedule {
             && let Some(last) = clients.last_mut()
         {
             last.master.clone_from(&cluster.groups[1].name);
+        }
+        if timeline.iter().any(|step| matches!(step.fault, Fault::Silence(_))) {
+            for listener in clients.iter_mut().filter(|client| client.workload == Workload::PubSub) {
+                listener.budget = SILENT;
+            }
         }
         let by_zone = |target: &&Target| matches!(target, Target::Zone(_));
         if timeline.iter().any(|step| step.fault.targets().iter().any(by_zone)) {

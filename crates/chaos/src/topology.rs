@@ -183,7 +183,7 @@ const fn weight(workload: Workload) -> u32 {
         Workload::Queue => 2,
         Workload::ReplicaReads => 2,
         Workload::PubSub => 2,
-        Workload::Script | Workload::Transaction | Workload::Pipeline => 0,
+        Workload::Script | Workload::Transaction | Workload::Pipeline => 1,
     }
 }
 

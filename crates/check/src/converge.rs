@@ -238,10 +238,13 @@ mod tests {
         };
         assert_eq!(against(false, 20_000, B, OpResult::Ambiguous), 0);
         assert_eq!(against(false, 19_999, B, OpResult::Ambiguous), 0);
-        assert_eq!(against(false, 20_001, B, OpResult::Ambiguous), 1, "begun after it");
         assert_eq!(against(false, 20_000, C, OpResult::Ambiguous), 1, "another node's connections");
-        assert_eq!(against(false, 20_000, B, OpResult::Failed), 1, "what did not run can be repeated");
-        assert_eq!(against(true, 20_000, B, OpResult::Ambiguous), 1, "it may repeat anything");
+        assert_eq!(against(false, 19_999, B, OpResult::Failed), 1, "what did not run can be repeated");
+        assert_eq!(against(true, 19_999, B, OpResult::Ambiguous), 1, "it may repeat anything");
+        for result in [OpResult::Ambiguous, OpResult::Failed] {
+            assert_eq!(against(false, 22_999, B, result), 0, "begun within the budget");
+            assert_eq!(against(false, 23_000, B, result), 1, "and after it");
+        }
     }
 
     #[test]
@@ -319,9 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_a_silence_and_a_word_of_the_operator_begin_the_budget_anew() {
+    fn lost_connections_and_a_word_of_the_operator_begin_the_budget_anew() {
         let send = Fault::Send { target: Target::Master(None), command: vec!["PING".into()], undo: None };
-        for fault in [Fault::Cut(Target::Master(None)), Fault::Silence(Target::Master(None)), send] {
+        let master = || Target::Master(None);
+        for fault in [Fault::Cut(master()), Fault::ClientKill(master()), Fault::Silence(master()), send] {
             begins_the_budget_anew(fault);
         }
     }

@@ -166,8 +166,8 @@ const NOT_SERVING: [&str; 5] = ["NOREPLICAS", "LOADING", "MASTERDOWN", "MISCONF"
 /// When a node showed the client that it does not serve, in the order of time.
 fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
     let cut = facts.firings.iter().filter(|firing| match fault_of(facts, firing) {
-        Some(fault) => matches!(fault, Fault::Cut(_) | Fault::Silence(_) | Fault::Send { .. }),
-        None => ["cut ", "silence ", "send "].iter().any(|word| firing.sentence.starts_with(word)),
+        Some(fault) => matches!(fault, Fault::Cut(_) | Fault::ClientKill(_) | Fault::Silence(_) | Fault::Send { .. }),
+        None => ["cut ", "client_kill ", "silence ", "send "].iter().any(|word| firing.sentence.starts_with(word)),
     });
     let cut = cut.flat_map(|firing| firing.nodes.iter().map(|node| (firing.at, *node)));
     let refused = facts

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, broadcast, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::address::Address;
 use crate::ballot::{self, Place};
@@ -47,6 +47,9 @@ struct State {
 /// The longest wait before a connection that was lost is searched for. Chance says how much of it: clients that lost
 /// theirs together, because its node died, do not all dial in the same millisecond.
 const SPREAD: Duration = Duration::from_millis(50);
+
+/// For how long the other Sentinels are waited for before a connection is used that took the place of one that was lost.
+const SECOND_OPINION: Duration = Duration::from_millis(50);
 
 /// For how long all Sentinels may deny to know the name before calls take their word for it: longer than it takes to
 /// configure Sentinels that have just been started.
@@ -316,8 +319,23 @@ async fn search(
                     Ok(Kept { link, place, by: None })
                 }
                 (Target::Master, None) => {
-                    let discovery::Found { link, place, by } = discovery::master(core, &shared.name).await?;
-                    Ok(Kept { link, place, by: Some(by) })
+                    let discovery::Found { link, mut place, by } = discovery::master(core, &shared.name).await?;
+                    // Where a connection was lost the master may have moved, and the Sentinel that answered first may be
+                    // behind the others. At the start it is taken at its word: nothing says that anything has happened.
+                    let moved = match brief {
+                        None => None,
+                        Some(_) => {
+                            let others = ballot::has_moved(core, &shared.name, &mut place, Some(&by));
+                            timeout(SECOND_OPINION, others).await.ok().flatten()
+                        }
+                    };
+                    match moved {
+                        None => Ok(Kept { link, place, by: Some(by) }),
+                        Some(place) => {
+                            let link = discovery::master_at(core, &place.master).await?;
+                            Ok(Kept { link, place, by: None })
+                        }
+                    }
                 }
                 (Target::Replica, _) => Ok(Kept::replica(discovery::replica(core, &shared.name).await?)),
             }

@@ -59,11 +59,16 @@ impl Table {
     }
 
     pub(super) fn add(&mut self, campaign: &Campaign, summary: &Summary, saved: &[Option<Saved>]) {
-        let found = summary.findings.first().map(|finding| Found {
+        // Of what the first seed shows, that of which least was left.
+        let saved = saved.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        let first = summary.findings.iter().zip(saved).min_by_key(|(finding, saved)| {
+            (finding.seeds.first().copied(), saved.map_or(usize::MAX, |saved| saved.shrunk.faults[1]))
+        });
+        let found = first.map(|(finding, saved)| Found {
             by: campaign.source.name(),
             number: finding.seeds.first().copied().unwrap_or_default(),
             signature: finding.signature.clone(),
-            shrunk: saved.first().and_then(Option::as_ref).map(|saved| {
+            shrunk: saved.map(|saved| {
                 let seconds = saved.took.as_secs_f64().ceil() as u64;
                 (saved.shrunk.faults, saved.shrunk.runs, seconds)
             }),
@@ -84,8 +89,8 @@ impl Table {
         let about =
             |name: &str| registry.iter().find(|driver| driver.name() == name).map_or("", |driver| driver.about());
         let mut text = format!(
-            "Made by `{}`. A row says with which seed something was first found about a client, what, and how many of its \
-             faults were left when that had been made small.\n\n\
+            "Made by `{}`. A row says with which seed something was first found about a client, the smallest thing that it shows, and \
+             how many of its faults were left when that had been made small.\n\n\
              | client | what it does | found by | seed | what | faults | runs to shrink | time |\n\
              |---|---|---|--:|---|--:|--:|--:|\n",
             self.command
