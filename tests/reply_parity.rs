@@ -74,6 +74,16 @@ fn of_a_data_node_to_wrong_arguments() {
 }
 
 #[test]
+fn of_a_data_node_whose_parameters_change() {
+    same_replies("node-config.script", include_str!("data/parity/node-config.script"));
+}
+
+#[test]
+fn of_a_data_node_to_a_stranger() {
+    same_replies("node-stranger.script", include_str!("data/parity/node-stranger.script"));
+}
+
+#[test]
 fn of_a_data_node_about_itself() {
     same_replies("node-info.script", include_str!("data/parity/node-info.script"));
 }

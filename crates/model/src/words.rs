@@ -39,6 +39,29 @@ pub fn split(line: &[u8]) -> Option<Vec<Bytes>> {
     }
 }
 
+/// Joins each word that begins with `(` with those that follow it up to one that ends with `)`, spaces between: a selector
+/// of `ACL SETUSER`.
+///
+/// # Errors
+/// The index of a word whose parenthesis is not closed.
+pub fn join_parentheses<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<Bytes>, usize> {
+    let mut joined = Vec::new();
+    let mut open: Option<(usize, Vec<u8>)> = None;
+    for (index, word) in words.iter().enumerate() {
+        let word = word.as_ref();
+        let (first, whole) = match open.take() {
+            Some((first, before)) => (first, [&before, &b" "[..], word].concat()),
+            None => (index, word.to_vec()),
+        };
+        if whole.starts_with(b"(") && !whole.ends_with(b")") {
+            open = Some((first, whole));
+        } else {
+            joined.push(whole.into());
+        }
+    }
+    open.map_or(Ok(joined), |(first, _)| Err(first))
+}
+
 /// Appends what stands before the closing `quote` to `word` and gives what stands after it; `None` if there is none.
 fn quoted<'a>(quote: u8, mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
@@ -108,6 +131,17 @@ pub fn word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_are_joined() {
+        let joined = |words: &[&'static str]| join_parentheses(words);
+        assert_eq!(
+            joined(&["on", "(~a", "+get)", "(+set)", "b)"]),
+            Ok(["on", "(~a +get)", "(+set)", "b)"].map(Bytes::from).into())
+        );
+        assert_eq!(joined(&["on", "(~a", "(+get"]), Err(1));
+        assert_eq!(joined(&["()"]), Ok(vec![Bytes::from("()")]));
+    }
 
     #[test]
     fn what_is_quoted_reads_back() {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use model::{Command, Reply};
 
+use crate::commands::events::Event;
 use crate::keyspace::stream::Stream;
 use crate::keyspace::{DataSet, Db, Value, ZSet};
 
@@ -36,6 +37,8 @@ pub(crate) struct Effects {
     pub(crate) dirty: u64,
     /// Keys that it changed, for `WATCH`.
     pub(crate) touched: Vec<(usize, Bytes)>,
+    /// What it did to which key of which database, for `notify-keyspace-events`.
+    pub(crate) events: Vec<Event>,
     /// Lists that it pushed to, for those who wait.
     pub(crate) ready: Vec<Bytes>,
     /// Keys that were found expired and are deleted.
@@ -59,12 +62,14 @@ pub(crate) struct Access<'a> {
     pub(crate) expiry: Expiry,
     /// The reply is for a connection that speaks version 3 of the protocol.
     pub(crate) resp3: bool,
+    /// Somebody may want to hear of what is done to keys.
+    pub(crate) notify: bool,
     pub(crate) effects: Effects,
 }
 
 impl<'a> Access<'a> {
     pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
-        Self { data, db, now, expiry, resp3: false, effects: Effects::default() }
+        Self { data, db, now, expiry, resp3: false, notify: false, effects: Effects::default() }
     }
 
     /// The database itself, expired keys and all.
@@ -84,6 +89,7 @@ impl<'a> Access<'a> {
             let key = Bytes::copy_from_slice(key);
             db.remove(&key);
             self.effects.touched.push((self.db, key.clone()));
+            self.tell("expired", &key);
             self.effects.expired.push(key);
         }
         false
@@ -198,20 +204,23 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Removes a collection that was made and stayed empty.
-    pub(crate) fn drop_if_empty(&mut self, key: &Bytes) {
-        if self.raw().get(key).is_some_and(Value::is_empty) {
+    /// Removes a collection in which nothing is left, or that was made and stayed empty; true if it was one.
+    pub(crate) fn drop_if_empty(&mut self, key: &Bytes) -> bool {
+        let empty = self.raw().get(key).is_some_and(Value::is_empty);
+        if empty {
             self.raw().remove(key);
         }
+        empty
     }
 
     /// Stores a value, if there is anything in it; `expires_at` in Unix milliseconds.
-    pub(crate) fn store(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
+    pub(crate) fn store(&mut self, event: &'static str, key: &Bytes, value: Value, expires_at: Option<u64>) {
         if value.is_empty() {
             self.raw().remove(key);
         } else {
             self.raw().insert(key, value, expires_at);
         }
+        self.tell(event, key);
         self.touched(key, 1);
     }
 
@@ -219,15 +228,25 @@ impl<'a> Access<'a> {
     pub(crate) fn delete(&mut self, key: &Bytes) -> bool {
         let there = self.exists(key) && self.raw().remove(key).is_some();
         if there {
-            self.changed(key, 1);
+            self.changed("del", key, 1);
         }
         there
     }
 
     /// Notes that the value under `key` was changed in place, `times` times, and removes it if nothing is left in it.
-    pub(crate) fn changed(&mut self, key: &Bytes, times: u64) {
-        self.drop_if_empty(key);
+    pub(crate) fn changed(&mut self, event: &'static str, key: &Bytes, times: u64) {
+        self.tell(event, key);
+        if self.drop_if_empty(key) {
+            self.tell("del", key);
+        }
         self.touched(key, times);
+    }
+
+    /// Notes an event of `notify-keyspace-events`; an empty name is none.
+    pub(crate) fn tell(&mut self, name: &'static str, key: &Bytes) {
+        if self.notify && !name.is_empty() {
+            self.effects.events.push(Event { db: self.db, name, key: key.clone() });
+        }
     }
 
     fn touched(&mut self, key: &Bytes, times: u64) {

@@ -65,8 +65,8 @@ pub(crate) struct Selector {
 pub(crate) struct User {
     pub(crate) enabled: bool,
     pub(crate) no_password: bool,
-    /// `sanitize-payload` was said, or `reset`. There is no `RESTORE` that it could matter to.
-    sanitize: bool,
+    /// What was said by `sanitize-payload`, its opposite, or `reset`. There is no `RESTORE` that it could matter to.
+    sanitize: Option<bool>,
     /// SHA-256 in hexadecimal.
     pub(crate) passwords: Vec<String>,
     root: Selector,
@@ -216,33 +216,32 @@ impl Selector {
         Ok(())
     }
 
-    fn denies(&self, spec: &Spec, command: &Command) -> Option<Denied> {
+    /// Why a command is denied, and the first word of it that is.
+    fn denies_word<'a>(&self, spec: &Spec, command: &'a Command) -> Option<(Denied, &'a Bytes)> {
         if !spec.has(flag::NO_AUTH) && !self.commands.allows(spec, command) {
-            return Some(Denied::Command);
+            return Some((Denied::Command, &command.0[0]));
         }
         let reaches = |key: &Bytes, need: Need| {
             let fits = |pattern: &KeyPattern, read: bool, write: bool| {
                 (!read || pattern.read) && (!write || pattern.write) && glob(&pattern.pattern, key)
             };
-            self.keys.iter().any(|pattern| fits(pattern, need.read, need.write))
+            self.all_keys || self.keys.iter().any(|pattern| fits(pattern, need.read, need.write))
         };
-        if !self.all_keys && keys::of(spec, command).any(|(key, need)| !reaches(key, need)) {
-            return Some(Denied::Key);
+        if let Some((key, _)) = keys::of(spec, command).find(|(key, need)| !reaches(key, *need)) {
+            return Some((Denied::Key, key));
         }
         let hears = |channel: &Bytes| self.channels.iter().any(|pattern| glob(pattern, channel));
         let channels: &[Bytes] = match spec.name {
-            "publish" => &command.0[1..2],
-            "subscribe" | "psubscribe" => &command.0[1..],
+            "publish" | "spublish" => &command.0[1..2],
+            "subscribe" | "psubscribe" | "ssubscribe" => &command.0[1..],
             _ => &[],
         };
         let allowed = |channel: &Bytes| match spec.name {
             "psubscribe" => self.channels.contains(channel),
             _ => hears(channel),
         };
-        if !self.all_channels && !channels.iter().all(allowed) {
-            return Some(Denied::Channel);
-        }
-        None
+        let denied = channels.iter().find(|channel| !self.all_channels && !allowed(channel));
+        denied.map(|channel| (Denied::Channel, channel))
     }
 
     pub(crate) fn show_commands(&self) -> String {
@@ -278,7 +277,7 @@ impl User {
         Self {
             enabled: false,
             no_password: false,
-            sanitize: false,
+            sanitize: None,
             passwords: Vec::new(),
             root: Selector::nothing(),
             others: Vec::new(),
@@ -290,7 +289,7 @@ impl User {
         Self {
             enabled,
             no_password: password.is_none(),
-            sanitize: false,
+            sanitize: None,
             passwords,
             root: Selector::everything(),
             others: Vec::new(),
@@ -324,10 +323,10 @@ impl User {
                 self.no_password = false;
                 self.passwords.clear();
             }
-            _ if is(rule, "reset") => *self = Self { sanitize: true, ..Self::new() },
+            _ if is(rule, "reset") => *self = Self { sanitize: Some(true), ..Self::new() },
             _ if is(rule, "clearselectors") => self.others.clear(),
-            _ if is(rule, "sanitize-payload") => self.sanitize = true,
-            _ if is(rule, "skip-sanitize-payload") => self.sanitize = false,
+            _ if is(rule, "sanitize-payload") => self.sanitize = Some(true),
+            _ if is(rule, "skip-sanitize-payload") => self.sanitize = Some(false),
             [b'>', password @ ..] => self.add_password(hash(password)),
             [b'#', digest @ ..] => self.add_password(valid_hash(digest)?),
             [b'<', password @ ..] => self.remove_password(&hash(password))?,
@@ -362,11 +361,15 @@ impl User {
 
     /// Why it may not run this command; one set of permissions that allows it is enough.
     pub(crate) fn denies(&self, spec: &Spec, command: &Command) -> Option<Denied> {
-        let first = self.root.denies(spec, command)?;
-        let mut nearest = first;
+        self.denies_word(spec, command).map(|(denied, _)| denied)
+    }
+
+    /// The same, with the first word of the command that is denied.
+    pub(crate) fn denies_word<'a>(&self, spec: &Spec, command: &'a Command) -> Option<(Denied, &'a Bytes)> {
+        let mut nearest = self.root.denies_word(spec, command)?;
         for selector in &self.others {
-            let denied = selector.denies(spec, command)?;
-            if nearest == Denied::Command {
+            let denied = selector.denies_word(spec, command)?;
+            if nearest.0 == Denied::Command {
                 nearest = denied;
             }
         }
@@ -387,8 +390,8 @@ impl User {
         if self.no_password {
             flags.push("nopass");
         }
-        if self.sanitize {
-            flags.push("sanitize-payload");
+        if let Some(sanitize) = self.sanitize {
+            flags.push(if sanitize { "sanitize-payload" } else { "skip-sanitize-payload" });
         }
         flags
     }

@@ -63,10 +63,11 @@ impl Node {
         pop: &Pop,
     ) -> (Result<Option<Reply>, Failure>, bool) {
         let resp3 = self.clients.get(&conn).is_some_and(|client| client.resp == 3);
-        let unix = self.config.unix_millis(now);
+        let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
+        access.notify = notify;
         let result = pop.attempt(&mut access);
         let effects = access.effects;
         let changed = self.absorb(db, effects, None);
@@ -94,6 +95,7 @@ impl Node {
                     Ok(None) if pop.consumes() => break,
                     Ok(None) => {}
                     Ok(Some(reply)) => {
+                        self.tell_events(out);
                         self.propagate(out);
                         self.unblock(conn, Some(reply), changed, out);
                         self.send_invalidations(None, out);

@@ -15,7 +15,8 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) from: Addr,
     pub(crate) since: Time,
-    pub(crate) last_command_at: Time,
+    /// When it sent its last command, or its wait ended.
+    pub(crate) active_at: Time,
     pub(crate) last_command: &'static str,
     pub(crate) db: usize,
     pub(crate) name: Option<Bytes>,
@@ -34,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) watch_broken: bool,
     pub(crate) channels: BTreeSet<Bytes>,
     pub(crate) patterns: BTreeSet<Bytes>,
+    /// Sharded channels, which without Redis Cluster are channels of another name space.
+    pub(crate) shards: BTreeSet<Bytes>,
     /// Commands that came while the connection was blocked.
     pub(crate) pending: VecDeque<Command>,
     /// Replication offset of its last write, which `WAIT` waits for.
@@ -54,7 +57,7 @@ pub(crate) struct Tracking {
     pub(crate) mode: Tracked,
     /// The connection that is told, by its `CLIENT ID`; `None` for this one.
     pub(crate) redirect: Option<u64>,
-    /// Of a broadcast; all keys if there is none.
+    /// Of a broadcast, sorted; the empty one for all keys.
     pub(crate) prefixes: Vec<Bytes>,
     /// It is not told of its own changes.
     pub(crate) no_loop: bool,
@@ -119,7 +122,7 @@ impl Client {
             id,
             from,
             since: now,
-            last_command_at: now,
+            active_at: now,
             last_command: "NULL",
             db: 0,
             name: None,
@@ -134,6 +137,7 @@ impl Client {
             watch_broken: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shards: BTreeSet::new(),
             pending: VecDeque::new(),
             last_write: 0,
             listening_port: 0,
@@ -145,7 +149,7 @@ impl Client {
 
     /// Number of channels and patterns that it is subscribed to.
     pub(crate) fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shards.len()
     }
 
     pub(crate) fn kind(&self) -> ClientType {

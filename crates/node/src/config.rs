@@ -24,11 +24,14 @@ pub struct Config {
     /// The master to follow from the start; `None` for a master.
     pub replica_of: Option<Addr>,
     /// `min-replicas-to-write`; 0 is off.
-    pub min_replicas_to_write: u16,
+    pub min_replicas_to_write: u32,
     /// `min-replicas-max-lag`, whole seconds.
     pub min_replicas_max_lag: Duration,
     /// `replica-serve-stale-data`.
     pub serve_stale_data: bool,
+    /// `replica-read-only`: whether a replica refuses writes of its clients. What it takes from them it keeps to itself, until
+    /// it is synchronised anew.
+    pub replica_read_only: bool,
     /// `replica-announce-ip`: under which host a replica's master tells of it.
     pub announce_ip: Option<String>,
     /// `repl-diskless-sync-delay`: how long a master waits for further replicas before it sends a snapshot. Redis
@@ -44,6 +47,10 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// `maxclients`: connections that it holds at once, at least 1. One more is told so and closed.
     pub max_clients: u32,
+    /// `timeout`, whole seconds: for how long a client may say nothing before it is closed; zero is for ever.
+    pub timeout: Duration,
+    /// `maxmemory` in bytes; 0 is no limit. Nothing is evicted: above it, what could need more is refused by every policy.
+    pub max_memory: u64,
     /// What it keeps for its clients.
     pub limits: Limits,
     /// `enable-debug-command`: whether `DEBUG` is allowed.
@@ -67,6 +74,7 @@ impl Config {
             min_replicas_to_write: 0,
             min_replicas_max_lag: Duration::from_secs(10),
             serve_stale_data: true,
+            replica_read_only: true,
             announce_ip: None,
             diskless_sync_delay: Duration::ZERO,
             backlog_size: 1 << 20,
@@ -74,6 +82,8 @@ impl Config {
             repl_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(10),
             max_clients: 10_000,
+            timeout: Duration::ZERO,
+            max_memory: 0,
             limits: Limits::default(),
             debug_command: true,
             others: BTreeMap::new(),

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use model::{Command, Output, Time};
+use model::{Command, Conn, Output, Time};
 
 use crate::access::Effects;
+use crate::client::{Client, ClientType};
+use crate::commands::events::Event;
 use crate::node::Node;
 use crate::replication::replica::LinkState;
 
@@ -45,6 +47,9 @@ impl Node {
         }
         if self.snapshot_deadline() <= now {
             self.send_snapshots(now, out);
+        }
+        if self.idle_due() <= now {
+            self.close_idle(now, out);
         }
         self.check_shutdown(now, out);
         if self.repl.last_pass + PASS <= now && !self.is_loading(now) {
@@ -120,7 +125,7 @@ impl Node {
         let pause = self.pause.map_or(Time::NEVER, |pause| pause.until);
         let shutdown = self.shutdown_by.unwrap_or(Time::NEVER);
         let snapshot = self.snapshot_deadline();
-        self.next_pass().min(waits).min(pause).min(shutdown).min(snapshot).min(self.expiry_due())
+        self.next_pass().min(waits).min(pause).min(shutdown).min(snapshot).min(self.expiry_due()).min(self.idle_due())
     }
 
     /// The next tenth of a second at which a key of a master is over its time.
@@ -129,10 +134,43 @@ impl Node {
             return Time::NEVER;
         }
         let Some(at) = self.data.first_expiry() else { return Time::NEVER };
-        let over = self.config.at_unix_millis(at.saturating_add(1));
+        self.next_tenth(self.config.at_unix_millis(at.saturating_add(1)))
+    }
+
+    /// The first tenth of a second, counted from the start, that is not before `at`.
+    fn next_tenth(&self, at: Time) -> Time {
         let tenth = Duration::from_millis(100).as_micros();
-        let passes = over.since(self.started).as_micros().div_ceil(tenth);
+        let passes = at.since(self.started).as_micros().div_ceil(tenth);
         self.started + Duration::from_micros((passes * tenth).min(u128::from(u64::MAX)) as u64)
+    }
+
+    /// When a client counts as idle: at the whole second of Unix time after `timeout`. `None` for those that may be, as they
+    /// wait or listen.
+    fn idle_at(&self, conn: Conn, client: &Client) -> Option<Time> {
+        let waits = self.blocked.contains_key(&conn) || self.monitors.contains(&conn);
+        if waits || client.kind() != ClientType::Normal {
+            return None;
+        }
+        let second = self.config.unix_millis(client.active_at) / 1_000;
+        Some(self.config.at_unix_millis((second + self.config.timeout.as_secs() + 1) * 1_000))
+    }
+
+    /// The next tenth of a second at which a client has been idle for longer than `timeout`.
+    fn idle_due(&self) -> Time {
+        if self.config.timeout.is_zero() {
+            return Time::NEVER;
+        }
+        let first = self.clients.iter().filter_map(|(conn, client)| self.idle_at(*conn, client)).min();
+        first.map_or(Time::NEVER, |at| self.next_tenth(at))
+    }
+
+    fn close_idle(&mut self, now: Time, out: &mut Vec<Output>) {
+        let idle =
+            |(conn, client): (&Conn, &Client)| self.idle_at(*conn, client).filter(|at| *at <= now).map(|_| *conn);
+        let idle: Vec<Conn> = self.clients.iter().filter_map(idle).collect();
+        for conn in idle {
+            self.close(now, conn, out);
+        }
     }
 
     /// Deletes every key that is over its time.
@@ -144,7 +182,10 @@ impl Node {
             {
                 self.data.0[db].remove(&key);
                 let touched = vec![(db, key.clone())];
-                self.absorb(db, Effects { touched, expired: vec![key], ..Effects::default() }, None);
+                let event = self.notifies().then(|| Event { db, name: "expired", key: key.clone() });
+                let events = event.into_iter().collect();
+                self.absorb(db, Effects { touched, events, expired: vec![key], ..Effects::default() }, None);
+                self.tell_events(out);
                 self.propagate(out);
                 self.send_invalidations(None, out);
             }

@@ -1,5 +1,6 @@
 //! How a command of a client is checked, queued, run, propagated and reported: Redis's `processCommand` and `call`.
 
+use std::borrow::Cow;
 use std::mem;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ impl From<Reply> for Answer {
         Self::Reply(reply)
     }
 }
+
+pub(crate) const OUT_OF_MEMORY: Failure = Cow::Borrowed("OOM command not allowed when used memory > 'maxmemory'.");
 
 pub(crate) const OK: Outcome = Ok(Answer::Reply(Reply::OK));
 
@@ -71,7 +74,7 @@ impl Node {
             return self.reject(conn, Some(spec), command, wrong_arity(spec.name), out);
         }
         let Some(client) = self.clients.get_mut(&conn) else { return };
-        client.last_command_at = now;
+        client.active_at = now;
         client.last_command = spec.name;
         let flags = match &client.transaction {
             Some(transaction) if spec.is("exec") => spec.flags | transaction.flags,
@@ -125,10 +128,15 @@ impl Node {
         if client.transaction.is_some() && spec.has(flag::NO_MULTI) {
             return Some("ERR Command not allowed inside a transaction".into());
         }
+        // Of a transaction everything is refused, as what is queued takes memory too.
+        let queued = client.transaction.is_some() && !matches!(spec.name, "exec" | "discard" | "quit" | "reset");
+        if (queued || flags & flag::DENY_OOM != 0) && self.is_out_of_memory() {
+            return Some(OUT_OF_MEMORY);
+        }
         if write && self.lacks_good_replicas() {
             return Some("NOREPLICAS Not enough good replicas to write.".into());
         }
-        if write && !self.is_master() {
+        if write && self.is_read_only() {
             return Some("READONLY You can't write against a read only replica.".into());
         }
         if client.resp == 2 && client.subscriptions() > 0 && !spec.has(flag::SUBSCRIBED) {
@@ -189,6 +197,7 @@ impl Node {
     fn call(&mut self, now: Time, conn: Conn, spec: &'static Spec, command: Command, out: &mut Vec<Output>) {
         let mut call = Call { now, conn, command: &command, in_exec: false, out };
         let (outcome, changed) = self.run(spec, &mut call);
+        self.tell_events(out);
         self.propagate(out);
         let position = changed.then(|| self.position());
         if position.is_some()
@@ -276,9 +285,10 @@ impl Node {
         command: &Command,
     ) -> (DataResult, bool) {
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
-        let unix = self.config.unix_millis(now);
+        let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
+        access.notify = notify;
         let result = handler(&mut access, &command.0);
         let effects = access.effects;
         let changed = self.absorb(db, effects, Some(command));
@@ -291,6 +301,7 @@ impl Node {
         self.stats.hits += effects.hits;
         self.stats.misses += effects.misses;
         self.stats.expired += effects.expired.len() as u64;
+        self.events.extend(effects.events);
         for key in effects.expired {
             self.changes.push((db, Command::of(&["DEL"]).arg(key)));
         }
@@ -341,11 +352,12 @@ impl Node {
             replies.push(reply);
         }
         self.propagate(call.out);
-        let position = self.position();
+        let changed = notes.iter().any(|(.., changed)| *changed);
+        let position = changed.then(|| self.position());
         for (executed, command, changed) in notes {
-            note(call.conn, executed, command, changed.then(|| position.clone()), call.out);
+            note(call.conn, executed, command, position.clone().filter(|_| changed), call.out);
             if changed && let Some(client) = self.clients.get_mut(&call.conn) {
-                client.last_write = position.offset;
+                client.last_write = self.repl.offset;
             }
         }
         Reply::Array(replies)

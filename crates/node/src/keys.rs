@@ -79,7 +79,8 @@ fn places(spec: &Spec, command: &Command) -> (usize, usize, usize) {
         return (3, keys.unwrap_or(0).min(count.saturating_sub(3)) + 2, 1);
     }
     let (first, last, step) = spec.keys;
-    if first == 0 {
+    // Sharded channels stand where keys do, and are none.
+    if first == 0 || spec.has(flag::PUBSUB) {
         return (1, 0, 1);
     }
     let last = if last < 0 { count as i64 + i64::from(last) } else { i64::from(last) };

@@ -12,6 +12,8 @@ use model::{Addr, Command, Conn, Frame, Input, Limits, Output, Reply, RunId, See
 use crate::acl::{DEFAULT, User, Users, users};
 use crate::blocking::Blocked;
 use crate::client::{Client, Replies};
+use crate::commands::events::Event;
+use crate::commands::info::memory_used;
 use crate::config::Config;
 use crate::keyspace::DataSet;
 use crate::replication::Replication;
@@ -29,6 +31,7 @@ pub struct Node {
     pub(crate) data: DataSet,
     pub(crate) channels: BTreeMap<Bytes, Vec<Conn>>,
     pub(crate) patterns: BTreeMap<Bytes, Vec<Conn>>,
+    pub(crate) shards: BTreeMap<Bytes, Vec<Conn>>,
     pub(crate) watchers: BTreeMap<(usize, Bytes), Vec<Conn>>,
     pub(crate) blocked: BTreeMap<Conn, Blocked>,
     pub(crate) last_block: u64,
@@ -40,6 +43,8 @@ pub struct Node {
     pub(crate) dirty: u64,
     /// What the command under way changed and the replicas must hear, each with its database.
     pub(crate) changes: Vec<(usize, Command)>,
+    /// What the command under way did to keys, if anybody may want to hear of it.
+    pub(crate) events: Vec<Event>,
     pub(crate) users: Users,
     /// What scripts and `ACL GENPASS` draw from.
     pub(crate) dice: Rng,
@@ -102,6 +107,7 @@ impl Node {
             data: DataSet::default(),
             channels: BTreeMap::new(),
             patterns: BTreeMap::new(),
+            shards: BTreeMap::new(),
             watchers: BTreeMap::new(),
             blocked: BTreeMap::new(),
             last_block: 0,
@@ -109,6 +115,7 @@ impl Node {
             unblocked: VecDeque::new(),
             dirty: 0,
             changes: Vec::new(),
+            events: Vec::new(),
             users,
             dice,
             scripts: BTreeMap::new(),
@@ -238,6 +245,9 @@ impl Node {
             }
             self.serve_ready(now, out);
             let Some(conn) = self.unblocked.pop_front() else { return };
+            if let Some(client) = self.clients.get_mut(&conn) {
+                client.active_at = now;
+            }
             while !self.blocked.contains_key(&conn) && self.asleep.is_none() && !self.ended {
                 let Some(command) = self.clients.get_mut(&conn).and_then(|client| client.pending.pop_front()) else {
                     break;
@@ -339,15 +349,32 @@ impl Node {
     }
 
     /// The stretches of replication history that the data set descends from, oldest first; the last is the current
-    /// one. A write that a master ran at a position `p` is part of this data set if there is a stretch of the same
+    /// one; before them, if there are any, are the writes that clients made to a replica. A write that a master ran at a position `p` is part of this data set if there is a stretch of the same
     /// replication id that reaches `p.offset`.
     pub fn lineage(&self) -> Vec<Position> {
-        self.repl.lineage()
+        let stray = (self.repl.stray > 0).then(|| Position::new(&self.run_id, self.repl.stray));
+        stray.into_iter().chain(self.repl.lineage()).collect()
     }
 
-    /// Where the data set stands.
-    pub(crate) fn position(&self) -> Position {
-        Position::new(&self.repl.id, self.repl.offset)
+    /// Where the change that was just made is: in the history, or, made by a client of a replica, in none but this node's own.
+    pub(crate) fn position(&mut self) -> Position {
+        if self.is_master() {
+            return Position::new(&self.repl.id, self.repl.offset);
+        }
+        self.repl.stray += 1;
+        Position::new(&self.run_id, self.repl.stray)
+    }
+
+    /// True if clients must not write here: a replica that is not said to be writable.
+    pub(crate) fn is_read_only(&self) -> bool {
+        !self.is_master() && self.config.replica_read_only
+    }
+
+    /// True if more is in use than `maxmemory` allows, of which replicas take no notice unless they are told to.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.config.max_memory > 0
+            && (self.is_master() || self.config.other("replica-ignore-maxmemory") == "no")
+            && memory_used(self).0 > self.config.max_memory
     }
 
     pub(crate) fn note_role(&self, out: &mut Vec<Output>) {

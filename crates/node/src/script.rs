@@ -1,5 +1,6 @@
 //! Lua scripts: a fresh interpreter for each run, without libraries of the system, bounded in steps and memory. What a
-//! script sees is that of Redis 7.0; the libraries `cjson`, `cmsgpack`, `struct` and `bit` are not there.
+//! script sees is that of Redis 7.0; the libraries `cmsgpack`, `struct` and `bit` are not there, and
+//! `cjson` is without its settings.
 
 mod convert;
 mod random;
@@ -22,6 +23,7 @@ const STEPS_BETWEEN_LOOKS: u32 = 10_000;
 const MEMORY_MAX: usize = 256 * 1024 * 1024;
 /// The name of every script in messages: `user_script:1: …`.
 const NAME: &str = "@user_script";
+const CJSON: &[u8] = b"cjson";
 const KILLED: &str = "Script killed by user with SCRIPT KILL.";
 
 /// What a script asks of the node.
@@ -105,6 +107,16 @@ fn try_run(
         if steps < STEPS_MAX { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
     })?;
     let prelude = lua.load(include_str!("script/prelude.lua")).set_name("=prelude").into_function()?;
+    // Only who names the library waits for it.
+    let cjson = if script.windows(CJSON.len()).any(|word| word == CJSON) {
+        let table: Table = lua.load(include_str!("script/cjson.lua")).set_name("=cjson").call(Value::NULL)?;
+        for name in ["encode", "decode"] {
+            table.raw_set(name, library(&lua, table.raw_get(name)?)?)?;
+        }
+        Some(table)
+    } else {
+        None
+    };
     // Version 3 in the replies that the script sees.
     let sees_resp3 = Cell::new(false);
     let random = RefCell::new(Random::new(seed));
@@ -120,7 +132,9 @@ fn try_run(
             reply => to_lua(lua, &reply, sees_resp3.get()),
         })?;
         let call_safely = scope.create_function(|lua, args: MultiValue| to_lua(lua, &send(args), sees_resp3.get()))?;
-        let told = lua.create_function(|_, error: Value| Ok(failed(&error).map(str::to_owned)))?;
+        let told = lua.create_function(|_, error: Value| {
+            Ok(failed(&error).or_else(|| cause::<Raised>(&error).map(|raised| raised.0.as_str())).map(str::to_owned))
+        })?;
         let may_run = scope.create_function(|_, args: MultiValue| {
             let command = words(&args).map_err(mlua::Error::runtime)?;
             Ok(matches!((ask.borrow_mut())(Ask::MayRun(command)), Reply::Int(1)))
@@ -151,6 +165,7 @@ fn try_run(
             draw,
             reseed,
             place,
+            cjson,
             keys,
             argv,
         ))?;
@@ -166,9 +181,33 @@ fn try_run(
 #[error("{0}")]
 struct Failed(String);
 
-fn failed(error: &Value) -> Option<&str> {
+/// What a function of a library complains about.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Raised(String);
+
+fn cause<E: std::error::Error + 'static>(error: &Value) -> Option<&E> {
     let Value::Error(error) = error else { return None };
-    error.chain().find_map(|cause| cause.downcast_ref::<Failed>()).map(|failed| failed.0.as_str())
+    error.chain().find_map(|cause| cause.downcast_ref::<E>())
+}
+
+fn failed(error: &Value) -> Option<&str> {
+    cause::<Failed>(error).map(|failed| failed.0.as_str())
+}
+
+/// A function of a library as scripts see it. It is none of Lua's own, so that the place where it is called is known also if
+/// a script ends with the call; that is part of the error, as always in Lua.
+fn library(lua: &Lua, run: Function) -> mlua::Result<Function> {
+    lua.create_function(move |lua, args: MultiValue| {
+        let (done, value): (bool, Value) = run.call(args)?;
+        if done {
+            return Ok(value);
+        }
+        let line = lua
+            .inspect_stack(1, |frame| frame.current_line().filter(|_| frame.source().source.as_deref() == Some(NAME)));
+        let place = line.flatten().map_or_else(String::new, |line| format!("{}:{line}: ", &NAME[1..]));
+        Err(mlua::Error::external(Raised(format!("{place}{}", value.to_string()?))))
+    })
 }
 
 /// The error handler, called where the error happened: the error as a table, with the line of the script.
@@ -183,6 +222,7 @@ fn locate(lua: &Lua, failure: &Value) -> mlua::Result<Table> {
                     table.raw_set("err", failed(failure))?;
                     return placed(lua, table);
                 }
+                Value::Error(_) if let Some(raised) = cause::<Raised>(failure) => raised.0.clone(),
                 Value::Error(error) => match error.as_ref() {
                     mlua::Error::RuntimeError(text) => text.clone(),
                     mlua::Error::MemoryError(_) => "not enough memory".to_owned(),

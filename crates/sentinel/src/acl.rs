@@ -132,20 +132,10 @@ impl User {
     /// Applies the rules in order, those in parentheses put together. Gives the rule that is wrong, and why; the user is
     /// not to be used then.
     pub(crate) fn apply_all(&mut self, rules: &[String]) -> Result<(), String> {
-        let mut at = 0;
-        while at < rules.len() {
-            let mut rule = rules[at].clone();
-            at += 1;
-            if rule.starts_with('(') {
-                let first = rule.clone();
-                while !rule.ends_with(')') {
-                    let Some(next) = rules.get(at) else {
-                        return Err(format!("Unmatched parenthesis in acl selector starting at '{first}'."));
-                    };
-                    rule = format!("{rule} {next}");
-                    at += 1;
-                }
-            }
+        let joined = words::join_parentheses(rules)
+            .map_err(|first| format!("Unmatched parenthesis in acl selector starting at '{}'.", rules[first]))?;
+        for rule in &joined {
+            let rule = String::from_utf8_lossy(rule);
             self.apply(&rule).map_err(|why| format!("Error in ACL SETUSER modifier '{rule}': {why}"))?;
         }
         Ok(())

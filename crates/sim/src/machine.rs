@@ -126,7 +126,7 @@ fn data_config(cluster: &Cluster, id: NodeId, replica_of: Option<Addr>) -> node:
         priority: group.priorities.get(place).copied().unwrap_or(100),
         auth: group.auth.clone(),
         replica_of,
-        min_replicas_to_write: group.min_replicas_to_write,
+        min_replicas_to_write: u32::from(group.min_replicas_to_write),
         min_replicas_max_lag: group.min_replicas_max_lag,
         serve_stale_data: group.serve_stale_data,
         unix_start: cluster.unix_start,

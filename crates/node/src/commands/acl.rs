@@ -1,7 +1,7 @@
 //! `ACL`: users and their rights.
 
 use bytes::Bytes;
-use model::Reply;
+use model::{Reply, words};
 use rand::RngExt as _;
 
 use crate::access::Failure;
@@ -23,7 +23,10 @@ pub(crate) fn setuser(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         return Err("ERR Usernames can't contain spaces or null characters".into());
     }
     let mut user = node.users.get(&name).cloned().unwrap_or_else(User::new);
-    for rule in &args[3..] {
+    let rules = words::join_parentheses(&args[3..]).map_err(|first| {
+        format!("ERR Unmatched parenthesis in acl selector starting at '{}'.", text(&args[3 + first]))
+    })?;
+    for rule in &rules {
         user.apply(rule).map_err(|why| format!("ERR Error in ACL SETUSER modifier '{}': {why}", text(rule)))?;
     }
     let unrestricted = user.unrestricted();
@@ -132,18 +135,13 @@ pub(crate) fn dryrun(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     if !spec.takes(command.len()) {
         return Err(crate::args::wrong_arity(spec.name));
     }
-    let why = match user.denies(spec, &command) {
+    let why = match user.denies_word(spec, &command) {
         None => return OK,
-        Some(Denied::Command) => format!("This user has no permissions to run the '{}' command", spec.name),
-        Some(Denied::Key) => {
-            let denied =
-                crate::keys::of(spec, &command).next().map_or_else(String::new, |(key, _)| text(key).into_owned());
-            format!("This user has no permissions to access the '{denied}' key")
+        Some((Denied::Command, _)) => format!("This user has no permissions to run the '{}' command", spec.name),
+        Some((Denied::Key, key)) => format!("This user has no permissions to access the '{}' key", text(key)),
+        Some((Denied::Channel, channel)) => {
+            format!("This user has no permissions to access the '{}' channel", text(channel))
         }
-        Some(Denied::Channel) => format!(
-            "This user has no permissions to access the '{}' channel",
-            command.get(1).map_or_else(String::new, |channel| text(channel).into_owned())
-        ),
     };
     Ok(Reply::bulk(why).into())
 }

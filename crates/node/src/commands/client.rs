@@ -64,15 +64,16 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
     let redirect = client.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.map_or(0, |id| id as i64));
     let queued = client.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64);
     let rest = format!(
-        " fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub=0 multi={queued} qbuf=0 qbuf-free=0 \
+        " fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={queued} qbuf=0 qbuf-free=0 \
          argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={user} redir={redirect} \
          resp={}\n",
         client.id + 5,
         now.since(client.since).as_secs(),
-        now.since(client.last_command_at).as_secs(),
+        now.since(client.active_at).as_secs(),
         client.db,
         client.channels.len(),
         client.patterns.len(),
+        client.shards.len(),
         client.last_command,
         client.resp,
     );

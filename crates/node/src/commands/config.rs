@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use model::plan::Credentials;
 use model::{Limits, Output, OutputLimit, Reply, Text};
 
-use super::parameters::{self, OTHERS, memory, memory_value, within};
+use super::parameters::{self, OTHERS};
+use super::values::{Invalid, memory, memory_value, within, word, words, yes_no};
 use crate::access::Failure;
 use crate::acl::DEFAULT;
 use crate::args::{SYNTAX, glob, is, text, wrong_arity};
@@ -13,9 +15,6 @@ use crate::config::Config;
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
 use crate::stats::Stats;
-
-/// Why a value is not taken, in Redis's words.
-pub(crate) type Invalid = std::borrow::Cow<'static, str>;
 
 /// Changes one field.
 type Setter = fn(&mut Config, &str) -> Result<(), Invalid>;
@@ -28,9 +27,8 @@ struct Parameter {
 }
 
 /// A number that is not negative.
-fn count<T: TryFrom<i64>>(value: &str) -> Result<T, Invalid> {
-    let number = within(value, 0, i64::from(i32::MAX))?;
-    T::try_from(number).map_err(|_| "argument is too large for the lab".into())
+fn count(value: &str) -> Result<u32, Invalid> {
+    within(value, 0, i64::from(i32::MAX)).map(|number| number as u32)
 }
 
 /// Whole seconds, so many at least.
@@ -38,16 +36,13 @@ fn seconds(value: &str, least: i64) -> Result<Duration, Invalid> {
     within(value, least, i64::from(i32::MAX)).map(|seconds| Duration::from_secs(seconds as u64))
 }
 
-pub(crate) fn yes_no(value: &str) -> Result<bool, Invalid> {
-    match value.to_ascii_lowercase().as_str() {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("argument must be 'yes' or 'no'".into()),
-    }
+fn yes_or_no(yes: bool) -> String {
+    word(yes).to_owned()
 }
 
-fn word(yes: bool) -> String {
-    if yes { "yes" } else { "no" }.to_owned()
+/// Bytes, so many at least.
+fn size(value: &str, least: u64) -> Result<u64, Invalid> {
+    memory(value, least, i64::MAX as u64)
 }
 
 fn password(config: &Config) -> String {
@@ -64,7 +59,7 @@ fn output_limits(limits: &Limits) -> String {
 
 /// Those of the classes that are named are changed.
 fn set_output_limits(limits: &mut Limits, value: &str) -> Result<(), Invalid> {
-    let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+    let words = words(value);
     if !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
@@ -75,7 +70,7 @@ fn set_output_limits(limits: &mut Limits, value: &str) -> Result<(), Invalid> {
             "pubsub" => &mut limits.pubsub,
             _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
         };
-        let (hard, soft, seconds) = (memory_value(words[1]), memory_value(words[2]), words[3].parse().ok());
+        let (hard, soft, seconds) = (memory_value(words[1]), memory_value(words[2]), words[3].parse::<u64>().ok());
         let (Some(hard), Some(soft), Some(seconds)) = (hard, soft, seconds) else {
             return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
         };
@@ -84,9 +79,16 @@ fn set_output_limits(limits: &mut Limits, value: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// What a smaller `repl-backlog-size` becomes.
+const LEAST_BACKLOG: u64 = 16 * 1024;
+
 static PARAMETERS: &[Parameter] = &[
-    // Shown by `address`.
-    Parameter { name: "bind", get: |_| String::new(), set: None },
+    // Shown by `address`. A node stays where it is, as if every other address and port was taken.
+    Parameter {
+        name: "bind",
+        get: |_| String::new(),
+        set: Some(|_, _| Err("Failed to bind to specified addresses.".into())),
+    },
     Parameter {
         name: "client-output-buffer-limit",
         get: |config| output_limits(&config.limits),
@@ -95,9 +97,9 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "client-query-buffer-limit",
         get: |config| config.limits.query_buffer.to_string(),
-        set: Some(|config, value| memory(value, 1 << 20).map(|bytes| config.limits.query_buffer = bytes)),
+        set: Some(|config, value| size(value, 1 << 20).map(|bytes| config.limits.query_buffer = bytes)),
     },
-    Parameter { name: "enable-debug-command", get: |config| word(config.debug_command), set: None },
+    Parameter { name: "enable-debug-command", get: |config| yes_or_no(config.debug_command), set: None },
     Parameter {
         name: "masterauth",
         get: |config| {
@@ -127,6 +129,11 @@ static PARAMETERS: &[Parameter] = &[
         }),
     },
     Parameter {
+        name: "maxmemory",
+        get: |config| config.max_memory.to_string(),
+        set: Some(|config, value| memory(value, 0, u64::MAX).map(|bytes| config.max_memory = bytes)),
+    },
+    Parameter {
         name: "min-replicas-max-lag",
         get: |config| config.min_replicas_max_lag.as_secs().to_string(),
         set: Some(|config, value| seconds(value, 0).map(|lag| config.min_replicas_max_lag = lag)),
@@ -136,13 +143,24 @@ static PARAMETERS: &[Parameter] = &[
         get: |config| config.min_replicas_to_write.to_string(),
         set: Some(|config, value| count(value).map(|count| config.min_replicas_to_write = count)),
     },
-    Parameter { name: "port", get: |config| config.identity.addr.port.to_string(), set: None },
+    Parameter {
+        name: "port",
+        get: |config| config.identity.addr.port.to_string(),
+        set: Some(|config, value| {
+            let same = within(value, 0, 65_535)? == i64::from(config.identity.addr.port);
+            if same { Ok(()) } else { Err("Unable to listen on this port. Check server logs.".into()) }
+        }),
+    },
     Parameter {
         name: "proto-max-bulk-len",
         get: |config| config.limits.bulk.to_string(),
-        set: Some(|config, value| memory(value, 1 << 20).map(|bytes| config.limits.bulk = bytes)),
+        set: Some(|config, value| size(value, 1 << 20).map(|bytes| config.limits.bulk = bytes)),
     },
-    Parameter { name: "repl-backlog-size", get: |config| config.backlog_size.to_string(), set: None },
+    Parameter {
+        name: "repl-backlog-size",
+        get: |config| config.backlog_size.to_string(),
+        set: Some(|config, value| size(value, 1).map(|bytes| config.backlog_size = bytes.max(LEAST_BACKLOG))),
+    },
     Parameter {
         name: "repl-diskless-sync-delay",
         get: |config| config.diskless_sync_delay.as_secs().to_string(),
@@ -158,15 +176,27 @@ static PARAMETERS: &[Parameter] = &[
         get: |config| config.repl_timeout.as_secs().to_string(),
         set: Some(|config, value| seconds(value, 1).map(|timeout| config.repl_timeout = timeout)),
     },
-    Parameter { name: "replica-announce-ip", get: |config| config.announce_ip.clone().unwrap_or_default(), set: None },
+    Parameter {
+        name: "replica-announce-ip",
+        get: |config| config.announce_ip.clone().unwrap_or_default(),
+        set: Some(|config, value| {
+            config.announce_ip = (!value.is_empty()).then(|| value.to_owned());
+            Ok(())
+        }),
+    },
     Parameter {
         name: "replica-priority",
         get: |config| config.priority.to_string(),
         set: Some(|config, value| count(value).map(|priority| config.priority = priority)),
     },
     Parameter {
+        name: "replica-read-only",
+        get: |config| yes_or_no(config.replica_read_only),
+        set: Some(|config, value| yes_no(value).map(|yes| config.replica_read_only = yes)),
+    },
+    Parameter {
         name: "replica-serve-stale-data",
-        get: |config| word(config.serve_stale_data),
+        get: |config| yes_or_no(config.serve_stale_data),
         set: Some(|config, value| yes_no(value).map(|serve| config.serve_stale_data = serve)),
     },
     // The same.
@@ -184,6 +214,11 @@ static PARAMETERS: &[Parameter] = &[
         name: "shutdown-timeout",
         get: |config| config.shutdown_timeout.as_secs().to_string(),
         set: Some(|config, value| seconds(value, 0).map(|timeout| config.shutdown_timeout = timeout)),
+    },
+    Parameter {
+        name: "timeout",
+        get: |config| config.timeout.as_secs().to_string(),
+        set: Some(|config, value| seconds(value, 0).map(|timeout| config.timeout = timeout)),
     },
 ];
 
@@ -251,38 +286,59 @@ pub(crate) fn get(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     Ok(Reply::Map(found).into())
 }
 
-/// All or nothing: a value that is not taken leaves every parameter as it was.
+/// How a parameter is changed.
+enum Change {
+    Own(Setter),
+    Other(&'static parameters::Parameter),
+}
+
+/// How the parameter of this name is changed; or that it never is, or is not there.
+fn change(name: &str) -> Result<Change, Failure> {
+    let known = proper(name.as_bytes());
+    let (change, never) = if let Some(own) = PARAMETERS.iter().find(|parameter| parameter.name == known) {
+        (own.set.map(Change::Own), None)
+    } else {
+        let other = parameters::find(&known)
+            .ok_or_else(|| format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))?;
+        (Some(Change::Other(other)), other.never())
+    };
+    match (change, never) {
+        (Some(change), None) => Ok(change),
+        (_, why) => Err(failed(name, why.unwrap_or("can't set immutable config"))),
+    }
+}
+
+fn failed(name: &str, why: &str) -> Failure {
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
+}
+
+/// All or nothing: a value that is not taken leaves every parameter as it was. Redis looks at all names, which it shows as
+/// they were sent, before it looks at a value, where it shows them in lower case.
 pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let pairs = &call.args()[2..];
     if !pairs.len().is_multiple_of(2) {
         return Err(if pairs.len() == 1 { wrong_arity("config|set") } else { SYNTAX });
     }
-    let mut config = node.config.clone();
-    let mut seen: Vec<String> = Vec::new();
+    let mut changes: Vec<(String, Change, &Bytes)> = Vec::new();
     for pair in pairs.chunks_exact(2) {
-        let (name, value) = (text(&pair[0]), text(&pair[1]));
-        let failed = |why: Invalid| -> Failure {
-            format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
-        };
+        let name = text(&pair[0]);
+        let change = change(&name)?;
         // Redis takes an older name beside the newer one.
-        if seen.contains(&name.to_ascii_lowercase()) {
-            return Err(failed("duplicate parameter".into()));
+        if changes.iter().any(|(seen, ..)| seen.eq_ignore_ascii_case(&name)) {
+            return Err(failed(&name, "duplicate parameter"));
         }
-        seen.push(name.to_ascii_lowercase());
-        let known = proper(&pair[0]);
-        if let Some(parameter) = PARAMETERS.iter().find(|parameter| parameter.name == known) {
-            match parameter.set {
-                Some(set) => set(&mut config, &value).map_err(failed)?,
-                // Setting what it is already is not a change.
-                None if (parameter.get)(&config) == value => {}
-                None => return Err(failed("can't set immutable config".into())),
-            }
-        } else if let Some(parameter) = parameters::find(&known) {
-            let kept = parameter.take(&value, config.other(parameter.name)).map_err(failed)?;
-            config.others.insert(parameter.name, kept);
-        } else {
-            return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into());
-        }
+        changes.push((name.to_ascii_lowercase(), change, &pair[1]));
+    }
+    let mut config = node.config.clone();
+    for (name, change, value) in changes {
+        let value = text(value);
+        let taken = match change {
+            Change::Own(set) => set(&mut config, &value),
+            Change::Other(parameter) => parameter.take(&value).map(|kept| {
+                config.others.insert(parameter.name, kept);
+            }),
+        };
+        taken.map_err(|why| failed(&name, &why))?;
     }
     if config.auth != node.config.auth
         && let Some(user) = node.users.get_mut(&DEFAULT)
@@ -293,6 +349,11 @@ pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         for conn in node.clients.keys() {
             call.out.push(Output::Limits(*conn, Box::new(config.limits.clone())));
         }
+    }
+    if config.backlog_size != node.config.backlog_size
+        && let Some(backlog) = &mut node.repl.backlog
+    {
+        backlog.resize(config.backlog_size);
     }
     node.config = config;
     node.count_good_replicas(call.now);

@@ -28,6 +28,16 @@ pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         [_, word] if is(word, "HELP") => return Ok(model::help("debug").into()),
         // Nothing is kept of a log.
         [_, word, _] if is(word, "LOG") => return OK,
+        // Where it is in memory, and how long it would be in a file, is made up.
+        [_, word, key] if is(word, "OBJECT") => {
+            let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
+            let value = node.data.0[db].get(key).ok_or("ERR no such key")?;
+            let text = format!(
+                "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:1 lru:0 lru_seconds_idle:0",
+                value.encoding()
+            );
+            return Ok(Reply::Simple(text.into()).into());
+        }
         [_, word, error] if is(word, "ERROR") => {
             let error = text(error).replace(['\r', '\n'], " ");
             return Ok(Reply::error(error).into());

@@ -75,7 +75,7 @@ fn expire_in(access: &mut Access<'_>, args: &[Bytes], name: &str, unit: i64, rel
         access.propagate_instead(Command::of(&["DEL"]).arg(key.clone()));
     } else {
         access.raw().set_expiry(key, Some(at.max(0) as u64));
-        access.changed(key, 1);
+        access.changed("expire", key, 1);
         access.propagate_instead(Command::of(&["PEXPIREAT"]).arg(key.clone()).arg(number(at)));
     }
     Ok(Reply::Int(1))
@@ -101,7 +101,7 @@ pub(crate) fn persist(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let timed = access.exists(&args[1]) && access.raw().expires_at(&args[1]).is_some();
     if timed {
         access.raw().set_expiry(&args[1], None);
-        access.changed(&args[1], 1);
+        access.changed("persist", &args[1], 1);
     }
     Ok(yes_no(timed))
 }
@@ -215,7 +215,7 @@ fn whole(access: &mut Access<'_>, key: &Bytes) -> Option<(crate::keyspace::Value
     Some((value, access.raw().expires_at(key)))
 }
 
-/// Stores into database `db`; false if the key is there already.
+/// Stores into database `db` without an event; false if the key is there already.
 fn store_in(
     access: &mut Access<'_>,
     db: usize,
@@ -226,11 +226,18 @@ fn store_in(
     let here = std::mem::replace(&mut access.db, db);
     let free = replace || !access.exists(key);
     if free {
-        access.store(key, value, expires_at);
+        access.store("", key, value, expires_at);
         access.effects.ready.push(key.clone());
     }
     access.db = here;
     free
+}
+
+/// An event in database `db`.
+fn tell_in(access: &mut Access<'_>, db: usize, event: &'static str, key: &Bytes) {
+    let here = std::mem::replace(&mut access.db, db);
+    access.tell(event, key);
+    access.db = here;
 }
 
 pub(crate) fn move_key(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -242,7 +249,9 @@ pub(crate) fn move_key(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(found) = whole(access, &args[1]) else { return Ok(Reply::Int(0)) };
     let moved = store_in(access, db, &args[1], found, false);
     if moved {
-        access.delete(&args[1]);
+        access.raw().remove(&args[1]);
+        access.changed("move_from", &args[1], 1);
+        tell_in(access, db, "move_to", &args[1]);
     }
     Ok(yes_no(moved))
 }
@@ -265,7 +274,11 @@ pub(crate) fn copy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Err("ERR source and destination objects are the same".into());
     }
     let Some(found) = whole(access, &args[1]) else { return Ok(Reply::Int(0)) };
-    Ok(yes_no(store_in(access, db, &args[2], found, replace)))
+    let copied = store_in(access, db, &args[2], found, replace);
+    if copied {
+        tell_in(access, db, "copy_to", &args[2]);
+    }
+    Ok(yes_no(copied))
 }
 
 pub(crate) fn object_encoding(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -365,8 +378,8 @@ fn rename_key(access: &mut Access<'_>, args: &[Bytes], only_new: bool) -> Result
     let expires_at = access.raw().expires_at(from);
     if let Some(value) = access.raw().remove(from) {
         let list = value.type_name() == "list";
-        access.changed(from, 0);
-        access.store(to, value, expires_at);
+        access.changed("rename_from", from, 0);
+        access.store("rename_to", to, value, expires_at);
         if list {
             access.effects.ready.push(to.clone());
         }

@@ -19,7 +19,7 @@ fn store(access: &mut Access<'_>, args: &[Bytes], name: &str) -> Result<i64, cra
     for pair in args[2..].chunks_exact(2) {
         new += i64::from(hash.insert(own(&pair[0]), own(&pair[1])).is_none());
     }
-    access.changed(&args[1], (args.len() as u64 - 2) / 2);
+    access.changed("hset", &args[1], (args.len() as u64 - 2) / 2);
     Ok(new)
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn hdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(hash) = access.hash(&args[1])? else { return Ok(Reply::Int(0)) };
     let removed = args[2..].iter().filter(|field| hash.remove(*field).is_some()).count();
     if removed > 0 {
-        access.changed(&args[1], removed as u64);
+        access.changed("hdel", &args[1], removed as u64);
     }
     Ok(Reply::Int(removed as i64))
 }
@@ -92,7 +92,7 @@ pub(crate) fn hincrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     };
     let new = old.checked_add(amount).ok_or("ERR increment or decrement would overflow")?;
     access.hash_or_new(&args[1])?.insert(own(&args[2]), number(new));
-    access.changed(&args[1], 1);
+    access.changed("hincrby", &args[1], 1);
     Ok(Reply::Int(new))
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn hincrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
         None => sum(b"0", amount, "ERR hash value is not a float")?,
     };
     access.hash_or_new(&args[1])?.insert(own(&args[2]), new.clone());
-    access.changed(&args[1], 1);
+    access.changed("hincrbyfloat", &args[1], 1);
     // As a plain value, so that replicas cannot round differently.
     let command = Command::of(&["HSET"]).arg(args[1].clone()).arg(args[2].clone()).arg(new.clone());
     access.propagate_instead(command);

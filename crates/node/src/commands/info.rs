@@ -141,6 +141,7 @@ fn server(node: &Node, now: Time, lines: &mut Lines) {
         "tcp_port" => Some(Text::new().port(&node.config.identity.addr)),
         "server_time_usec" => number(node.config.unix_micros(now)),
         "uptime_in_seconds" => number(uptime),
+        "hz" | "configured_hz" => number(node.config.other("hz")),
         "uptime_in_days" => number(uptime / 86_400),
         "lru_clock" => number((node.config.unix_millis(now) / 1_000) & 0xff_ffff),
         _ => None,
@@ -180,6 +181,9 @@ fn memory(node: &Node, lines: &mut Lines) {
         "used_memory" | "used_memory_peak" => number(used),
         "used_memory_human" | "used_memory_peak_human" => number(human(used)),
         "used_memory_peak_perc" => number("100.00%"),
+        "maxmemory" => number(node.config.max_memory),
+        "maxmemory_human" => number(human(node.config.max_memory)),
+        "maxmemory_policy" => number(node.config.other("maxmemory-policy")),
         "used_memory_overhead" => number(overhead),
         "used_memory_dataset" => number(dataset),
         "used_memory_dataset_perc" => number(format!("{:.2}%", dataset as f64 * 100.0 / (used - STARTUP) as f64)),
@@ -203,6 +207,7 @@ fn human(bytes: u64) -> String {
 fn persistence(node: &Node, now: Time, lines: &mut Lines) {
     fields(lines, "Persistence", &info_fields::PERSISTENCE, |name| match name {
         "loading" => number(u8::from(node.is_loading(now))),
+        "aof_enabled" => number(u8::from(node.config.other("appendonly") == "yes")),
         "rdb_changes_since_last_save" => number(node.dirty),
         "rdb_last_save_time" => number(node.config.unix_millis(node.started) / 1_000),
         _ => None,
@@ -244,8 +249,13 @@ fn calls(node: &Node, out: &mut String) -> std::fmt::Result {
 
 fn latencies(node: &Node, out: &mut String) -> std::fmt::Result {
     out.push_str("# Latencystats\r\n");
+    if node.config.other("latency-tracking") == "no" {
+        return Ok(());
+    }
+    let percentiles = node.config.other("latency-tracking-info-percentiles").split_ascii_whitespace();
+    let shown = percentiles.map(|percentile| format!("p{percentile}=1.003")).collect::<Vec<_>>().join(",");
     for (name, _) in node.stats.calls.iter().filter(|(_, calls)| calls.ran > 0) {
-        write!(out, "latency_percentiles_usec_{name}:p50=1.003,p99=1.003,p99.9=1.003\r\n")?;
+        write!(out, "latency_percentiles_usec_{name}:{shown}\r\n")?;
     }
     Ok(())
 }
@@ -284,7 +294,10 @@ fn replication(node: &Node, now: Time, lines: &mut Lines) -> std::fmt::Result {
             let down = upstream.down_since.map_or(-1, |since| seconds_between(since, now) as i64);
             write!(lines.plain, "master_link_down_since_seconds:{down}\r\n")?;
         }
-        write!(lines.plain, "slave_priority:{}\r\nslave_read_only:1\r\nreplica_announced:1\r\n", node.config.priority)?;
+        let read_only = u8::from(node.config.replica_read_only);
+        let announced = u8::from(node.config.other("replica-announced") == "yes");
+        write!(lines.plain, "slave_priority:{}\r\nslave_read_only:{read_only}\r\n", node.config.priority)?;
+        write!(lines.plain, "replica_announced:{announced}\r\n")?;
     } else {
         lines.plain.push_str("role:master\r\n");
     }

@@ -11,7 +11,7 @@ pub(super) const SERVER: [Field; 24] = [
     ("redis_mode", "standalone"), ("os", "Linux"), ("arch_bits", "64"), ("monotonic_clock", "POSIX clock_gettime"),
     ("multiplexing_api", "epoll"), ("atomicvar_api", "c11-builtin"), ("gcc_version", "0.0.0"), ("process_id", ""),
     ("process_supervised", "no"), ("run_id", ""), ("tcp_port", ""), ("server_time_usec", ""),
-    ("uptime_in_seconds", ""), ("uptime_in_days", ""), ("hz", "10"), ("configured_hz", "10"), ("lru_clock", ""),
+    ("uptime_in_seconds", ""), ("uptime_in_days", ""), ("hz", ""), ("configured_hz", ""), ("lru_clock", ""),
     ("executable", "/usr/bin/redis-server"), ("config_file", ""), ("io_threads_active", "0"),
 ];
 
@@ -33,8 +33,8 @@ pub(super) const MEMORY: [Field; 51] = [
     ("used_memory_lua_human", "32.00K"), ("used_memory_scripts_eval", "0"), ("number_of_cached_scripts", ""),
     ("number_of_functions", "0"), ("number_of_libraries", "0"), ("used_memory_vm_functions", "33792"),
     ("used_memory_vm_total", "66560"), ("used_memory_vm_total_human", "65.00K"), ("used_memory_functions", "200"),
-    ("used_memory_scripts", "200"), ("used_memory_scripts_human", "200B"), ("maxmemory", "0"),
-    ("maxmemory_human", "0B"), ("maxmemory_policy", "noeviction"), ("allocator_frag_ratio", "1.08"),
+    ("used_memory_scripts", "200"), ("used_memory_scripts_human", "200B"), ("maxmemory", ""),
+    ("maxmemory_human", ""), ("maxmemory_policy", ""), ("allocator_frag_ratio", "1.08"),
     ("allocator_frag_bytes", "135968"), ("allocator_rss_ratio", "2.46"), ("allocator_rss_bytes", "2670592"),
     ("rss_overhead_ratio", "2.69"), ("rss_overhead_bytes", "7581696"), ("mem_fragmentation_ratio", "13.79"),
     ("mem_fragmentation_bytes", "11203016"), ("mem_not_counted_for_evict", "0"), ("mem_replication_backlog", ""),
@@ -50,7 +50,7 @@ pub(super) const PERSISTENCE: [Field; 30] = [
     ("current_save_keys_total", "0"), ("rdb_changes_since_last_save", ""), ("rdb_bgsave_in_progress", "0"),
     ("rdb_last_save_time", ""), ("rdb_last_bgsave_status", "ok"), ("rdb_last_bgsave_time_sec", "-1"),
     ("rdb_current_bgsave_time_sec", "-1"), ("rdb_saves", "0"), ("rdb_last_cow_size", "0"),
-    ("rdb_last_load_keys_expired", "0"), ("rdb_last_load_keys_loaded", "0"), ("aof_enabled", "0"),
+    ("rdb_last_load_keys_expired", "0"), ("rdb_last_load_keys_loaded", "0"), ("aof_enabled", ""),
     ("aof_rewrite_in_progress", "0"), ("aof_rewrite_scheduled", "0"), ("aof_last_rewrite_time_sec", "-1"),
     ("aof_current_rewrite_time_sec", "-1"), ("aof_last_bgrewrite_status", "ok"), ("aof_rewrites", "0"),
     ("aof_rewrites_consecutive_failures", "0"), ("aof_last_write_status", "ok"), ("aof_last_cow_size", "0"),

@@ -22,6 +22,22 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// The event of an item that came in at this end.
+    fn pushed(self) -> &'static str {
+        match self {
+            Self::Left => "lpush",
+            Self::Right => "rpush",
+        }
+    }
+
+    /// The event of an item that was taken from this end.
+    fn popped(self) -> &'static str {
+        match self {
+            Self::Left => "lpop",
+            Self::Right => "rpop",
+        }
+    }
+
     fn parse(arg: &[u8]) -> Result<Self, Failure> {
         match () {
             () if is(arg, "LEFT") => Ok(Self::Left),
@@ -62,7 +78,7 @@ fn push(access: &mut Access<'_>, args: &[Bytes], end: End, only_present: bool) -
         end.push(list, own(item));
     }
     let length = list.len() as i64;
-    access.changed(key, args.len() as u64 - 2);
+    access.changed(end.pushed(), key, args.len() as u64 - 2);
     access.effects.ready.push(key.clone());
     Ok(Reply::Int(length))
 }
@@ -87,7 +103,7 @@ pub(crate) fn rpushx(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn take(access: &mut Access<'_>, key: &Bytes, end: End) -> Result<Option<Bytes>, Failure> {
     let item = access.list(key)?.and_then(|list| end.pop(list));
     if item.is_some() {
-        access.changed(key, 1);
+        access.changed(end.popped(), key, 1);
     }
     Ok(item)
 }
@@ -103,7 +119,7 @@ fn pop(access: &mut Access<'_>, args: &[Bytes], end: End, name: &str) -> DataRes
     let Some(list) = access.list(&args[1])? else { return Ok(Reply::NullArray) };
     let items: Vec<Reply> = (0..count.min(list.len())).filter_map(|_| end.pop(list).map(Reply::Bulk)).collect();
     if !items.is_empty() {
-        access.changed(&args[1], items.len() as u64);
+        access.changed(end.popped(), &args[1], items.len() as u64);
     }
     Ok(Reply::Array(items))
 }
@@ -144,7 +160,7 @@ pub(crate) fn ltrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let range = range(&args[2..], list.len())?;
     let removed = list.len() - range.len();
     *list = list.range(range).cloned().collect();
-    access.changed(&args[1], removed as u64);
+    access.changed("ltrim", &args[1], removed as u64);
     Ok(Reply::OK)
 }
 
@@ -163,7 +179,7 @@ pub(crate) fn lset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(list) = access.list(&args[1])? else { return Err("ERR no such key".into()) };
     let at = index(&args[2], list.len())?.ok_or("ERR index out of range")?;
     list[at] = own(&args[3]);
-    access.changed(&args[1], 1);
+    access.changed("lset", &args[1], 1);
     Ok(Reply::OK)
 }
 
@@ -189,7 +205,7 @@ pub(crate) fn lrem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         list.retain(|item| keep(item));
     }
     if removed > 0 {
-        access.changed(&args[1], removed as u64);
+        access.changed("lrem", &args[1], removed as u64);
     }
     Ok(Reply::Int(removed as i64))
 }
@@ -204,7 +220,7 @@ pub(crate) fn linsert(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(at) = list.iter().position(|item| *item == args[3]) else { return Ok(Reply::Int(-1)) };
     list.insert(at + after, own(&args[4]));
     let length = list.len() as i64;
-    access.changed(&args[1], 1);
+    access.changed("linsert", &args[1], 1);
     Ok(Reply::Int(length))
 }
 
@@ -260,9 +276,10 @@ pub(crate) fn shift(
         return Ok(None);
     }
     access.list(to)?;
-    let Some(item) = take(access, from, out)? else { return Ok(None) };
+    let Some(item) = access.list(from)?.and_then(|list| out.pop(list)) else { return Ok(None) };
     into.push(access.list_or_new(to)?, item.clone());
-    access.changed(to, 1);
+    access.changed(into.pushed(), to, 1);
+    access.changed(out.popped(), from, 1);
     access.effects.ready.push(to.clone());
     Ok(Some(item))
 }

@@ -1,31 +1,26 @@
 //! Publish/subscribe. What is published on a master also reaches the subscribers of its replicas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use model::{Command, Conn, Frame, Output, Reply};
+use model::{Conn, Frame, Output, Reply};
 
 use crate::args::{glob, wrong_subcommand};
+use crate::client::Client;
 use crate::dispatch::{Answer, Call, Outcome};
 use crate::node::Node;
 
 impl Node {
     /// Delivers a message to the subscribers of this node; how many there are.
     pub(crate) fn deliver(&self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
-        let mut receivers = 0;
-        let (name, text) = (Reply::Bulk(channel.clone()), Reply::Bulk(message.clone()));
-        for conn in self.channels.get(channel).into_iter().flatten() {
-            let push = Reply::Push(vec![Reply::word("message"), name.clone(), text.clone()]);
-            out.push(Output::Send(*conn, Frame::Reply(push)));
-            receivers += 1;
-        }
+        let mut receivers = self.deliver_to(Kind::Channel, channel, message, out);
         for (pattern, conns) in &self.patterns {
             if !glob(pattern, channel) {
                 continue;
             }
             for conn in conns {
-                let matched = Reply::Bulk(pattern.clone());
-                let push = Reply::Push(vec![Reply::word("pmessage"), matched, name.clone(), text.clone()]);
+                let parts = [pattern, channel, message].map(|part| Reply::Bulk(part.clone()));
+                let push = Reply::Push([Reply::word("pmessage")].into_iter().chain(parts).collect());
                 out.push(Output::Send(*conn, Frame::Reply(push)));
                 receivers += 1;
             }
@@ -33,55 +28,94 @@ impl Node {
         receivers
     }
 
+    /// The same of a sharded channel.
+    pub(crate) fn deliver_sharded(&self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
+        self.deliver_to(Kind::Shard, channel, message, out)
+    }
+
+    fn deliver_to(&self, kind: Kind, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
+        let (all, word) = match kind {
+            Kind::Shard => (&self.shards, "smessage"),
+            Kind::Channel | Kind::Pattern => (&self.channels, "message"),
+        };
+        let conns = all.get(channel).map_or(&[][..], Vec::as_slice);
+        for conn in conns {
+            let push = Reply::Push(vec![Reply::word(word), Reply::Bulk(channel.clone()), Reply::Bulk(message.clone())]);
+            out.push(Output::Send(*conn, Frame::Reply(push)));
+        }
+        conns.len() as i64
+    }
+
     /// Ends every subscription of a connection that goes away or is reset.
     pub(crate) fn unsubscribe_everything(&mut self, conn: Conn) {
-        let Some(client) = self.clients.get_mut(&conn) else { return };
-        for channel in std::mem::take(&mut client.channels) {
-            remove(&mut self.channels, &channel, conn);
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+            let Some((own, all)) = self.subscribed(conn, kind) else { return };
+            for name in std::mem::take(own) {
+                remove(all, &name, conn);
+            }
         }
-        for pattern in std::mem::take(&mut client.patterns) {
-            remove(&mut self.patterns, &pattern, conn);
-        }
+    }
+
+    /// What a connection is subscribed to, and who is subscribed to what.
+    fn subscribed(&mut self, conn: Conn, kind: Kind) -> Option<(&mut BTreeSet<Bytes>, &mut Subscribers)> {
+        let client = self.clients.get_mut(&conn)?;
+        Some(match kind {
+            Kind::Channel => (&mut client.channels, &mut self.channels),
+            Kind::Pattern => (&mut client.patterns, &mut self.patterns),
+            Kind::Shard => (&mut client.shards, &mut self.shards),
+        })
+    }
+
+    /// How many subscriptions are left, as the confirmation says: sharded channels are counted apart.
+    fn subscriptions(&self, conn: Conn, kind: Kind) -> Reply {
+        let count = |client: &Client| match kind {
+            Kind::Shard => client.shards.len(),
+            Kind::Channel | Kind::Pattern => client.channels.len() + client.patterns.len(),
+        };
+        Reply::Int(self.clients.get(&conn).map_or(0, count) as i64)
     }
 
     fn subscribe(&mut self, conn: Conn, kind: Kind, name: &Bytes) -> Reply {
-        let Some(client) = self.clients.get_mut(&conn) else { return Reply::Null };
-        let (own, all) = match kind {
-            Kind::Channel => (&mut client.channels, &mut self.channels),
-            Kind::Pattern => (&mut client.patterns, &mut self.patterns),
-        };
+        let Some((own, all)) = self.subscribed(conn, kind) else { return Reply::Null };
         if own.insert(name.clone()) {
             all.entry(name.clone()).or_default().push(conn);
         }
-        let word = if kind == Kind::Channel { "subscribe" } else { "psubscribe" };
-        let count = Reply::Int(client.subscriptions() as i64);
-        Reply::Push(vec![Reply::word(word), Reply::Bulk(name.clone()), count])
+        let word = match kind {
+            Kind::Channel => "subscribe",
+            Kind::Pattern => "psubscribe",
+            Kind::Shard => "ssubscribe",
+        };
+        Reply::Push(vec![Reply::word(word), Reply::Bulk(name.clone()), self.subscriptions(conn, kind)])
     }
 
     fn unsubscribe(&mut self, conn: Conn, kind: Kind, name: Option<&Bytes>) -> Reply {
-        let Some(client) = self.clients.get_mut(&conn) else { return Reply::Null };
-        let (own, all) = match kind {
-            Kind::Channel => (&mut client.channels, &mut self.channels),
-            Kind::Pattern => (&mut client.patterns, &mut self.patterns),
-        };
+        let Some((own, all)) = self.subscribed(conn, kind) else { return Reply::Null };
         if let Some(name) = name
             && own.remove(name)
         {
             remove(all, name, conn);
         }
-        let word = if kind == Kind::Channel { "unsubscribe" } else { "punsubscribe" };
-        let count = Reply::Int(client.subscriptions() as i64);
-        Reply::Push(vec![Reply::word(word), name.map_or(Reply::Null, |name| Reply::Bulk(name.clone())), count])
+        let word = match kind {
+            Kind::Channel => "unsubscribe",
+            Kind::Pattern => "punsubscribe",
+            Kind::Shard => "sunsubscribe",
+        };
+        let name = name.map_or(Reply::Null, |name| Reply::Bulk(name.clone()));
+        Reply::Push(vec![Reply::word(word), name, self.subscriptions(conn, kind)])
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Who is subscribed to what.
+type Subscribers = BTreeMap<Bytes, Vec<Conn>>;
+
+#[derive(Clone, Copy)]
 enum Kind {
     Channel,
     Pattern,
+    Shard,
 }
 
-fn remove(all: &mut BTreeMap<Bytes, Vec<Conn>>, name: &Bytes, conn: Conn) {
+fn remove(all: &mut Subscribers, name: &Bytes, conn: Conn) {
     if let Some(conns) = all.get_mut(name) {
         conns.retain(|other| *other != conn);
         if conns.is_empty() {
@@ -99,24 +133,29 @@ fn confirm(node: &mut Node, call: &mut Call<'_>, mut confirmations: Vec<Reply>) 
     Ok(Answer::Reply(last))
 }
 
-pub(crate) fn subscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+fn join(node: &mut Node, call: &mut Call<'_>, kind: Kind) -> Outcome {
     let names = &call.command.0[1..];
-    let confirmations = names.iter().map(|name| node.subscribe(call.conn, Kind::Channel, name)).collect();
+    let confirmations = names.iter().map(|name| node.subscribe(call.conn, kind, name)).collect();
     confirm(node, call, confirmations)
 }
 
+pub(crate) fn subscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    join(node, call, Kind::Channel)
+}
+
 pub(crate) fn psubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let names = &call.command.0[1..];
-    let confirmations = names.iter().map(|name| node.subscribe(call.conn, Kind::Pattern, name)).collect();
-    confirm(node, call, confirmations)
+    join(node, call, Kind::Pattern)
+}
+
+pub(crate) fn ssubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    join(node, call, Kind::Shard)
 }
 
 fn leave(node: &mut Node, call: &mut Call<'_>, kind: Kind) -> Outcome {
     let mut names = call.args()[1..].to_vec();
     if names.is_empty()
-        && let Some(client) = node.clients.get(&call.conn)
+        && let Some((own, _)) = node.subscribed(call.conn, kind)
     {
-        let own = if kind == Kind::Channel { &client.channels } else { &client.patterns };
         names = own.iter().cloned().collect();
     }
     let mut confirmations: Vec<Reply> =
@@ -135,32 +174,61 @@ pub(crate) fn punsubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     leave(node, call, Kind::Pattern)
 }
 
+pub(crate) fn sunsubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    leave(node, call, Kind::Shard)
+}
+
 pub(crate) fn publish(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let (channel, message) = (&call.command.0[1], &call.command.0[2]);
     let receivers = node.deliver(channel, message, call.out);
-    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
-    let command = Command::of(&["PUBLISH"]).arg(channel.clone()).arg(message.clone());
-    node.changes.push((db, command));
+    propagate(node, call);
     Ok(Reply::Int(receivers).into())
 }
 
-pub(crate) fn list_channels(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let args = call.args();
+pub(crate) fn spublish(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let (channel, message) = (&call.command.0[1], &call.command.0[2]);
+    let receivers = node.deliver_sharded(channel, message, call.out);
+    propagate(node, call);
+    Ok(Reply::Int(receivers).into())
+}
+
+/// What is published reaches the subscribers of replicas too.
+fn propagate(node: &mut Node, call: &Call<'_>) {
+    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
+    node.changes.push((db, call.command.clone()));
+}
+
+/// Those that match a pattern, if there is one.
+fn list(all: &Subscribers, args: &[Bytes]) -> Outcome {
     if args.len() > 3 {
         return Err(wrong_subcommand("PUBSUB", &args[1]));
     }
     let pattern = args.get(2);
-    let names = node.channels.keys().filter(|name| pattern.is_none_or(|pattern| glob(pattern, name)));
+    let names = all.keys().filter(|name| pattern.is_none_or(|pattern| glob(pattern, name)));
     Ok(Reply::Array(names.cloned().map(Reply::Bulk).collect()).into())
 }
 
+pub(crate) fn list_channels(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    list(&node.channels, call.args())
+}
+
+pub(crate) fn list_shards(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    list(&node.shards, call.args())
+}
+
+/// How many are subscribed to each.
+fn counts(all: &Subscribers, names: &[Bytes]) -> Outcome {
+    let count = |name: &Bytes| Reply::Int(all.get(name).map_or(0, Vec::len) as i64);
+    let counts = names.iter().flat_map(|name| [Reply::Bulk(name.clone()), count(name)]);
+    Ok(Reply::Array(counts.collect()).into())
+}
+
 pub(crate) fn numsub(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let mut counts = Vec::new();
-    for name in &call.args()[2..] {
-        counts.push(Reply::Bulk(name.clone()));
-        counts.push(Reply::Int(node.channels.get(name).map_or(0, Vec::len) as i64));
-    }
-    Ok(Reply::Array(counts).into())
+    counts(&node.channels, &call.args()[2..])
+}
+
+pub(crate) fn shardnumsub(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    counts(&node.shards, &call.args()[2..])
 }
 
 pub(crate) fn numpat(node: &mut Node, _: &mut Call<'_>) -> Outcome {

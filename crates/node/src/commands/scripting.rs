@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use crate::access::Failure;
 use crate::acl::Denied;
 use crate::args::{int, is, text, yes_no};
-use crate::dispatch::{Answer, Call, OK, Outcome};
+use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome};
 use crate::node::Node;
 use crate::script::{self, Ask};
 use crate::table::{self, flag};
@@ -18,6 +18,7 @@ struct Declared {
     /// It has such a line.
     present: bool,
     no_writes: bool,
+    allow_oom: bool,
     allow_stale: bool,
 }
 
@@ -39,8 +40,9 @@ fn declared(script: &[u8]) -> Result<(Declared, &[u8]), Failure> {
         for name in flags.split(',').filter(|name| !name.is_empty()) {
             match name {
                 "no-writes" => found.no_writes = true,
+                "allow-oom" => found.allow_oom = true,
                 "allow-stale" => found.allow_stale = true,
-                "allow-oom" | "no-cluster" | "allow-cross-slot-keys" => {}
+                "no-cluster" | "allow-cross-slot-keys" => {}
                 _ => return Err(format!("ERR Unexpected flag in script shebang: {name}").into()),
             }
         }
@@ -64,8 +66,11 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
     if !declared.allow_stale && !node.is_master() && !node.link_up() && !node.config.serve_stale_data {
         return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
     }
-    if declared.present && !declared.no_writes && !read_only && !node.is_master() {
+    if declared.present && !declared.no_writes && !read_only && node.is_read_only() {
         return Err("READONLY You can't write against a read only replica.".into());
+    }
+    if declared.present && !declared.no_writes && !declared.allow_oom && node.is_out_of_memory() {
+        return Err(OUT_OF_MEMORY);
     }
     let read_only = read_only || declared.no_writes;
     let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
@@ -77,7 +82,7 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
         Ask::Call(words) => {
             let command = Command(words);
             let mut call = Call { now, conn, command: &command, in_exec: true, out: &mut *out };
-            node.call_from_script(&mut call, read_only).unwrap_or_else(Reply::Error)
+            node.call_from_script(&mut call, read_only, declared.allow_oom).unwrap_or_else(Reply::Error)
         }
         Ask::MayRun(words) => {
             let command = Command(words);
@@ -98,7 +103,7 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
 
 impl Node {
     /// Runs one command for a script.
-    fn call_from_script(&mut self, call: &mut Call<'_>, read_only: bool) -> Result<Reply, Failure> {
+    fn call_from_script(&mut self, call: &mut Call<'_>, read_only: bool, allow_oom: bool) -> Result<Reply, Failure> {
         let command = call.command;
         let spec = table::lookup(command).map_err(|_| "ERR Unknown Redis command called from script")?;
         if !spec.takes(command.len()) {
@@ -127,7 +132,7 @@ impl Node {
             if read_only {
                 return Err("ERR Write commands are not allowed from read-only scripts.".into());
             }
-            if !self.is_master() {
+            if self.is_read_only() {
                 return Err("READONLY You can't write against a read only replica.".into());
             }
             if self.lacks_good_replicas() {
@@ -136,6 +141,9 @@ impl Node {
         }
         if !self.is_master() && !self.link_up() && !self.config.serve_stale_data && !spec.has(flag::STALE) {
             return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
+        }
+        if spec.has(flag::DENY_OOM) && !allow_oom && self.is_out_of_memory() {
+            return Err(OUT_OF_MEMORY);
         }
         let outcome = self.run(spec, call).0;
         if !spec.has(flag::SKIP_MONITOR | flag::ADMIN) {

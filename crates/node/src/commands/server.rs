@@ -136,6 +136,18 @@ pub(crate) fn save(_: &mut Node, _: &mut Call<'_>) -> Outcome {
     OK
 }
 
+pub(crate) fn bgrewriteaof(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    Ok(Reply::Simple("Background append only file rewriting started".into()).into())
+}
+
+/// `MODULE LOAD` and its kin, without `enable-module-command`.
+pub(crate) fn module_refused(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+    let text = "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it \
+                from a local connection, otherwise you need to set this option in the configuration file, and then restart \
+                the server.";
+    Err(text.into())
+}
+
 pub(crate) fn bgsave(_: &mut Node, call: &mut Call<'_>) -> Outcome {
     match call.args() {
         [_] => {}

@@ -14,7 +14,7 @@ pub(crate) fn sadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let set = access.set_or_new(&args[1])?;
     let added = args[2..].iter().filter(|item| set.insert(own(item))).count();
     if added > 0 {
-        access.changed(&args[1], added as u64);
+        access.changed("sadd", &args[1], added as u64);
     }
     Ok(Reply::Int(added as i64))
 }
@@ -23,7 +23,7 @@ pub(crate) fn srem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(set) = access.set(&args[1])? else { return Ok(Reply::Int(0)) };
     let removed = args[2..].iter().filter(|item| set.remove(*item)).count();
     if removed > 0 {
-        access.changed(&args[1], removed as u64);
+        access.changed("srem", &args[1], removed as u64);
     }
     Ok(Reply::Int(removed as i64))
 }
@@ -65,7 +65,7 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         }
     }
     if !popped.is_empty() {
-        access.changed(&args[1], popped.len() as u64);
+        access.changed("spop", &args[1], popped.len() as u64);
         let removed = popped.iter().fold(Command::of(&["SREM"]).arg(args[1].clone()), |c, item| c.arg(item.clone()));
         access.propagate_instead(removed);
     }
@@ -86,9 +86,9 @@ pub(crate) fn smove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let there = access.set(from)?.is_some_and(|set| set.contains(item));
     if there && from != to {
         access.set(from)?.map(|set| set.remove(item));
-        access.changed(from, 1);
-        access.set_or_new(to)?.insert(item.clone());
-        access.changed(to, 1);
+        access.changed("srem", from, 1);
+        let new = access.set_or_new(to)?.insert(item.clone());
+        access.changed(if new { "sadd" } else { "" }, to, 1);
     }
     Ok(yes_no(there))
 }
@@ -137,13 +137,13 @@ fn combined(access: &mut Access<'_>, args: &[Bytes], how: Combine) -> DataResult
     Ok(Reply::Set(combine(access, &args[1..], how)?.into_iter().map(Reply::Bulk).collect()))
 }
 
-fn store(access: &mut Access<'_>, args: &[Bytes], how: Combine) -> DataResult {
+fn store(access: &mut Access<'_>, args: &[Bytes], event: &'static str, how: Combine) -> DataResult {
     let result = combine(access, &args[2..], how)?;
     let count = result.len() as i64;
     if result.is_empty() {
         access.delete(&args[1]);
     } else {
-        access.store(&args[1], Value::Set(result), None);
+        access.store(event, &args[1], Value::Set(result), None);
     }
     Ok(Reply::Int(count))
 }
@@ -161,13 +161,13 @@ pub(crate) fn sdiff(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn sunionstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, Combine::Union)
+    store(access, args, "sunionstore", Combine::Union)
 }
 
 pub(crate) fn sinterstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, Combine::Intersect)
+    store(access, args, "sinterstore", Combine::Intersect)
 }
 
 pub(crate) fn sdiffstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, Combine::Subtract)
+    store(access, args, "sdiffstore", Combine::Subtract)
 }

@@ -83,8 +83,9 @@ pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(if options.get { old } else { Reply::Null });
     }
     let kept = if options.keep_ttl { access.raw().expires_at(key) } else { None };
-    access.store(key, Value::Str(own(value)), expires_at.or(kept));
+    access.store("set", key, Value::Str(own(value)), expires_at.or(kept));
     if let Some(at) = expires_at {
+        access.tell("expire", key);
         access.propagate_instead(set_until(key, value, at));
     } else if options.get {
         let without_get = args.iter().enumerate().filter(|(index, arg)| *index < 3 || !is(arg, "GET"));
@@ -95,7 +96,8 @@ pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 fn set_for(access: &mut Access<'_>, args: &[Bytes], unit: &[u8], name: &str) -> DataResult {
     let at = expiry(unit, &args[2], access.now, name)?;
-    access.store(&args[1], Value::Str(own(&args[3])), Some(at));
+    access.store("set", &args[1], Value::Str(own(&args[3])), Some(at));
+    access.tell("expire", &args[1]);
     access.propagate_instead(set_until(&args[1], &args[3], at));
     Ok(Reply::OK)
 }
@@ -111,7 +113,7 @@ pub(crate) fn psetex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn setnx(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let new = !access.exists(&args[1]);
     if new {
-        access.store(&args[1], Value::Str(own(&args[2])), None);
+        access.store("set", &args[1], Value::Str(own(&args[2])), None);
     }
     Ok(yes_no(new))
 }
@@ -122,7 +124,7 @@ pub(crate) fn get(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 pub(crate) fn getset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let old = bulk_or_null(access.string(&args[1])?);
-    access.store(&args[1], Value::Str(own(&args[2])), None);
+    access.store("set", &args[1], Value::Str(own(&args[2])), None);
     access.propagate_instead(Command::of(&["SET"]).arg(args[1].clone()).arg(args[2].clone()));
     Ok(old)
 }
@@ -145,12 +147,12 @@ pub(crate) fn getex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
             access.propagate_instead(Command::of(&["DEL"]).arg(key.clone()));
         } else {
             access.raw().set_expiry(key, Some(at));
-            access.changed(key, 1);
+            access.changed("expire", key, 1);
             access.propagate_instead(Command::of(&["PEXPIREAT"]).arg(key.clone()).arg(number(at)));
         }
     } else if options.persist && access.raw().expires_at(key).is_some() {
         access.raw().set_expiry(key, None);
-        access.changed(key, 1);
+        access.changed("persist", key, 1);
         access.propagate_instead(Command::of(&["PERSIST"]).arg(key.clone()));
     }
     Ok(Reply::Bulk(value))
@@ -181,7 +183,7 @@ pub(crate) fn append(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     value.extend_from_slice(&args[2]);
     let length = value.len() as i64;
     let expires_at = access.raw().expires_at(key);
-    access.store(key, Value::Str(value.into()), expires_at);
+    access.store("append", key, Value::Str(value.into()), expires_at);
     Ok(Reply::Int(length))
 }
 
@@ -195,7 +197,7 @@ pub(crate) fn mget(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 fn store_pairs(access: &mut Access<'_>, args: &[Bytes]) {
     for pair in args[1..].chunks_exact(2) {
-        access.store(&pair[0], Value::Str(own(&pair[1])), None);
+        access.store("set", &pair[0], Value::Str(own(&pair[1])), None);
     }
 }
 
@@ -224,7 +226,7 @@ fn add(access: &mut Access<'_>, key: &Bytes, amount: i64) -> DataResult {
         return Err("ERR increment or decrement would overflow".into());
     };
     let expires_at = access.raw().expires_at(key);
-    access.store(key, Value::Str(number(new)), expires_at);
+    access.store("incrby", key, Value::Str(number(new)), expires_at);
     Ok(Reply::Int(new))
 }
 
@@ -299,7 +301,7 @@ pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
     let old = access.string(key)?.cloned().unwrap_or(Bytes::from_static(b"0"));
     let value = sum(&old, &args[2], NOT_A_FLOAT)?;
     let expires_at = access.raw().expires_at(key);
-    access.store(key, Value::Str(value.clone()), expires_at);
+    access.store("incrbyfloat", key, Value::Str(value.clone()), expires_at);
     // As a plain value, so that replicas cannot round differently.
     access.propagate_instead(Command::of(&["SET"]).arg(key.clone()).arg(value.clone()).arg("KEEPTTL"));
     Ok(Reply::Bulk(value))
@@ -322,6 +324,6 @@ pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     value[offset..end].copy_from_slice(patch);
     let length = value.len() as i64;
     let expires_at = access.raw().expires_at(key);
-    access.store(key, Value::Str(value.into()), expires_at);
+    access.store("setrange", key, Value::Str(value.into()), expires_at);
     Ok(Reply::Int(length))
 }

@@ -38,7 +38,7 @@ impl Node {
             }
             for (conn, client) in &self.clients {
                 let Some(tracking) = &client.tracking else { continue };
-                let watches = tracking.prefixes.is_empty() || tracking.prefixes.iter().any(|p| key.starts_with(p));
+                let watches = tracking.prefixes.iter().any(|prefix| key.starts_with(prefix));
                 let sent = |told: &(Conn, Option<Bytes>)| told.0 == *conn && told.1.as_ref() == Some(key);
                 if tracking.mode == Tracked::Broadcast && watches && !self.invalid.iter().any(sent) {
                     self.invalid.push((*conn, Some(key.clone())));
@@ -157,21 +157,23 @@ pub(crate) fn tracking(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         );
     }
     let mut all = before.map_or_else(Vec::new, |before| before.prefixes.clone());
-    for prefix in prefixes {
-        let overlaps = |old: &&Bytes| **old != prefix && (old.starts_with(&prefix) || prefix.starts_with(old));
-        if let Some(old) = all.iter().find(overlaps) {
-            return Err(format!(
-                "ERR Prefix '{}' overlaps with an existing prefix '{}'. Prefixes for a single client must not overlap.",
-                text(&prefix),
-                text(old)
-            )
-            .into());
-        }
-        if !all.contains(&prefix) {
-            all.push(prefix);
+    for (index, prefix) in prefixes.iter().enumerate() {
+        let overlap =
+            |others: &[Bytes]| others.iter().find(|o| o.starts_with(prefix) || prefix.starts_with(o)).cloned();
+        let existing = overlap(&all).map(|other| ("an existing", other));
+        let clash = existing.or_else(|| overlap(&prefixes[index + 1..]).map(|other| ("another provided", other)));
+        if let Some((which, other)) = clash {
+            let (prefix, other) = (text(prefix), text(&other));
+            let text = format!("ERR Prefix '{prefix}' overlaps with {which} prefix '{other}'.");
+            return Err(format!("{text} Prefixes for a single client must not overlap.").into());
         }
     }
+    if broadcast && prefixes.is_empty() {
+        prefixes.push(Bytes::new());
+    }
+    all.append(&mut prefixes);
     all.sort();
+    all.dedup();
     let mode = match () {
         () if broadcast => Tracked::Broadcast,
         () if opt_in => Tracked::OptIn,

@@ -81,7 +81,7 @@ fn add(access: &mut Access<'_>, key: &Bytes, pairs: &[Bytes], options: &AddOptio
         }
         let new = if options.increment { old.unwrap_or(0.0) + value } else { value };
         if new.is_nan() {
-            access.changed(key, 0);
+            access.drop_if_empty(key);
             return Err("ERR resulting score is not a number (NaN)".into());
         }
         if old.is_some_and(|old| (options.greater && new <= old) || (options.less && new >= old)) {
@@ -97,7 +97,7 @@ fn add(access: &mut Access<'_>, key: &Bytes, pairs: &[Bytes], options: &AddOptio
         zset.insert(own(member), new);
     }
     if added + updated > 0 {
-        access.changed(key, added + updated);
+        access.changed(if options.increment { "zincr" } else { "zadd" }, key, added + updated);
         access.effects.ready.push(key.clone());
     } else {
         access.drop_if_empty(key);
@@ -116,7 +116,7 @@ pub(crate) fn zrem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let Some(zset) = access.zset(&args[1])? else { return Ok(Reply::Int(0)) };
     let removed = args[2..].iter().filter(|member| zset.remove(member).is_some()).count();
     if removed > 0 {
-        access.changed(&args[1], removed as u64);
+        access.changed("zrem", &args[1], removed as u64);
     }
     Ok(Reply::Int(removed as i64))
 }
@@ -284,6 +284,19 @@ pub(crate) fn zrevrangebyscore(access: &mut Access<'_>, args: &[Bytes]) -> DataR
     range(access, args, plain(By::Score, true), false)
 }
 
+pub(crate) fn zrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    range(access, args, plain(By::Member, false), false)
+}
+
+pub(crate) fn zrevrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    range(access, args, plain(By::Member, true), false)
+}
+
+pub(crate) fn zlexcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (low, high) = (Bound::member(&args[2])?, Bound::member(&args[3])?);
+    Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high).len() as i64)))
+}
+
 pub(crate) fn zcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::score(&args[2])?, Bound::score(&args[3])?);
     Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high).len() as i64)))
@@ -304,7 +317,7 @@ pub(crate) fn zrevrank(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     rank(access, args, true)
 }
 
-fn remove(access: &mut Access<'_>, key: &Bytes, items: Vec<(Bytes, f64)>) -> DataResult {
+fn remove(access: &mut Access<'_>, event: &'static str, key: &Bytes, items: Vec<(Bytes, f64)>) -> DataResult {
     let count = items.len();
     if let Some(zset) = access.zset(key)? {
         for (member, _) in items {
@@ -312,7 +325,7 @@ fn remove(access: &mut Access<'_>, key: &Bytes, items: Vec<(Bytes, f64)>) -> Dat
         }
     }
     if count > 0 {
-        access.changed(key, count as u64);
+        access.changed(event, key, count as u64);
     }
     Ok(Reply::Int(count as i64))
 }
@@ -320,16 +333,22 @@ fn remove(access: &mut Access<'_>, key: &Bytes, items: Vec<(Bytes, f64)>) -> Dat
 pub(crate) fn zremrangebyscore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::score(&args[2])?, Bound::score(&args[3])?);
     let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
-    remove(access, &args[1], items)
+    remove(access, "zremrangebyscore", &args[1], items)
+}
+
+pub(crate) fn zremrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let (low, high) = (Bound::member(&args[2])?, Bound::member(&args[3])?);
+    let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
+    remove(access, "zremrangebylex", &args[1], items)
 }
 
 pub(crate) fn zremrangebyrank(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (start, stop) = (int(&args[2])?, int(&args[3])?);
     let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| places(zset, start, stop, false));
-    remove(access, &args[1], items)
+    remove(access, "zremrangebyrank", &args[1], items)
 }
 
-fn pop(access: &mut Access<'_>, args: &[Bytes], highest: bool, name: &str) -> DataResult {
+fn pop(access: &mut Access<'_>, args: &[Bytes], highest: bool, name: &'static str) -> DataResult {
     let count = match args {
         [_, _] => 1,
         [_, _, count] => positive(count)?,
@@ -345,7 +364,7 @@ fn pop(access: &mut Access<'_>, args: &[Bytes], highest: bool, name: &str) -> Da
         }
     }
     if !items.is_empty() {
-        access.changed(&args[1], items.len() as u64);
+        access.changed(name, &args[1], items.len() as u64);
     }
     if args.len() == 2 && resp3 {
         let flat = items.into_iter().flat_map(|(member, score)| [Reply::Bulk(member), Reply::Double(score)]);
@@ -366,7 +385,7 @@ pub(crate) fn zpopmax(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn take(access: &mut Access<'_>, keys: &[Bytes], highest: bool) -> Result<Option<Reply>, Failure> {
     for key in keys {
         let Some((member, score)) = access.zset(key)?.and_then(|zset| zset.pop(highest)) else { continue };
-        access.changed(key, 1);
+        access.changed(if highest { "zpopmax" } else { "zpopmin" }, key, 1);
         let name = if highest { "ZPOPMAX" } else { "ZPOPMIN" };
         access.propagate_instead(Command::of(&[name]).arg(key.clone()));
         return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), Reply::Bulk(member), Reply::Double(score)])));

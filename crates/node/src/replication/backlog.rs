@@ -42,6 +42,16 @@ impl Backlog {
     pub(crate) fn push(&mut self, command: Command) {
         let end = self.end() + command.encoded_len();
         self.commands.push_back((end, command));
+        self.trim();
+    }
+
+    /// Keeps so many bytes from now on.
+    pub(crate) fn resize(&mut self, limit: u64) {
+        self.limit = limit;
+        self.trim();
+    }
+
+    fn trim(&mut self) {
         while self.length() > self.limit
             && let Some((end, _)) = self.commands.pop_front()
         {
@@ -80,5 +90,7 @@ mod tests {
         assert!(backlog.after(129).is_none());
         assert_eq!(backlog.after(142).map(Iterator::count), Some(0));
         assert!(backlog.after(143).is_none());
+        backlog.resize(14);
+        assert_eq!((backlog.limit(), backlog.first_byte(), backlog.length()), (14, 129, 14));
     }
 }

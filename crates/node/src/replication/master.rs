@@ -105,7 +105,7 @@ impl Node {
         self.config.min_replicas_to_write > 0
             && self.is_master()
             && !self.config.min_replicas_max_lag.is_zero()
-            && self.repl.good_replicas < usize::from(self.config.min_replicas_to_write)
+            && self.repl.good_replicas < self.config.min_replicas_to_write as usize
     }
 
     /// The link of a replica is gone.

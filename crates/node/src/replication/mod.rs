@@ -47,6 +47,8 @@ pub(crate) struct Replication {
     pub(crate) upstream: Option<Upstream>,
     /// Number of the next outbound connection.
     pub(crate) next_conn: u64,
+    /// Changes that clients of this replica made, which are in no history.
+    pub(crate) stray: u64,
     /// Ends of the histories that the present one descends from.
     past: Vec<Position>,
     /// When the once-a-second pass ran last; all passes are whole seconds apart.
@@ -71,6 +73,7 @@ impl Replication {
             good_replicas: 0,
             upstream: replica_of.map(|master| Upstream::new(master, now)),
             next_conn: 0,
+            stray: 0,
             past: Vec::new(),
             last_pass: now + phase,
             passes: 0,

@@ -191,7 +191,10 @@ impl Node {
             let command = user.fold(Command::of(&["AUTH"]), Command::arg).arg(auth.password);
             self.ask(command, Expected::Auth, out);
         }
-        let port = self.config.identity.addr.port.to_string();
+        let port = match self.config.other("replica-announce-port") {
+            "0" => self.config.identity.addr.port.to_string(),
+            announced => announced.to_owned(),
+        };
         self.ask(Command::of(&["REPLCONF", "listening-port"]).arg(port), Expected::Conf, out);
         if let Some(host) = &self.config.announce_ip {
             self.ask(Command::of(&["REPLCONF", "ip-address"]).arg(host.clone()), Expected::Conf, out);
@@ -261,6 +264,7 @@ impl Node {
         self.invalidate_everything();
         self.send_invalidations(None, out);
         self.repl.descend(&snapshot.lineage);
+        self.repl.stray = 0;
         if let Some(upstream) = &mut self.repl.upstream {
             upstream.stream = Stream { db: snapshot.stream_db, transaction: None };
         }
@@ -322,17 +326,21 @@ impl Node {
             self.acknowledge(out);
         } else if command.is("PUBLISH") && command.len() == 3 {
             self.deliver(&command.0[1], &command.0[2], out);
+        } else if command.is("SPUBLISH") && command.len() == 3 {
+            self.deliver_sharded(&command.0[1], &command.0[2], out);
         } else if let Ok(spec) = table::lookup(command)
             && spec.takes(command.len())
             && let Run::Data(handler) = spec.run
         {
-            let unix = self.config.unix_millis(now);
+            let (unix, notify) = (self.config.unix_millis(now), self.notifies());
             let mut access = Access::new(&mut self.data, db, unix, Expiry::Ignore);
+            access.notify = notify;
             // What the master ran cannot fail here; if it does, Redis goes on as well.
             let _ = handler(&mut access, &command.0);
             let effects = access.effects;
             self.absorb(db, effects, None);
             self.changes.clear();
+            self.tell_events(out);
             self.send_invalidations(None, out);
         }
     }

@@ -1,5 +1,5 @@
 -- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
-local script, call, call_safely, told, may_run, sha1hex, setresp, draw, seed, place, keys, argv = ...
+local script, call, call_safely, told, may_run, sha1hex, setresp, draw, seed, place, cjson, keys, argv = ...
 local error, pcall, xpcall, type, tostring, setmetatable, floor, resume =
     error, pcall, xpcall, type, tostring, setmetatable, math.floor, coroutine.resume
 
@@ -74,6 +74,7 @@ local globals = {
     math = fixed(math), string = fixed(string), table = fixed(table), coroutine = fixed(threads),
     pcall = function(...) return settle(pcall(...)) end,
     xpcall = function(...) return settle(xpcall(...)) end,
+    cjson = cjson and fixed(cjson),
     _VERSION = _VERSION,
 }
 for _, name in pairs{'assert', 'collectgarbage', 'error', 'gcinfo', 'getmetatable', 'ipairs', 'load', 'loadstring', 'next',

@@ -108,9 +108,15 @@ impl Requests {
         Ok(Some(word))
     }
 
+    /// Where the line ends. Redis looks for that as in a C string, and sees no end behind a zero byte: it waits for more.
+    fn find(&self, end: u8) -> Option<usize> {
+        let at = self.buffer.iter().position(|&byte| byte == end || byte == 0)?;
+        (self.buffer[at] == end).then_some(at)
+    }
+
     /// Takes a header: the number after its first byte.
     fn header(&mut self, too_long: &str, invalid: &str) -> Result<Option<i64>, ProtocolError> {
-        let Some(end) = self.buffer.iter().position(|&byte| byte == b'\r') else {
+        let Some(end) = self.find(b'\r') else {
             return if self.buffer.len() > LINE_MAX { Err(too_long.into()) } else { Ok(None) };
         };
         if self.buffer.len() < end + 2 {
@@ -123,7 +129,7 @@ impl Requests {
 
     /// Takes a line of words; it may have none.
     fn inline(&mut self) -> Result<Option<Vec<Bytes>>, ProtocolError> {
-        let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') else {
+        let Some(end) = self.find(b'\n') else {
             return if self.buffer.len() > LINE_MAX { Err("too big inline request".into()) } else { Ok(None) };
         };
         let line = self.buffer.split_to(end + 1);
@@ -172,7 +178,7 @@ mod tests {
 
     #[test]
     fn arrays_and_lines() {
-        let table: [(&[u8], &[&str]); 8] = [
+        let table: [(&[u8], &[&str]); 10] = [
             (b"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", &["PING", "GET k"]),
             (b"PING\r\n", &["PING"]),
             (b"set k  \"a b\\x41\\n\"\nGET k\n", &["set k a bA\n", "GET k"]),
@@ -181,6 +187,8 @@ mod tests {
             (b"SET k \"\"\r\n", &["SET k "]),
             (b"*2\r\n$3\r\nGET\r\n$1", &[]),
             (b"*1\r\n$0\r\n\r\n", &[""]),
+            (b"PING\r\nPI\0NG\r\nPING\r\n", &["PING"]),
+            (b"*1\0\r\n$4\r\nPING\r\n", &[]),
         ];
         for (bytes, commands) in table {
             let (got, error) = all(bytes, false);

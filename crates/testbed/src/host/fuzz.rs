@@ -696,7 +696,7 @@ fn whatever_bytes_come() {
             && counts.broken > 100
             && counts.dialled > 10
             && counts.replies > 10_000
-            && counts.overflowed > 10
+            && counts.overflowed > 3
             && counts.overdue > 0,
         "{counts:?}"
     );

@@ -1,0 +1,223 @@
+//! What is in a stream: `XADD`, `XDEL`, `XLEN`, `XRANGE`, `XTRIM`.
+
+use bytes::Bytes;
+use model::{Command, Reply};
+
+use super::ids::{INVALID_ID, bound, entry, id, id_reply, unsigned};
+use crate::access::{Access, DataResult, Failure};
+use crate::args::{SYNTAX, int, is, number, wrong_arity};
+use crate::keyspace::own;
+use crate::keyspace::stream::{Stream, StreamId};
+
+/// How a stream is cut short.
+enum Trim {
+    Length(usize),
+    Before(StreamId),
+}
+
+/// What stands before the id of `XADD`, or is all there is of `XTRIM`. `~` cuts as exactly.
+struct Trimming {
+    trim: Option<Trim>,
+    /// Not `NOMKSTREAM`.
+    make: bool,
+    /// Where the options end.
+    end: usize,
+}
+
+/// Reads the options from word 2 on, in the order in which Redis does; `adding` for `XADD`, where they end at the first word
+/// that is none.
+fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
+    let (mut trim, mut make, mut approximate, mut limit, mut at) = (None, true, false, None, 2);
+    while let Some(word) = args.get(at) {
+        let more = args.len() - 1 - at;
+        let by_length = is(word, "MAXLEN");
+        if adding && &word[..] == b"*" {
+            break;
+        } else if (by_length || is(word, "MINID")) && more > 0 {
+            if trim.is_some() {
+                return Err("ERR syntax error, MAXLEN and MINID options at the same time are not compatible".into());
+            }
+            approximate = false;
+            if more > 1 && matches!(&args[at + 1][..], b"=" | b"~") {
+                at += 1;
+                approximate = &args[at][..] == b"~";
+            }
+            at += 1;
+            let threshold = &args[at];
+            trim = Some(if by_length {
+                let negative = |_| Failure::from("ERR The MAXLEN argument must be >= 0.");
+                Trim::Length(usize::try_from(int(threshold)?).map_err(negative)?)
+            } else {
+                Trim::Before(id(threshold, 0)?)
+            });
+        } else if is(word, "LIMIT") && more > 0 {
+            at += 1;
+            limit = Some(int(&args[at])?);
+            if limit < Some(0) {
+                return Err("ERR The LIMIT argument must be >= 0.".into());
+            }
+        } else if adding && is(word, "NOMKSTREAM") {
+            make = false;
+        } else if adding {
+            break;
+        } else {
+            return Err(SYNTAX);
+        }
+        at += 1;
+    }
+    if let Some(word) = args.get(at) {
+        id_to_add(word)?;
+    }
+    if limit > Some(0) && trim.is_none() {
+        return Err("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy".into());
+    }
+    if !adding && trim.is_none() {
+        return Err("ERR syntax error, XTRIM must be called with a trimming strategy".into());
+    }
+    if limit.is_some() && !approximate {
+        return Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into());
+    }
+    Ok(Trimming { trim, make, end: at })
+}
+
+/// The id that `XADD` is given.
+enum Wanted {
+    /// `*`
+    Next,
+    /// `ms-*`
+    NextWithin(u64),
+    /// All of it.
+    Exactly(StreamId),
+}
+
+fn id_to_add(word: &[u8]) -> Result<Wanted, Failure> {
+    match word.strip_suffix(b"-*") {
+        _ if word == b"*" => Ok(Wanted::Next),
+        Some(ms) => unsigned(ms).map(Wanted::NextWithin).ok_or(INVALID_ID),
+        None => id(word, 0).map(Wanted::Exactly),
+    }
+}
+
+impl Trim {
+    fn apply(&self, stream: &mut Stream) -> usize {
+        let before = stream.entries.len();
+        match self {
+            Self::Length(most) => {
+                while stream.entries.len() > *most {
+                    stream.entries.pop_first();
+                }
+            }
+            Self::Before(id) => stream.entries = stream.entries.split_off(id),
+        }
+        before - stream.entries.len()
+    }
+
+    fn words(&self, command: Command) -> Command {
+        match self {
+            Self::Length(most) => command.arg("MAXLEN").arg("=").arg(number(most)),
+            Self::Before(id) => command.arg("MINID").arg("=").arg(number(id)),
+        }
+    }
+}
+
+pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let key = &args[1];
+    let Trimming { trim, make, end } = trimming(args, true)?;
+    let wanted = args.get(end).ok_or_else(|| wrong_arity("xadd"))?;
+    let fields = &args[end + 1..];
+    if fields.is_empty() || !fields.len().is_multiple_of(2) {
+        return Err(wrong_arity("xadd"));
+    }
+    let wanted = id_to_add(wanted)?;
+    if matches!(wanted, Wanted::Exactly(id) if id == StreamId::default()) {
+        return Err("ERR The ID specified in XADD must be greater than 0-0".into());
+    }
+    let now = access.now;
+    let (last, there) = access.stream(key)?.map_or((StreamId::default(), false), |stream| (stream.last_id, true));
+    if !there && !make {
+        return Ok(Reply::Null);
+    }
+    if last == StreamId::MAX {
+        return Err("ERR The stream has exhausted the last possible ID, unable to add more items".into());
+    }
+    let new = match wanted {
+        Wanted::Next if now > last.0 => Some(StreamId(now, 0)),
+        Wanted::Next => last.next(),
+        Wanted::NextWithin(ms) => match ms.cmp(&last.0) {
+            std::cmp::Ordering::Less => None,
+            std::cmp::Ordering::Equal => last.1.checked_add(1).map(|seq| StreamId(ms, seq)),
+            std::cmp::Ordering::Greater => Some(StreamId(ms, 0)),
+        },
+        Wanted::Exactly(id) => Some(id),
+    };
+    let new = new
+        .filter(|new| *new > last)
+        .ok_or("ERR The ID specified in XADD is equal or smaller than the target stream top item")?;
+    let stream = access.stream_or_new(key)?;
+    let pairs = fields.chunks_exact(2).map(|pair| (own(&pair[0]), own(&pair[1]))).collect();
+    stream.entries.insert(new, pairs);
+    stream.last_id = new;
+    stream.added += 1;
+    let trimmed = trim.as_ref().map_or(0, |trim| trim.apply(stream));
+    access.changed("xadd", key, 1);
+    if trimmed > 0 {
+        access.tell("xtrim", key);
+    }
+    access.effects.ready.push(key.clone());
+    let command = Command::of(&["XADD"]).arg(key.clone());
+    let command = trim.map_or(command.clone(), |trim| trim.words(command)).arg(number(new));
+    access.propagate_instead(fields.iter().fold(command, |command, word| command.arg(word.clone())));
+    Ok(id_reply(new))
+}
+
+pub(crate) fn xlen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(Reply::Int(access.stream(&args[1])?.map_or(0, |stream| stream.entries.len() as i64)))
+}
+
+fn xrange_of(access: &mut Access<'_>, args: &[Bytes], reverse: bool) -> DataResult {
+    let (low, high) = if reverse { (&args[3], &args[2]) } else { (&args[2], &args[3]) };
+    let (low, high) = (bound(low, true)?, bound(high, false)?);
+    let count = match &args[4..] {
+        [] => usize::MAX,
+        [word, count] if is(word, "COUNT") => usize::try_from(int(count)?).unwrap_or(0),
+        _ => return Err(SYNTAX),
+    };
+    let Some(stream) = access.stream(&args[1])?.filter(|_| low <= high) else { return Ok(Reply::Array(Vec::new())) };
+    let entries = stream.entries.range(low..=high).map(|(id, fields)| entry(*id, fields));
+    Ok(Reply::Array(if reverse { entries.rev().take(count).collect() } else { entries.take(count).collect() }))
+}
+
+pub(crate) fn xrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    xrange_of(access, args, false)
+}
+
+pub(crate) fn xrevrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    xrange_of(access, args, true)
+}
+
+pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let ids = args[2..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
+    let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
+    let mut removed = 0;
+    for id in ids {
+        if stream.entries.remove(&id).is_some() {
+            removed += 1;
+            stream.max_deleted = stream.max_deleted.max(id);
+        }
+    }
+    if removed > 0 {
+        access.changed("xdel", &args[1], removed);
+    }
+    Ok(Reply::Int(removed as i64))
+}
+
+pub(crate) fn xtrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let Some(trim) = trimming(args, false)?.trim else { return Err(SYNTAX) };
+    let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
+    let removed = trim.apply(stream);
+    if removed > 0 {
+        access.changed("xtrim", &args[1], removed as u64);
+        access.propagate_instead(trim.words(Command::of(&["XTRIM"]).arg(args[1].clone())));
+    }
+    Ok(Reply::Int(removed as i64))
+}

@@ -1,0 +1,207 @@
+//! `XREAD` and `XREADGROUP`, which may wait.
+
+use bytes::Bytes;
+use model::{Command, Reply};
+
+use super::groups::NEW_CONSUMER;
+use super::ids::{entry, id, id_reply};
+use super::pending::claim;
+use super::progress::Place;
+use crate::access::{Access, Failure};
+use crate::args::{SYNTAX, int, is, number, parse_int, text};
+use crate::blocking;
+use crate::commands::lists::Pop;
+use crate::dispatch::{Answer, Call, Outcome};
+use crate::keyspace::Value;
+use crate::keyspace::stream::{Consumer, Pending, StreamId};
+use crate::node::Node;
+
+/// What `XREAD` and `XREADGROUP` read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    keys: Vec<Bytes>,
+    /// After which id; `None` for what the group has not seen yet (`>`).
+    after: Vec<Option<StreamId>>,
+    count: usize,
+    group: Option<(Bytes, Bytes)>,
+    no_ack: bool,
+}
+
+impl Reading {
+    pub(crate) fn keys(&self) -> &[Bytes] {
+        &self.keys
+    }
+
+    /// True if an entry that is read is gone for the others.
+    pub(crate) fn consumes(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Streams with something to read; `None` if there is none.
+    pub(crate) fn attempt(&self, access: &mut Access<'_>) -> Result<Option<Reply>, Failure> {
+        let mut found = Vec::new();
+        for (key, after) in self.keys.iter().zip(&self.after) {
+            let entries = match &self.group {
+                None => self.read(access, key, after.unwrap_or_default())?,
+                Some((group, consumer)) => self.read_group(access, key, *after, group, consumer)?,
+            };
+            if let Some(entries) = entries {
+                found.push((Reply::Bulk(key.clone()), Reply::Array(entries)));
+            }
+        }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        if access.resp3 {
+            return Ok(Some(Reply::Map(found)));
+        }
+        Ok(Some(Reply::Array(found.into_iter().map(|(key, entries)| Reply::Array(vec![key, entries])).collect())))
+    }
+
+    fn read(&self, access: &mut Access<'_>, key: &Bytes, after: StreamId) -> Result<Option<Vec<Reply>>, Failure> {
+        let Some(stream) = access.stream(key)? else { return Ok(None) };
+        let Some(from) = after.next() else { return Ok(None) };
+        let entries = stream.entries.range(from..).take(self.count).map(|(id, fields)| entry(*id, fields));
+        let entries: Vec<Reply> = entries.collect();
+        Ok((!entries.is_empty()).then_some(entries))
+    }
+
+    fn read_group(
+        &self,
+        access: &mut Access<'_>,
+        key: &Bytes,
+        after: Option<StreamId>,
+        name: &Bytes,
+        consumer: &Bytes,
+    ) -> Result<Option<Vec<Reply>>, Failure> {
+        let now = access.now;
+        let missing = || {
+            let text = format!(
+                "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
+                text(key),
+                text(name)
+            );
+            Failure::from(text)
+        };
+        let Some(stream) = access.stream(key)? else { return Err(missing()) };
+        let Some(group) = stream.groups.get_mut(name) else { return Err(missing()) };
+        let new_consumer = group.consumers.insert(consumer.clone(), Consumer { seen: now }).is_none();
+        let mut commands = Vec::new();
+        if new_consumer {
+            let command = Command::of(&["XGROUP", "CREATECONSUMER"]).arg(key.clone()).arg(name.clone());
+            commands.push(command.arg(consumer.clone()));
+        }
+        let mut entries = Vec::new();
+        if let Some(after) = after {
+            let own = group.pending.range(after.next().unwrap_or(StreamId::MAX)..);
+            for (id, _) in own.filter(|(_, pending)| pending.consumer == *consumer).take(self.count) {
+                entries.push(match stream.entries.get(id) {
+                    Some(fields) => entry(*id, fields),
+                    None => Reply::Array(vec![id_reply(*id), Reply::NullArray]),
+                });
+            }
+        } else {
+            let from = group.last_id.next().unwrap_or(StreamId::MAX);
+            let place = Place::of(&stream.entries, (stream.last_id, stream.max_deleted), stream.added);
+            for (id, fields) in stream.entries.range(from..).take(self.count) {
+                entries.push(entry(*id, fields));
+                group.last_id = *id;
+                group.read = if group.read >= 0 && !place.gap_after(*id) {
+                    group.read + 1
+                } else {
+                    place.of_entry(*id).map_or(-1, |place| place as i64)
+                };
+                if !self.no_ack {
+                    group.pending.insert(*id, Pending { consumer: consumer.clone(), at: now, times: 1 });
+                    commands.push(claim(key, name, consumer, *id, now, 1, *id));
+                }
+            }
+            if self.no_ack && !entries.is_empty() {
+                let command = Command::of(&["XGROUP", "SETID"]).arg(key.clone()).arg(name.clone());
+                commands.push(command.arg(number(group.last_id)).arg("ENTRIESREAD").arg(number(group.read)));
+            }
+        }
+        if !commands.is_empty() {
+            access.changed(if new_consumer { NEW_CONSUMER } else { "" }, key, commands.len() as u64);
+            for command in commands {
+                access.propagate_also(command);
+            }
+        }
+        Ok((after.is_some() || !entries.is_empty()).then_some(entries))
+    }
+}
+
+fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
+    let args = call.command.0.clone();
+    let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
+    let (mut count, mut block, mut no_ack, mut group) = (usize::MAX, None, false, None);
+    let mut at = 1;
+    let streams = loop {
+        let word = args.get(at).ok_or(SYNTAX)?;
+        let next = args.get(at + 1);
+        match () {
+            () if is(word, "COUNT") => {
+                count =
+                    usize::try_from(int(next.ok_or(SYNTAX)?)?).ok().filter(|count| *count > 0).unwrap_or(usize::MAX);
+                at += 2;
+            }
+            () if is(word, "BLOCK") => {
+                let millis = parse_int(next.ok_or(SYNTAX)?).ok_or("ERR timeout is not an integer or out of range")?;
+                block = Some(u64::try_from(millis).map_err(|_| "ERR timeout is negative")?);
+                at += 2;
+            }
+            () if with_group && is(word, "GROUP") => {
+                group = Some((next.ok_or(SYNTAX)?.clone(), args.get(at + 2).ok_or(SYNTAX)?.clone()));
+                at += 3;
+            }
+            () if with_group && is(word, "NOACK") => {
+                no_ack = true;
+                at += 1;
+            }
+            () if is(word, "STREAMS") => break &args[at + 1..],
+            () => return Err(SYNTAX),
+        }
+    };
+    if with_group && group.is_none() {
+        return Err("ERR Missing GROUP option for XREADGROUP".into());
+    }
+    if streams.is_empty() || !streams.len().is_multiple_of(2) {
+        let name = if with_group { "xreadgroup" } else { "xread" };
+        return Err(format!(
+            "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{}' must be specified.",
+            if with_group { '>' } else { '$' }
+        )
+        .into());
+    }
+    let (keys, ids) = streams.split_at(streams.len() / 2);
+    let mut after = Vec::new();
+    for (key, wanted) in keys.iter().zip(ids) {
+        after.push(match &wanted[..] {
+            b">" if with_group => None,
+            b"$" if !with_group => {
+                let last = node.data.0[db].get(key).map_or(StreamId::default(), |value| match value {
+                    Value::Stream(stream) => stream.last_id,
+                    _ => StreamId::default(),
+                });
+                Some(last)
+            }
+            b">" => return Err("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.".into()),
+            b"$" => return Err("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.".into()),
+            wanted => Some(id(wanted, 0)?),
+        });
+    }
+    let pop = Pop::Read(Reading { keys: keys.to_vec(), after, count, group, no_ack });
+    if let Some(millis) = block {
+        return blocking::pop_or_wait(node, call, pop, millis.saturating_mul(1_000));
+    }
+    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop);
+    Ok(Answer::Reply(result?.unwrap_or(Reply::NullArray)))
+}
+
+pub(crate) fn xread(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    reading(node, call, false)
+}
+
+pub(crate) fn xreadgroup(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    reading(node, call, true)
+}
