@@ -407,7 +407,7 @@ fn the_canary_fails_for_its_reason() {
     let drivers = || drivers::all().into_iter().chain([Arc::new(Zoo(None)) as Arc<dyn Driver>]);
     for driver in drivers() {
         let name = driver.name();
-        let verdict = run(&plan, driver).verdict;
+        let verdict = run(&plan, Arc::clone(&driver)).verdict;
         assert_eq!(verdict.outcome, Outcome::Fail, "{name}: {:#?}", verdict.findings);
         let unmet: BTreeSet<Rule> = verdict.findings.iter().map(|finding| finding.rule).collect();
         assert!(unmet.is_superset(&[Rule::RecoveredWithin, Rule::Failovers].into()), "{name}: {unmet:?}");
@@ -417,7 +417,7 @@ fn the_canary_fails_for_its_reason() {
     let default = drivers::by_name(drivers::DEFAULT).expect("the default driver");
     for driver in [default, Arc::new(Zoo(None))] {
         let name = driver.name();
-        let verdict = run(&plan, driver).verdict;
+        let verdict = run(&plan, Arc::clone(&driver)).verdict;
         assert_eq!(verdict.outcome, Outcome::Pass, "{name}: {:#?}", verdict.findings);
     }
 }

@@ -102,7 +102,8 @@ fn every_scenario_catches_what_the_page_names() {
 fn the_matrix_has_every_scenario_and_driver() {
     let page = page("matrix.md");
     let rows = table(&page, "scenario");
-    let drivers: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
+    let drivers = drivers::all();
+    let drivers: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
     assert_eq!(rows[0][1..], drivers);
     let named: BTreeSet<&str> = rows[2..rows.len() - 1].iter().map(|row| row[0]).collect();
     assert_eq!(named, scenarios().keys().map(String::as_str).collect());

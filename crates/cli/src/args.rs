@@ -66,7 +66,8 @@ pub(crate) struct RunArgs {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub jobs: Option<u64>,
 
-    /// Driver of the clients that name none; several, or `all`, run one after the other (`sentinel-lab drivers` lists them)
+    /// Driver of the clients that name none; several, or `all`, run one after the other (`sentinel-lab drivers` lists them).
+    /// `exec:COMMAND` is a program in any language, in real time: see docs/writing-a-driver.md
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [drivers::DEFAULT.to_owned()])]
     pub driver: Vec<String>,
 
@@ -205,7 +206,8 @@ pub(crate) struct MatrixArgs {
     #[arg(value_name = "FILE|FOLDER", default_value = "scenarios")]
     pub paths: Vec<PathBuf>,
 
-    /// Clients to run, by name; `all` drivers; or `zoo`, the clients that are wrong on purpose, for which scenario catches which
+    /// Clients to run, by name; `all` drivers; `exec:COMMAND`, a program in any language, in real time; or `zoo`, the clients
+    /// that are wrong on purpose, for which scenario catches which
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = ["all".to_owned()])]
     pub drivers: Vec<String>,
 

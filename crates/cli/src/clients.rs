@@ -12,14 +12,27 @@ pub(crate) fn registry() -> Vec<Arc<dyn Driver>> {
     drivers::all().into_iter().chain(zoo::all()).chain(zoo::havoc()).collect()
 }
 
+/// What a run with `driver` is given: that one first, which makes it the driver of the clients that name none.
+pub(crate) fn led_by(driver: &Arc<dyn Driver>) -> Vec<Arc<dyn Driver>> {
+    let others = registry().into_iter().filter(|other| other.name() != driver.name());
+    std::iter::once(Arc::clone(driver)).chain(others).collect()
+}
+
 /// The clients that the names given to `option` stand for; `all` for the drivers, `zoo` for the clients that are wrong on
-/// purpose. `None` after complaining about a name that there is not.
+/// purpose, `exec:` and a command for a program. `None` after complaining about a name that there is not.
 pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Driver>>> {
     let mut chosen = Vec::new();
     for name in asked {
         match name.as_str() {
             "all" => chosen.extend(drivers::all()),
             "zoo" => chosen.extend(zoo::all()),
+            name if name.starts_with(drivers::EXEC) => match drivers::Program::new(&name[drivers::EXEC.len()..]) {
+                Ok(program) => chosen.push(Arc::new(program)),
+                Err(error) => {
+                    print::error(&format!("{option} {name}: {error}"));
+                    return None;
+                }
+            },
             name => match registry().into_iter().find(|driver| driver.name() == name) {
                 Some(driver) => chosen.push(driver),
                 None if drivers::OPTIONAL.contains(&name) => {
@@ -27,9 +40,12 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
                     return None;
                 }
                 None => {
-                    let all: Vec<&str> = drivers::all().iter().map(|driver| driver.name()).collect();
+                    let all = drivers::all();
+                    let all: Vec<&str> = all.iter().map(|driver| driver.name()).collect();
                     let all = all.join(", ");
-                    print::error(&format!("{option} {name}: there is no such driver; there are {all}, and all"));
+                    print::error(&format!(
+                        "{option} {name}: there is no such driver; there are {all}, all, and `exec:` with a command"
+                    ));
                     return None;
                 }
             },

@@ -40,11 +40,14 @@ fn main() -> ExitCode {
         Command::ChaosWorker => chaos::work(),
         Command::Matrix(args) => matrix::matrix(&args),
         Command::Drivers(args) => {
-            print::drivers(&if args.zoo {
-                zoo::all().into_iter().chain(zoo::havoc()).collect()
+            if args.zoo {
+                print::drivers(&zoo::all().into_iter().chain(zoo::havoc()).collect::<Vec<_>>(), &[]);
             } else {
-                drivers::all()
-            });
+                print::drivers(
+                    &drivers::all(),
+                    &[("exec:COMMAND", "a program in any language (real time): docs/writing-a-driver.md")],
+                );
+            }
             exit::Exit::Pass
         }
         Command::Schema(args) => schema::schema(&args),

@@ -61,7 +61,6 @@ fn exit(cell: &Cell) -> Exit {
 
 /// Makes all runs: those in virtual time first, then those in real time, which want the machine for themselves.
 fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) -> Matrix {
-    let registry = clients::registry();
     let (mut virtual_time, mut real_time) = (Vec::new(), Vec::new());
     for row in 0..scenarios.len() {
         for (column, driver) in drivers.iter().enumerate() {
@@ -86,10 +85,7 @@ fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) 
         let work = |index: usize| {
             let (row, column, seed): (usize, usize, u64) = runs[index];
             let driver = &drivers[column];
-            // The first driver is that of the clients that name none.
-            let others = registry.iter().filter(|other| other.name() != driver.name());
-            let order = std::iter::once(driver).chain(others).cloned().collect();
-            Run::new(scenarios[row].plan.clone(), Seed(seed), order).run()
+            Run::new(scenarios[row].plan.clone(), Seed(seed), clients::led_by(driver)).run()
         };
         jobs::in_order(runs.len(), threads, work, |index, outcome| {
             let (row, column, seed) = runs[index];
@@ -166,7 +162,7 @@ fn command(args: &MatrixArgs) -> String {
     format!(
         "cargo run --release -- matrix {} --drivers {} --seeds {}{seed}",
         paths.join(" "),
-        args.drivers.join(","),
+        run::quoted(&args.drivers.join(",")),
         args.seeds
     )
 }

@@ -37,12 +37,13 @@ pub(crate) fn diagnostics(text: &str) {
     }
 }
 
-/// The list of drivers.
-pub(crate) fn drivers(drivers: &[Arc<dyn Driver>]) {
-    let width = drivers.iter().map(|driver| driver.name().len()).max().unwrap_or(0);
-    for driver in drivers {
-        let default = if driver.name() == drivers::DEFAULT { " (the default)" } else { "" };
-        out(&format!("{:width$}  {}{default}", driver.name(), driver.about()));
+/// The list of drivers, and of `others` with what they are.
+pub(crate) fn drivers(drivers: &[Arc<dyn Driver>], others: &[(&str, &str)]) {
+    let rows = drivers.iter().map(|driver| (driver.name(), driver.about())).chain(others.iter().copied());
+    let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, about) in rows {
+        let default = if name == drivers::DEFAULT { " (the default)" } else { "" };
+        out(&format!("{name:width$}  {about}{default}"));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{clients, jobs};
 /// One run to do: which scenario, with which driver, from which seed.
 struct Job<'a> {
     scenario: &'a Scenario,
-    driver: &'a dyn Driver,
+    driver: &'a Arc<dyn Driver>,
     seed: u64,
 }
 
@@ -44,28 +44,24 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     let mut jobs = Vec::new();
     for scenario in &scenarios {
         for driver in &drivers {
-            jobs.extend((0..args.repeat).map(|n| Job { scenario, driver: &**driver, seed: args.seed.wrapping_add(n) }));
+            jobs.extend((0..args.repeat).map(|n| Job { scenario, driver, seed: args.seed.wrapping_add(n) }));
         }
     }
     let mut output = Output::new(args, &scenarios, jobs.len(), history);
-    let registry = clients::registry();
     for driver in drivers.iter().filter(|driver| args.check_determinism && !driver.repeats()) {
         output.progress.error(&format!("{}: its runs do not repeat, so that is not checked", driver.name()));
     }
     let work = |index: usize| {
         let job: &Job<'_> = &jobs[index];
-        carry_out(job, &registry, args.check_determinism)
+        carry_out(job, args.check_determinism)
     };
     let threads = jobs::threads(args.jobs);
     jobs::in_order(jobs.len(), threads, work, |index, done| output.take(&jobs[index], &done));
     output.finish()
 }
 
-fn carry_out(job: &Job<'_>, registry: &[Arc<dyn Driver>], twice: bool) -> Done {
-    // The first driver is that of the clients that name none.
-    let (chosen, others): (Vec<_>, Vec<_>) =
-        registry.iter().cloned().partition(|driver| driver.name() == job.driver.name());
-    let drivers: Vec<Arc<dyn Driver>> = chosen.into_iter().chain(others).collect();
+fn carry_out(job: &Job<'_>, twice: bool) -> Done {
+    let drivers = clients::led_by(job.driver);
     let once = || Run::new(job.scenario.plan.clone(), Seed(job.seed), drivers.clone()).run();
     let outcome = once();
     let difference = match (&outcome, twice && job.driver.repeats()) {
@@ -221,11 +217,15 @@ impl<'a> Output<'a> {
 
 /// The command that repeats a run.
 pub(crate) fn replay(file: &str, driver: &str, seed: u64) -> String {
-    let quoted = if file.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
-        file.to_owned()
+    let driver = if driver == drivers::DEFAULT { String::new() } else { format!(" --driver {}", quoted(driver)) };
+    format!("cargo run --release -- run {} --seed {seed}{driver}", quoted(file))
+}
+
+/// `word` as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    if word.chars().all(|c| c.is_alphanumeric() || "/._,-".contains(c)) {
+        word.to_owned()
     } else {
-        format!("'{}'", file.replace('\'', r"'\''"))
-    };
-    let driver = if driver == drivers::DEFAULT { String::new() } else { format!(" --driver {driver}") };
-    format!("cargo run --release -- run {quoted} --seed {seed}{driver}")
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

@@ -1,10 +1,11 @@
 //! Clients of other languages follow a failover of `serve`, unmodified: redis-cli, redis-py and ioredis. The last two are
-//! installed by pip and npm, in the versions named here, into the folder for test data.
+//! installed by pip and npm, in the versions named here, into the folder for test data, and go through scenarios as well.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Reply;
@@ -132,6 +133,9 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// One test installs at a time, and the next finds it done.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Runs an installer; false, and the test is skipped, if it fails.
 fn install(what: &str, command: &mut Command) -> bool {
     let output = command.output().expect("the installer starts");
@@ -139,6 +143,41 @@ fn install(what: &str, command: &mut Command) -> bool {
         skip(what, &format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)));
     }
     output.status.success()
+}
+
+/// A Python that has redis-py.
+fn redis_py(what: &str) -> Option<PathBuf> {
+    let python = program(what, "python3")?;
+    let venv = folder("redis-py");
+    let inside = venv.join("bin/python");
+    let marker = venv.join(REDIS_PY);
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !marker.exists() {
+        let made = install(what, Command::new(python).args(["-m", "venv"]).arg(&venv))
+            && install(what, Command::new(&inside).args(["-m", "pip", "install", "--quiet", REDIS_PY]));
+        if !made {
+            return None;
+        }
+        std::fs::write(marker, "").expect("written");
+    }
+    Some(inside)
+}
+
+/// Node and the folder of modules that has ioredis.
+fn ioredis(what: &str) -> Option<(PathBuf, PathBuf)> {
+    let (npm, node) = (program(what, "npm")?, program(what, "node")?);
+    let home = folder("ioredis");
+    let marker = home.join(IOREDIS);
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !marker.exists() {
+        std::fs::create_dir_all(&home).expect("made");
+        let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+        if !install(what, Command::new(npm).args(options).arg(&home).arg(IOREDIS).current_dir(&home)) {
+            return None;
+        }
+        std::fs::write(marker, "").expect("written");
+    }
+    Some((node, home.join("node_modules")))
 }
 
 /// Takes a client program through the death of the master. It prints READY, waits for a line, and prints DONE in the end.
@@ -175,39 +214,16 @@ fn follow_a_failover(command: &mut Command) {
 
 #[test]
 fn redis_py_follows_a_failover() {
-    let what = "redis-py follows a failover";
-    let Some(python) = program(what, "python3") else { return };
-    let venv = folder("redis-py");
-    let inside = venv.join("bin/python");
-    let marker = venv.join(REDIS_PY);
-    if !marker.exists() {
-        let made = install(what, Command::new(python).args(["-m", "venv"]).arg(&venv))
-            && install(what, Command::new(&inside).args(["-m", "pip", "install", "--quiet", REDIS_PY]));
-        if !made {
-            return;
-        }
-        std::fs::write(marker, "").expect("written");
-    }
+    let Some(python) = redis_py("redis-py follows a failover") else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.py");
-    follow_a_failover(Command::new(inside).arg(script));
+    follow_a_failover(Command::new(python).arg(script));
 }
 
 #[test]
 fn ioredis_follows_a_failover() {
-    let what = "ioredis follows a failover";
-    let (Some(npm), Some(node)) = (program(what, "npm"), program(what, "node")) else { return };
-    let home = folder("ioredis");
-    let marker = home.join(IOREDIS);
-    if !marker.exists() {
-        std::fs::create_dir_all(&home).expect("made");
-        let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
-        if !install(what, Command::new(npm).args(options).arg(&home).arg(IOREDIS).current_dir(&home)) {
-            return;
-        }
-        std::fs::write(marker, "").expect("written");
-    }
+    let Some((node, modules)) = ioredis("ioredis follows a failover") else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.js");
-    follow_a_failover(Command::new(node).arg(script).env("NODE_PATH", home.join("node_modules")));
+    follow_a_failover(Command::new(node).arg(script).env("NODE_PATH", modules));
 }
 
 #[test]
@@ -249,4 +265,39 @@ fn redis_cli_follows_a_failover_that_it_asks_for() {
     served.wait(|record| record["event"] == "+switch-master");
     assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(served.interrupt(), Some(0));
+}
+
+/// redis-py and ioredis as drivers: the workers of the examples, in real time, all runs at once.
+#[test]
+fn redis_py_and_ioredis_go_through_scenarios() {
+    let what = "redis-py and ioredis as drivers";
+    let (Some(python), Some((node, modules))) = (redis_py(what), ioredis(what)) else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let drivers = ["python3 crates/drivers/examples/redis_py.py", "node crates/drivers/examples/ioredis.js"];
+    let folders = [&python, &node].map(|program| program.parent().expect("a folder").to_owned());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&path))).expect("a path");
+    let files = ["kill", "3-discovery/sentinel-refused", "6-addresses/auth-split", "8-commands/incr-twice"];
+    let output = Command::new(env!("CARGO_BIN_EXE_sentinel-lab"))
+        .arg("matrix")
+        .args(files.map(|file| format!("scenarios/{file}.yaml")))
+        .args(["--drivers", &drivers.map(|command| format!("exec:{command}")).join(","), "--format", "json"])
+        .current_dir(root)
+        .env("NODE_PATH", modules)
+        .env("PATH", path)
+        .output()
+        .expect("starts");
+    let matrix: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let abouts: Vec<&str> =
+        matrix["drivers"].as_array().into_iter().flatten().filter_map(|d| d["about"].as_str()).collect();
+    let [py, js] = abouts[..] else { panic!("{output:?}") };
+    assert!(py.starts_with("redis-py 7.1.0, ") && js.starts_with("ioredis 5.8.2, "), "{abouts:?}");
+    assert!(abouts.iter().all(|about| about.ends_with(" (real time)")), "{abouts:?}");
+    // ioredis sends a command whose reply was lost again, whatever it is: `autoResendUnfulfilledCommands`.
+    let expected = ["pass", "pass", "pass", "pass", "pass", "pass", "pass", "fail"];
+    let cells = matrix["cells"].as_array().expect("cells");
+    let results: Vec<&str> = cells.iter().filter_map(|cell| cell["result"].as_str()).collect();
+    assert_eq!(results, expected, "{cells:#?}");
+    assert_eq!(cells[7]["rules"], serde_json::json!(["I3"]));
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -12,6 +12,7 @@
 //! | `rustis` | the crate `rustis` | one client that reconnects by itself (feature `rustis`) |
 //! | `redis-blocking` | the crate `redis` | its blocking `SentinelClient`, in real time |
 //! | `redis-r2d2` | the crates `redis` and `r2d2` | a connection from the pool for every operation, in real time (feature `r2d2`) |
+//! | `exec:COMMAND` | whatever the program of the command wraps | as it says itself, in real time: [`Program`] |
 //!
 //! A driver adds no retries of its own. What it does with an error is what an application does that follows the
 //! client's documentation.
@@ -22,6 +23,7 @@ mod documented;
 #[cfg(feature = "fred")]
 mod fred;
 mod outcome;
+mod program;
 #[cfg(feature = "bb8")]
 mod redis_bb8;
 mod redis_blocking;
@@ -41,6 +43,7 @@ pub use deadpool_redis::DeadpoolRedis;
 pub use documented::{DOCUMENTED, Documented, documented};
 #[cfg(feature = "fred")]
 pub use fred::Fred;
+pub use program::{Complaints, EXEC, Program, ProgramError};
 #[cfg(feature = "bb8")]
 pub use redis_bb8::RedisBb8;
 pub use redis_blocking::RedisBlocking;

@@ -45,7 +45,7 @@ mod tests {
     fn every_driver_is_found_by_its_name_and_the_names_differ() {
         let drivers = all();
         for (index, driver) in drivers.iter().enumerate() {
-            assert_eq!(by_name(driver.name()).map(|found| found.about()), Some(driver.about()));
+            assert_eq!(by_name(driver.name()).map(|found| found.about().to_owned()).as_deref(), Some(driver.about()));
             assert!(drivers[..index].iter().all(|other| other.name() != driver.name()), "{}", driver.name());
         }
         assert!(by_name("no-such-driver").is_none());

@@ -36,7 +36,8 @@ impl Plan {
         let callers = (client.callers > 1).then_some(Need::Callers);
         let database = (client.database > 0).then_some(Need::Database);
         let map = self.cluster.nat.then_some(Need::AddressMap);
-        std::iter::once(Need::Workload(client.workload)).chain(callers).chain(database).chain(map)
+        let names = (!self.cluster.hosts.is_empty()).then_some(Need::Names);
+        std::iter::once(Need::Workload(client.workload)).chain(callers).chain(database).chain(map).chain(names)
     }
 }
 
@@ -387,6 +388,8 @@ pub enum Need {
     Database,
     /// To translate the addresses that Sentinels tell.
     AddressMap,
+    /// To look up the names of the cluster, which only this process knows.
+    Names,
 }
 
 impl fmt::Display for Need {
@@ -396,6 +399,7 @@ impl fmt::Display for Need {
             Self::Callers => f.write_str("several callers that share it"),
             Self::Database => f.write_str("another database than 0"),
             Self::AddressMap => f.write_str("a translation of the addresses that Sentinels tell"),
+            Self::Names => f.write_str("names that are looked up within the process of the run"),
         }
     }
 }

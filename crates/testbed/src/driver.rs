@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use model::history::Cause;
 use model::plan::{Credentials, Need};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::pace::SPEED;
 
 /// A boxed future, as the trait's methods return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,6 +42,27 @@ pub struct Settings {
     pub seed: u64,
     /// How much faster than the real clock that of the run goes, for a client whose calls [block](Driver::blocks).
     pub speed: u32,
+    /// Where the driver tells that it has failed itself.
+    pub trouble: Trouble,
+}
+
+/// Where a driver tells that it cannot go on, for a reason that is none of the client's: a process that it needs has ended,
+/// say. What is told first ends the run, with [`RunError::Driver`](crate::RunError::Driver).
+#[derive(Clone, Debug)]
+pub struct Trouble(UnboundedSender<String>);
+
+impl Trouble {
+    /// With who hears of it.
+    pub(crate) fn new() -> (Self, UnboundedReceiver<String>) {
+        let (send, receive) = unbounded_channel();
+        (Self(send), receive)
+    }
+
+    /// Ends the run, and says why.
+    pub fn tell(&self, what: impl Into<String>) {
+        // A run that has ended wants to know nothing any more.
+        let _ = self.0.send(what.into());
+    }
 }
 
 impl Settings {
@@ -51,27 +75,42 @@ impl Settings {
 /// One way of using one client.
 pub trait Driver: Send + Sync {
     /// Its name on the command line and in scenario files: `redis-sentinel`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// One line on which client it is and how it is used.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &str;
 
     /// True if the client can do what the scenario asks of it. A run that asks more is [not
     /// applicable](crate::RunError::NotApplicable). By default it can do any workload, for one caller, in database 0.
     fn can(&self, need: Need) -> bool {
-        matches!(need, Need::Workload(_))
+        matches!(need, Need::Workload(_) | Need::Names)
     }
 
-    /// True if its calls block threads. The clock of its runs follows the real one, four times as fast, and no two runs of it
-    /// are the same.
+    /// True if its calls block threads, or another process makes them. The clock of its runs follows the real one, and no two
+    /// runs of it are the same.
     fn blocks(&self) -> bool {
         false
+    }
+
+    /// How many times as fast as the real clock that of its runs goes if it [blocks](Driver::blocks): 1 or more, by default 4. A
+    /// client whose own timers cannot be told of it says 1. A run has the speed of the slowest of its drivers.
+    fn speed(&self) -> u32 {
+        SPEED
     }
 
     /// True if the same seed gives the same run. A client that is driven by what nothing can seed, such as threads of its
     /// own, says no.
     fn repeats(&self) -> bool {
         !self.blocks()
+    }
+
+    /// Gets ready for so many calls of [`open`](Driver::open), before the clock of the run starts: what costs the machine time and is
+    /// none of the client's, such as the start of a process, does not belong to the first operation. By default nothing is done.
+    ///
+    /// # Errors
+    /// Why the run cannot be made, in words; it ends with [`RunError::Driver`](crate::RunError::Driver).
+    fn prepare(&self, _clients: usize) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Sets the client up, as an application does at its start. May connect, or leave that to the first call.

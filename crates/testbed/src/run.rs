@@ -1,10 +1,12 @@
 //! [`Run`]: one plan, one seed, from the start of the cluster to the verdict.
 
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use model::history::What;
@@ -12,17 +14,18 @@ use model::plan::Need;
 use model::{ClientId, History, Plan, Seed, Time, Verdict};
 use sim::Delivery;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::c_library::entropy::Entropy;
 use crate::calls::Calls;
-use crate::driver::{Driver, Settings};
+use crate::driver::{Driver, Settings, Trouble};
 use crate::host::Host;
-use crate::pace::{SPEED, pace};
+use crate::pace::pace;
 use crate::panics;
 use crate::view::View;
-use crate::workload::{Worker, work};
+use crate::workload::{Worker, sessions, work};
 
 /// Virtual time that dropped clients have to close their connections and end their tasks.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -80,9 +83,17 @@ pub enum RunError {
         /// The client.
         client: String,
         /// Its driver.
-        driver: &'static str,
+        driver: String,
         /// What it lacks.
         need: Need,
+    },
+    /// The driver could not go on, for a reason that is none of the client's.
+    #[error("client {client}: {what}")]
+    Driver {
+        /// The client.
+        client: String,
+        /// What the driver says.
+        what: String,
     },
     /// The client, or the lab, panicked.
     #[error("panicked: {message}")]
@@ -129,7 +140,8 @@ impl Run {
             .collect::<Result<_, _>>()?;
         for (client, driver) in self.plan.clients.iter().zip(&drivers) {
             if let Some(need) = self.plan.needs(client).find(|need| !driver.can(*need)) {
-                return Err(RunError::NotApplicable { client: client.id.clone(), driver: driver.name(), need });
+                let (client, driver) = (client.id.clone(), driver.name().to_owned());
+                return Err(RunError::NotApplicable { client, driver, need });
             }
         }
         let began = std::time::Instant::now();
@@ -179,10 +191,11 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     let _entropy = Entropy::seed_thread(run.seed);
     panics::keep();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let blocks = drivers.iter().any(|driver| driver.blocks());
+        // How much faster than the real clock that of the run goes; in virtual time nothing holds it back.
+        let speed = drivers.iter().filter(|driver| driver.blocks()).map(|driver| driver.speed().max(1)).min();
         let mut builder = Builder::new_current_thread();
-        builder.enable_io().enable_time().start_paused(true);
-        if !blocks {
+        builder.enable_io().enable_time().start_paused(speed != Some(1));
+        if speed.is_none() {
             // Names are looked up one after the other.
             builder.max_blocking_threads(1);
         }
@@ -192,8 +205,8 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = pace(), if blocks => unreachable!("it goes on for ever"),
-                outcome = play(run, drivers, !blocks, clock) => outcome,
+                () = pace(speed.unwrap_or(1)), if speed.is_some_and(|speed| speed > 1) => unreachable!("it goes on for ever"),
+                outcome = play(run, drivers, speed, clock) => outcome,
             }
         });
         // A thread that still blocks is left behind. Its node's socket is closed, so that it ends by itself.
@@ -201,43 +214,52 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
         outcome
     }));
     match (panics::take(), outcome) {
-        (None, Ok(outcome)) => Ok(outcome?),
+        (None, Ok(outcome)) => outcome,
         (message, _) => Err(RunError::Panicked { message: message.unwrap_or_default() }),
     }
 }
 
-async fn play(run: Run, drivers: Vec<Arc<dyn Driver>>, repeats: bool, clock: Arc<AtomicU64>) -> io::Result<RunOutcome> {
+async fn play(
+    run: Run,
+    drivers: Vec<Arc<dyn Driver>>,
+    speed: Option<u32>,
+    clock: Arc<AtomicU64>,
+) -> Result<RunOutcome, RunError> {
     let Run { plan, seed, quiet, watch_deliveries, .. } = run;
+    for (client, driver) in plan.clients.iter().zip(&drivers) {
+        let prepared = driver.prepare(sessions(client.workload)).await;
+        prepared.map_err(|what| RunError::Driver { client: client.id.clone(), what })?;
+    }
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
-    host.answer_names(repeats)?;
+    host.answer_names(speed.is_none())?;
     if watch_deliveries {
         host.watch_deliveries();
     }
     let mut workers = JoinSet::new();
     let mut aborts = Vec::new();
     let mut calls = Vec::new();
+    let mut troubles = Vec::new();
     for (client, driver) in plan.clients.iter().zip(drivers) {
         let id = ClientId::new(&client.id);
         host.set_driver(&id, driver.name());
+        let (trouble, told) = Trouble::new();
+        troubles.push((&client.id, told));
         let worker = Worker {
             calls: Arc::new(Calls::new(Arc::clone(&host), id.clone())),
             driver,
-            settings: settings(&plan, client, &host.view(&id), seed),
+            settings: settings(&plan, client, &host.view(&id), seed, speed.unwrap_or(1), trouble),
             start: start + client.start,
             client: client.clone(),
         };
         calls.push(Arc::clone(&worker.calls));
         aborts.push(workers.spawn(work(worker)));
     }
-    let end = start + plan.run_for;
-    match quiet {
-        None => sleep_until(end).await,
-        Some(quiet) => tokio::select! {
-            biased;
-            () = sleep_until(end) => {}
-            () = settled(&host, &calls, quiet) => {}
-        },
+    tokio::select! {
+        biased;
+        error = any(troubles) => return Err(error),
+        () = sleep_until(start + plan.run_for) => {}
+        () = settled(&host, &calls, quiet.unwrap_or_default()), if quiet.is_some() => {}
     }
     for calls in &calls {
         calls.abandon();
@@ -276,8 +298,28 @@ async fn settled(host: &Host, calls: &[Arc<Calls>], quiet: Duration) {
     }
 }
 
+/// The first trouble of any driver.
+async fn any(mut troubles: Vec<(&String, UnboundedReceiver<String>)>) -> RunError {
+    poll_fn(|cx| {
+        for (client, told) in &mut troubles {
+            if let Poll::Ready(Some(what)) = told.poll_recv(cx) {
+                return Poll::Ready(RunError::Driver { client: (*client).clone(), what });
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// What a client of the plan is set up with.
-fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) -> Settings {
+fn settings(
+    plan: &Plan,
+    client: &model::plan::Client,
+    view: &View,
+    seed: Seed,
+    speed: u32,
+    trouble: Trouble,
+) -> Settings {
     let all = plan.cluster.sentinel_nodes();
     let known = if client.sentinels.is_empty() { all } else { client.sentinels.clone() };
     let sentinels = known.into_iter().filter_map(|node| {
@@ -296,6 +338,7 @@ fn settings(plan: &Plan, client: &model::plan::Client, view: &View, seed: Seed) 
         deadline: client.deadline,
         retry_ambiguous: client.retry_ambiguous,
         seed: seed.derive(&format!("client:{}", client.id)).0,
-        speed: SPEED,
+        speed,
+        trouble,
     }
 }

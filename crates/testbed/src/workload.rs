@@ -34,6 +34,14 @@ pub(crate) struct Worker {
     pub(crate) client: Client,
 }
 
+/// How many clients of its own a worker sets up: who waits, for an item or for messages, has another one.
+pub(crate) fn sessions(workload: Workload) -> usize {
+    match workload {
+        Workload::Queue | Workload::PubSub => 2,
+        _ => 1,
+    }
+}
+
 /// The client that several callers share.
 type Shared = Mutex<Option<Box<dyn Session>>>;
 

@@ -117,9 +117,8 @@ impl Setup {
 
 /// A scenario taken apart; `None` after complaining.
 fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) -> Option<Source> {
-    // The first driver is that of the clients that name none.
-    let (chosen, others): (Vec<_>, Vec<_>) = clients::registry().into_iter().partition(|known| known.name() == driver);
-    let drivers = chosen.into_iter().chain(others).collect();
+    let chosen = clients::registry().into_iter().find(|known| known.name() == driver);
+    let drivers = clients::led_by(&chosen.expect("it was chosen from there"));
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match Subject::new(&scenario.name, scenario.plan.clone(), seed, drivers, limit) {
         Ok(subject) => Some(Source::Systematic(Arc::new(subject))),

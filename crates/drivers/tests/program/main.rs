@@ -1,0 +1,177 @@
+//! Programs as drivers: a worker in plain Python that keeps to the protocol, and what becomes of a run when it does not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::history::What;
+use model::plan::{Client, Cluster, Expect, Need, Plan, Workload};
+use model::{Outcome, Seed};
+use sentinel_lab_drivers::Program;
+use testbed::driver::Driver;
+use testbed::{Run, RunError, RunOutcome};
+
+/// The command of the worker that does this wrong; `None`, and the test is skipped loudly or fails where CI is set, without
+/// Python.
+#[allow(clippy::print_stderr)]
+fn worker(fault: &str) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join("python3").is_file()) {
+        assert!(std::env::var_os("CI").is_none(), "there is no python3");
+        eprintln!("SKIPPED: programs as drivers: there is no python3");
+        return None;
+    }
+    Some(format!("python3 tests/program/worker.py {fault}"))
+}
+
+fn plan(clients: Vec<Client>, run_for: Duration) -> Plan {
+    Plan {
+        title: "a program".to_owned(),
+        cluster: Cluster::standard(),
+        clients,
+        timeline: Vec::new(),
+        run_for,
+        expect: Expect::default(),
+    }
+}
+
+fn client(workload: Workload) -> Client {
+    Client { start: Duration::ZERO, ..Client::new(workload.name(), workload) }
+}
+
+fn run(driver: Program, plan: Plan) -> Result<RunOutcome, RunError> {
+    Run::new(plan, Seed(1), vec![Arc::new(driver)]).run()
+}
+
+#[test]
+fn a_program_does_every_workload_that_it_can_and_the_checks_judge_it() {
+    let Some(command) = worker("nothing") else { return };
+    let driver = Program::new(&command).unwrap();
+    assert_eq!((driver.name(), driver.about()), (&*format!("exec:{command}"), "plain 0, no package (real time)"));
+    assert!(driver.blocks() && !driver.repeats() && driver.speed() == 1);
+    let can = |need| driver.can(need);
+    assert!(can(Need::Workload(Workload::Script)) && can(Need::Callers));
+    assert!(!can(Need::Workload(Workload::ReplicaReads)) && !can(Need::Database) && !can(Need::Names));
+    let mut clients: Vec<Client> =
+        Workload::ALL.into_iter().filter(|workload| can(Need::Workload(*workload))).map(client).collect();
+    clients[0].callers = 8;
+    for client in &mut clients {
+        client.max_connects_per_second = 1_000;
+    }
+    let began = std::time::Instant::now();
+    let outcome = run(driver, plan(clients, Duration::from_secs(4))).unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(4), "the clock is the real one");
+    assert_eq!(outcome.verdict.outcome, Outcome::Pass, "{:#?}", outcome.verdict.findings);
+    for client in &outcome.verdict.clients {
+        assert!(client.ok > 5 && client.failed + client.ambiguous == 0, "{client:?}");
+    }
+    let delivered = outcome.history.records.iter().filter(|record| matches!(record.what, What::Delivered { .. }));
+    assert!(delivered.count() > 5);
+    let open = outcome.history.records.iter().find_map(|record| match &record.what {
+        What::Residue { open, .. } => Some(*open),
+        _ => None,
+    });
+    assert_eq!(open, Some(0));
+}
+
+#[test]
+fn what_a_program_cannot_is_not_applicable() {
+    let Some(command) = worker("counter-only") else { return };
+    let driver = Program::new(&command).unwrap();
+    let error = run(driver, plan(vec![client(Workload::Queue)], Duration::from_secs(1))).unwrap_err();
+    assert!(matches!(error, RunError::NotApplicable { need: Need::Workload(Workload::Queue), .. }), "{error}");
+}
+
+/// Whether a process of this number does anything.
+fn alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_and_what_it_started_are_stopped_with_the_run() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("program.pids");
+    let Some(command) = worker(&format!("nothing {}", file.display())) else { return };
+    let driver = Program::new(&command).unwrap();
+    run(driver, plan(vec![client(Workload::Counter)], Duration::from_secs(1))).unwrap();
+    let pids = std::fs::read_to_string(file).unwrap();
+    let (process, child) = pids.split_once(' ').unwrap();
+    assert!(!alive(process), "{pids}");
+    // It has been killed, which takes the kernel a moment.
+    let began = std::time::Instant::now();
+    while alive(child) {
+        assert!(began.elapsed() < Duration::from_secs(10), "{pids}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_that_never_answers_is_judged_and_no_error_of_the_program() {
+    let Some(command) = worker("mute") else { return };
+    let mut client = client(Workload::Counter);
+    client.deadline = Duration::from_millis(500);
+    let outcome = run(Program::new(&command).unwrap(), plan(vec![client], Duration::from_secs(2))).unwrap();
+    let rules: Vec<String> = outcome.verdict.findings.iter().map(|finding| finding.rule.to_string()).collect();
+    assert!(rules.iter().any(|rule| rule.starts_with("I5")), "{rules:?}");
+}
+
+#[test]
+fn the_start_of_a_process_is_no_part_of_the_first_operation() {
+    let Some(command) = worker("slow-start") else { return };
+    let client = Client { deadline: Duration::from_millis(700), ..client(Workload::Counter) };
+    let outcome = run(Program::new(&command).unwrap(), plan(vec![client], Duration::from_secs(2))).unwrap();
+    assert_eq!(outcome.verdict.outcome, Outcome::Pass, "{:#?}", outcome.verdict.findings);
+}
+
+#[test]
+fn what_a_program_does_wrong_ends_the_run_and_is_told() {
+    let faults = [
+        (
+            "end",
+            "ended (exit status: 1) after 3 lines; a program goes on until its standard input ends; its standard error:\nout of ideas",
+        ),
+        (
+            "garbage",
+            "line 4 of its standard output: expected value at line 1 column 1: `DEBUG: the third order`; only lines of the protocol",
+        ),
+        ("unknown", "line 4 of its standard output: there was no operation 99: `{\"id\": 99, \"value\": null}`"),
+        ("again", "line 4 of its standard output: operation 1 has ended before"),
+        ("value", "line 4 of its standard output: such a value is no reply to that"),
+        ("message", "line 4 of its standard output: operation 3 is no subscription"),
+        ("endless", "line 4 of its standard output: it has no end within 1048576 bytes: `xxxxx"),
+        ("deaf", "has closed its standard input: Broken pipe (os error 32); nothing on its standard error"),
+    ];
+    std::thread::scope(|scope| {
+        for (fault, expected) in faults {
+            scope.spawn(move || {
+                let Some(command) = worker(fault) else { return };
+                let began = std::time::Instant::now();
+                let plan = plan(vec![client(Workload::Counter)], Duration::from_secs(600));
+                let error = run(Program::new(&command).unwrap(), plan).unwrap_err();
+                assert!(matches!(error, RunError::Driver { .. }), "{fault}: {error}");
+                let text = error.to_string();
+                assert!(text.starts_with(&format!("client counter: `{command}`")), "{fault}: {text}");
+                assert!(text.contains(expected), "{fault}: {text}");
+                assert!(began.elapsed() < Duration::from_secs(60), "{fault}: the run went on");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_program_that_does_not_begin_well_is_no_driver() {
+    let told = |command: &str| Program::new(command).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(told(" "), "`exec:` without a command; write for instance `exec:python3 worker.py`");
+    let text = told("no-such-program --fast");
+    assert!(text.starts_with("`no-such-program --fast` cannot be started: No such file or directory"), "{text}");
+    let text = told("true");
+    assert!(text.starts_with("`true` ended (exit status: 0) after 0 lines; "), "{text}");
+    let Some(command) = worker("hello-end") else { return };
+    let text = told(&command);
+    assert!(text.contains("ended (exit status: 1) after 0 lines") && text.contains("cannot load the client"), "{text}");
+    let text = told(&worker("hello-garbage").unwrap());
+    assert!(text.contains("line 1 of its standard output: expected value at line 1 column 1: `Hello!`"), "{text}");
+    let text = told(&worker("protocol").unwrap());
+    assert!(text.contains("it speaks protocol 2, and this is protocol 1"), "{text}");
+}
