@@ -322,12 +322,11 @@ async fn search(
                     let discovery::Found { link, mut place, by } = discovery::master(core, &shared.name).await?;
                     // Where a connection was lost the master may have moved, and the Sentinel that answered first may be
                     // behind the others. At the start it is taken at its word: nothing says that anything has happened.
-                    let moved = match brief {
-                        None => None,
-                        Some(_) => {
-                            let others = ballot::has_moved(core, &shared.name, &mut place, Some(&by));
-                            timeout(SECOND_OPINION, others).await.ok().flatten()
-                        }
+                    let moved = if brief.is_some() {
+                        let others = ballot::has_moved(core, &shared.name, &mut place, Some(&by));
+                        timeout(SECOND_OPINION, others).await.ok().flatten()
+                    } else {
+                        None
                     };
                     match moved {
                         None => Ok(Kept { link, place, by: Some(by) }),

@@ -24,6 +24,8 @@ use crate::print::{self, Progress};
 
 /// Kinds of failure that are shrunk, per campaign; more are seldom independent of each other.
 const MOST_SHRUNK: usize = 12;
+/// Of how many findings a table shows the smallest.
+const MOST_COMPARED: usize = 3;
 
 pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     let Some(setup) = Setup::of(args) else { return Exit::Unusable };
@@ -144,7 +146,7 @@ pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
 /// Shrinks the first run of every finding and writes it where `--save` says.
 fn keep(args: &ChaosArgs, campaign: &Campaign, summary: &Summary, pool: &Pool, threads: usize) -> Vec<Option<Saved>> {
     let mut all = Vec::new();
-    let most = if args.format == MatrixFormat::Markdown { 1 } else { MOST_SHRUNK };
+    let most = if args.format == MatrixFormat::Markdown { MOST_COMPARED } else { MOST_SHRUNK };
     let some = summary.findings.len().min(most);
     let work = |index: usize| {
         let finding: &Finding = &summary.findings[index];
