@@ -1,6 +1,7 @@
 //! [`Setup`]: what the arguments come to: which campaigns, and the header of their results.
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use chaos::campaign::{Campaign, Source};
@@ -8,6 +9,7 @@ use chaos::profile::{Mix, Profile};
 use chaos::results::{FORMAT, Header};
 use chaos::shard::Shard;
 use chaos::systematic::Subject;
+use sha2::{Digest as _, Sha256};
 
 use super::args::ChaosArgs;
 use crate::check::{Scenario, read};
@@ -131,13 +133,27 @@ fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) 
 
 /// SHA-256 of the program's own file.
 fn binary() -> std::io::Result<String> {
-    Ok(sha256(&std::fs::read(std::env::current_exe()?)?))
+    // In pieces: a process that lasts for hours should not have held all of it.
+    let mut file = BufReader::with_capacity(1 << 16, std::fs::File::open(std::env::current_exe()?)?);
+    let mut hasher = Sha256::new();
+    loop {
+        let piece = file.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(piece);
+        let length = piece.len();
+        file.consume(length);
+    }
 }
 
 /// SHA-256, as 64 hex digits.
 fn sha256(bytes: &[u8]) -> String {
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
