@@ -81,7 +81,7 @@ struct Auditor<'a> {
     down: BTreeMap<(NodeId, String), Option<Time>>,
     /// By how much the clock of a Sentinel was put back. What it was told looks so much younger to it.
     put_back: BTreeMap<NodeId, Duration>,
-    /// The masters of which a Sentinel ended a failover after one of a later epoch.
+    /// The masters of which a Sentinel ended a failover after one of a later epoch, or two promoted a node in the same.
     overtaken: BTreeSet<String>,
     last_fault: Time,
 }
@@ -156,7 +156,12 @@ impl<'a> Auditor<'a> {
             (EventName::ElectedLeader, ["master", master, ..]) => self.elected(at, node, master),
             (EventName::PromotedSlave, ["slave", _, ip, port, "@", master, ..]) => {
                 let epoch = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
-                self.promoted.insert(((*master).to_owned(), epoch), format!("{ip} {port}"));
+                let addr = format!("{ip} {port}");
+                let other = self.promoted.insert(((*master).to_owned(), epoch), addr.clone());
+                // Who is told to fail over takes an epoch without asking, and another may be elected in it.
+                if other.is_some_and(|other| other != addr) {
+                    self.overtaken.insert((*master).to_owned());
+                }
             }
             (EventName::FailoverEnd, ["master", master, ..]) => {
                 let own = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);

@@ -1,8 +1,9 @@
 //! The audit of the cluster: nothing to say of a failover as it is, and a word on each record of it that is forged.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use model::history::What;
+use model::history::{Record, What};
 use model::{EventName, History, NodeId, Plan, Seed};
 use sentinel_lab_chaos::audit::audit;
 use testbed::Run;
@@ -120,12 +121,30 @@ fn a_failover_that_is_overtaken_ends_in_disagreement() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/flaws/overtaken.yaml");
     let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
     let mut history = run(&plan);
-    let answers = history.records.iter().filter_map(|record| match &record.what {
-        What::FinalAnswer { node, addr, .. } => Some(format!("{node} {addr}")),
-        _ => None,
-    });
+    let answers = history.records.iter().filter_map(final_answer).map(|(node, addr)| format!("{node} {addr}"));
     assert_eq!(answers.collect::<Vec<_>>(), ["sentinel-1 redis-2", "sentinel-2 redis-1", "sentinel-3 redis-1"]);
     assert_eq!(audit(&plan, &history), []);
     history.records.retain(|record| !matches!(&record.what, What::Event { event: EventName::FailoverEnd, .. }));
     assert_eq!(rules(&plan, &history), ["agreement"]);
+}
+
+#[test]
+fn two_promotions_in_an_epoch_end_in_disagreement() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/flaws/two-in-an-epoch.yaml");
+    let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
+    let mut history = run(&plan);
+    let named: BTreeSet<_> = history.records.iter().filter_map(final_answer).map(|(_, addr)| addr).collect();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert_eq!(audit(&plan, &history), []);
+    let promoted = |record: &Record| matches!(&record.what, What::Event { event: EventName::PromotedSlave, .. });
+    let first = history.records.iter().position(promoted).expect("a promotion");
+    history.records.remove(first);
+    assert_eq!(rules(&plan, &history), ["agreement"]);
+}
+
+fn final_answer(record: &Record) -> Option<(NodeId, NodeId)> {
+    match &record.what {
+        What::FinalAnswer { node, addr, .. } => Some((*node, *addr)),
+        _ => None,
+    }
 }
