@@ -127,7 +127,7 @@ async fn run(args: &ServeArgs, source: &Source, seed: Seed) -> Result<Exit, Stri
         ServeError::File(FileError { line, text, problem, help }) => {
             format!("{}:{line}: {problem}: `{text}`\nhelp: {help}", args.file.display())
         }
-        error @ ServeError::NotLoopback { .. } => format!("{}: {error}", args.file.display()),
+        error @ (ServeError::NotLoopback { .. } | ServeError::Tls) => format!("{}: {error}", args.file.display()),
         error => format!("{error}\nhelp: choose other ports with --port and --sentinel-port"),
     })?;
     let mut keeper = matches!(source, Source::Sentinel(_)).then(|| Keeper { path: &args.file, rewrites: 0 });

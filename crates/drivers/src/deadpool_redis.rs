@@ -23,7 +23,7 @@ impl Driver for DeadpoolRedis {
     }
 
     fn can(&self, need: Need) -> bool {
-        need != Need::AddressMap
+        !matches!(need, Need::AddressMap | Need::Tls | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -29,7 +29,8 @@ impl Driver for Fred {
 
     /// It has replica routing for clusters only.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
+        let lacks = [Need::Workload(Workload::ReplicaReads), Need::AddressMap, Need::Tls, Need::ServerName];
+        !lacks.contains(&need)
     }
 
     /// It has a thread look up each address, also those that are no names, and goes on when that comes back.

@@ -28,7 +28,7 @@ impl Driver for RedisBlocking {
 
     /// Its calls need it for themselves.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Callers | Need::AddressMap)
+        !matches!(need, Need::Callers | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

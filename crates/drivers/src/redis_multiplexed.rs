@@ -23,7 +23,7 @@ impl Driver for RedisMultiplexed {
     }
 
     fn can(&self, need: Need) -> bool {
-        need != Need::AddressMap
+        !matches!(need, Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -29,7 +29,7 @@ impl Driver for RedisR2d2 {
 
     /// The lab makes one blocking call at a time.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Callers | Need::AddressMap)
+        !matches!(need, Need::Callers | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisResult};
-use testbed::driver::{Answer, CallError, OnMessage, Request, Settings};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisResult, TlsCertificates, TlsMode};
+use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Tls};
 
 use crate::outcome::{self, Stage};
 use crate::request::{self, BLOCKING_SLACK};
@@ -15,11 +15,26 @@ use crate::request::{self, BLOCKING_SLACK};
 /// The Sentinel client for masters or replicas, with separate credentials, Nagle's algorithm off and every other
 /// setting as the crate has it.
 pub(crate) fn sentinel_client(settings: &Settings, server: SentinelServerType) -> RedisResult<SentinelClient> {
-    let sentinels = settings.sentinels.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
+    let certificates = |encrypted: fn(&Tls) -> bool| {
+        let root_cert =
+            settings.tls.as_ref().filter(|tls| encrypted(tls)).map(|tls| tls.authority.clone().into_bytes());
+        root_cert.map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
+    };
+    let (sentinel_tls, data_tls) = (certificates(|tls| tls.sentinels), certificates(|tls| tls.data));
+    let sentinels = settings.sentinels.iter().cloned().map(|(host, port)| match sentinel_tls {
+        None => ConnectionAddr::Tcp(host, port),
+        Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+    });
     let tcp = TcpSettings::default().set_nodelay(true);
     let mut builder = SentinelClientBuilder::new(sentinels, &settings.master, server)?
         .set_client_to_redis_tcp_settings(tcp.clone())
         .set_client_to_sentinel_tcp_settings(tcp);
+    if let Some(certificates) = sentinel_tls.clone() {
+        builder = builder.set_client_to_sentinel_certificates(certificates);
+    }
+    if let Some(certificates) = data_tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_redis_certificates(certificates);
+    }
     if settings.database > 0 {
         builder = builder.set_client_to_redis_db(settings.database.into());
     }

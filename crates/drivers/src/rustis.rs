@@ -24,7 +24,8 @@ impl Driver for Rustis {
 
     /// It has no reads from the replicas of a master under Sentinel.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Workload(Workload::ReplicaReads) | Need::AddressMap)
+        let lacks = [Need::Workload(Workload::ReplicaReads), Need::AddressMap, Need::Tls, Need::ServerName];
+        !lacks.contains(&need)
     }
 
     /// Its network task polls by `futures_util::select!`, whose generator goes by how many threads the process has had.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::sentinel_client::{
     Address, Ambiguous, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError, Retry,
-    Settings, details,
+    Settings, Tls, details,
 };
 use model::history::Cause;
 use model::plan::Need;
@@ -66,6 +66,18 @@ fn client_settings(settings: &driver::Settings) -> Settings {
     }
     if settings.database > 0 {
         client = client.db(settings.database);
+    }
+    if let Some(tls) = &settings.tls {
+        let mut ours = Tls::new().ca_pem(&*tls.authority);
+        if let Some(name) = &tls.server_name {
+            ours = ours.server_name(name);
+        }
+        if tls.sentinels {
+            client = client.sentinel_tls(ours.clone());
+        }
+        if tls.data {
+            client = client.data_tls(ours);
+        }
     }
     if let Some(auth) = &settings.sentinel_auth {
         client = client.sentinel_auth(credentials(auth));

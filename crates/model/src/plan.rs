@@ -37,7 +37,10 @@ impl Plan {
         let database = (client.database > 0).then_some(Need::Database);
         let map = self.cluster.nat.then_some(Need::AddressMap);
         let names = (!self.cluster.hosts.is_empty()).then_some(Need::Names);
-        std::iter::once(Need::Workload(client.workload)).chain(callers).chain(database).chain(map).chain(names)
+        let tls = self.cluster.tls.is_on().then_some(Need::Tls);
+        let server_name = self.cluster.tls.server_name.as_ref().map(|_| Need::ServerName);
+        let others = callers.into_iter().chain(database).chain(map).chain(names).chain(tls).chain(server_name);
+        std::iter::once(Need::Workload(client.workload)).chain(others)
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Cluster {
     /// Clients stand outside a network whose addresses are translated: what Sentinels tell is where nodes are inside, and nobody
     /// answers there. Clients are given what to dial instead.
     pub nat: bool,
+    /// Which nodes speak TLS to clients.
+    pub tls: Tls,
     /// Texts of configuration files from which Sentinels start, in place of what the groups say.
     pub sentinel_files: BTreeMap<NodeId, String>,
     /// Unix time at the start of the run, which expiry goes by, and the clocks of Sentinels; by default 1 January 2024, the same in every run.
@@ -139,6 +144,30 @@ impl std::str::FromStr for Host {
     }
 }
 
+/// Which nodes speak TLS to clients, and what their certificates say. Among each other nodes do as without. By default none does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The data nodes do.
+    pub data: bool,
+    /// The Sentinels do.
+    pub sentinels: bool,
+    /// The one name that all certificates have, which clients are told to expect. `None`: each has the address at which a client
+    /// dials its node, and the names of [`Cluster::hosts`].
+    pub server_name: Option<String>,
+}
+
+impl Tls {
+    /// True if any node speaks it.
+    pub fn is_on(&self) -> bool {
+        self.data || self.sentinels
+    }
+
+    /// True if this node speaks it.
+    pub fn covers(&self, node: NodeId) -> bool {
+        if node.is_sentinel() { self.sentinels } else { self.data }
+    }
+}
+
 /// User and password. User `None` is the default user, as by `requirepass`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
@@ -165,6 +194,7 @@ impl Cluster {
             resolve_hostnames: false,
             announce_hostnames: false,
             nat: false,
+            tls: Tls::default(),
             sentinel_files: BTreeMap::new(),
             unix_start: Duration::from_secs(1_704_067_200),
         }
@@ -390,6 +420,10 @@ pub enum Need {
     AddressMap,
     /// To look up the names of the cluster, which only this process knows.
     Names,
+    /// To speak TLS to data nodes, to Sentinels or to both, and to trust a given authority.
+    Tls,
+    /// To expect another name in a certificate than the host that it dials.
+    ServerName,
 }
 
 impl fmt::Display for Need {
@@ -400,6 +434,8 @@ impl fmt::Display for Need {
             Self::Database => f.write_str("another database than 0"),
             Self::AddressMap => f.write_str("a translation of the addresses that Sentinels tell"),
             Self::Names => f.write_str("names that are looked up within the process of the run"),
+            Self::Tls => f.write_str("TLS with an authority of one's own, on data nodes and Sentinels apart"),
+            Self::ServerName => f.write_str("certificates with another name than the host that is dialled"),
         }
     }
 }

@@ -95,6 +95,8 @@ with_group_settings! {
         pub(crate) ipv6: Field<Flag>,
         /// Clients stand outside, where nobody answers at the addresses that Sentinels tell; false by default. They are given a map.
         pub(crate) nat: Field<Flag>,
+        /// Which nodes speak TLS to clients: `{data: true, sentinels: true}`; none by default. Clients are given the authority.
+        pub(crate) tls: Field<Record<Tls>>,
         /// ACL user that the Sentinels ask for.
         pub(crate) sentinel_user: Field<Text>,
         /// Password that the Sentinels ask of clients and of each other.
@@ -102,6 +104,20 @@ with_group_settings! {
         /// One-way delay between nodes; 200us by default.
         pub(crate) node_latency: Field<Span>,
     }
+}
+
+/// Which nodes speak TLS to clients, and what their certificates say.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The data nodes do; false by default.
+    pub(crate) data: Field<Flag>,
+    /// The Sentinels do; false by default.
+    pub(crate) sentinels: Field<Flag>,
+    /// The one name that all certificates have, which clients are told to expect; by default each has the address at which a
+    /// client dials its node, and the names of `hosts`.
+    pub(crate) server_name: Field<HostName>,
 }
 
 with_group_settings! {

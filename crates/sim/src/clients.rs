@@ -135,13 +135,22 @@ impl World {
 
     /// True if the process of the node at a connection stands still: what arrives waits in its kernel.
     pub fn is_frozen(&self, conn: u64) -> bool {
-        let frozen = |link: &Link| {
+        self.is_in(conn, NodeState::Frozen)
+    }
+
+    /// True if the process of the node at a connection runs: it closes a connection itself, and not by its end.
+    pub fn is_up(&self, conn: u64) -> bool {
+        self.is_in(conn, NodeState::Up)
+    }
+
+    fn is_in(&self, conn: u64, state: NodeState) -> bool {
+        let is_in = |link: &Link| {
             link.parties.iter().any(|party| match party {
-                Party::Node(node, _) => self.nodes[*node].state == NodeState::Frozen,
+                Party::Node(node, _) => self.nodes[*node].state == state,
                 _ => false,
             })
         };
-        usize::try_from(conn).ok().and_then(|number| self.links.get(number)).is_some_and(frozen)
+        usize::try_from(conn).ok().and_then(|number| self.links.get(number)).is_some_and(is_in)
     }
 
     /// What happens now to a client that dials a node. Changes are told as [`Effect::Door`].

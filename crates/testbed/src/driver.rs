@@ -34,6 +34,8 @@ pub struct Settings {
     pub database: u32,
     /// Credentials for the data nodes.
     pub data_auth: Option<Credentials>,
+    /// How connections are encrypted; `None` if none is.
+    pub tls: Option<Tls>,
     /// The deadline of each call, for clients that can be given one.
     pub deadline: Duration,
     /// The caller accepts that an operation that may have run is repeated, for clients that can be told.
@@ -44,6 +46,20 @@ pub struct Settings {
     pub speed: u32,
     /// Where the driver tells that it has failed itself.
     pub trouble: Trouble,
+}
+
+/// How connections are encrypted. Nodes ask clients for no certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate of the one authority to trust, in PEM form.
+    pub authority: String,
+    /// Connections to data nodes are.
+    pub data: bool,
+    /// Connections to Sentinels are.
+    pub sentinels: bool,
+    /// The name to expect in every certificate; `None`: the host that is dialled. It is given only to a driver that
+    /// [can](Driver::can) expect one.
+    pub server_name: Option<String>,
 }
 
 /// Where a driver tells that it cannot go on, for a reason that is none of the client's: a process that it needs has ended,

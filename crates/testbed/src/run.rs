@@ -24,7 +24,6 @@ use crate::driver::{Driver, Settings, Trouble};
 use crate::host::Host;
 use crate::pace::pace;
 use crate::panics;
-use crate::view::View;
 use crate::workload::{Worker, sessions, work};
 
 /// Virtual time that dropped clients have to close their connections and end their tasks.
@@ -248,7 +247,7 @@ async fn play(
         let worker = Worker {
             calls: Arc::new(Calls::new(Arc::clone(&host), id.clone())),
             driver,
-            settings: settings(&plan, client, &host.view(&id), seed, speed.unwrap_or(1), trouble),
+            settings: settings(&plan, client, &host, seed, speed.unwrap_or(1), trouble),
             start: start + client.start,
             client: client.clone(),
         };
@@ -315,11 +314,12 @@ async fn any(mut troubles: Vec<(&String, UnboundedReceiver<String>)>) -> RunErro
 fn settings(
     plan: &Plan,
     client: &model::plan::Client,
-    view: &View,
+    host: &Host,
     seed: Seed,
     speed: u32,
     trouble: Trouble,
 ) -> Settings {
+    let view = host.view(&ClientId::new(&client.id));
     let all = plan.cluster.sentinel_nodes();
     let known = if client.sentinels.is_empty() { all } else { client.sentinels.clone() };
     let sentinels = known.into_iter().filter_map(|node| {
@@ -335,6 +335,7 @@ fn settings(
         address_map: view.address_map(),
         database: client.database,
         data_auth: group.and_then(|group| group.auth.clone()),
+        tls: host.tls(),
         deadline: client.deadline,
         retry_ambiguous: client.retry_ambiguous,
         seed: seed.derive(&format!("client:{}", client.id)).0,

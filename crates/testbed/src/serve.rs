@@ -57,6 +57,9 @@ pub enum ServeError {
     /// The plan has no nodes.
     #[error("the cluster has no nodes")]
     NoNodes,
+    /// The cluster is to speak TLS.
+    #[error("`tls`: a cluster that is served speaks none; leave it out")]
+    Tls,
     /// The configuration file of a Sentinel cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -98,6 +101,9 @@ impl Server {
     /// See [`ServeError`]. Nothing is left listening.
     pub fn start(mut plan: Plan, seed: Seed, listen: &Listen) -> Result<Self, ServeError> {
         plan.clients.clear();
+        if plan.cluster.tls.is_on() {
+            return Err(ServeError::Tls);
+        }
         let mut gates = Vec::new();
         for node in plan.cluster.nodes() {
             let addr = listen.addr(node).ok_or(ServeError::NoPort { node })?;

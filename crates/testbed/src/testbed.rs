@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::builder::Builder;
 use crate::calls::Calls;
-use crate::driver::{Answer, CallError};
+use crate::driver::{Answer, CallError, Tls};
 use crate::host::Host;
 use crate::view::View;
 
@@ -112,6 +112,11 @@ impl Testbed {
     /// The address of a node, as a client in the default zone dials it; `None` if there is no such node.
     pub fn node_addr(&self, node: NodeId) -> Option<SocketAddr> {
         self.view.node(node)
+    }
+
+    /// How connections to the cluster are to be encrypted; `None` if none is.
+    pub fn tls(&self) -> Option<Tls> {
+        self.host.tls()
     }
 
     /// The addresses through which the client called `name` sees the cluster, from its own zone. Whoever dials them is

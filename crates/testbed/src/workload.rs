@@ -81,7 +81,7 @@ impl Worker {
         let mut session: Option<Box<dyn Session>> = None;
         let mut failing: Option<Instant> = None;
         let every = self.client.every;
-        let mut slot = self.start + every * caller.into() / self.client.callers.into();
+        let mut slot = self.start + every * caller.into() / u32::from(self.client.callers);
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();

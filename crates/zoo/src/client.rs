@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use model::history::Cause;
-use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use testbed::driver::{Answer, CallError, Request, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
-use crate::dial::{Addr, Role, dial, role, translated, unsent};
+use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent};
 use crate::events::Events;
 use crate::replicas::Replicas;
 use crate::sentinels::Sentinels;
@@ -29,7 +28,7 @@ const SPREAD_MS: u64 = 100;
 
 /// A connection to the master.
 struct Lane {
-    connection: MultiplexedConnection,
+    connection: Link,
     /// When the node last said that it is a master.
     verified: Instant,
     /// Of a client that closes politely: what tells it that the node has closed its half.
@@ -56,15 +55,19 @@ pub(crate) struct Client {
     failures: u32,
     /// Since when every operation failed.
     failing: Option<Instant>,
-    hoard: Vec<MultiplexedConnection>,
+    hoard: Vec<Link>,
     /// What names stood for when they were first looked up.
     resolved: BTreeMap<String, String>,
 }
 
 impl Client {
     pub(crate) fn new(mut settings: Settings, defect: Option<Defect>) -> Self {
-        if defect == Some(Defect::IgnoresMap) {
-            settings.address_map.clear();
+        match (defect, &mut settings.tls) {
+            (Some(Defect::IgnoresMap), _) => settings.address_map.clear(),
+            (Some(Defect::OnePassword), _) => settings.sentinel_auth = settings.data_auth.clone(),
+            (Some(Defect::OneEncryption), Some(tls)) => tls.sentinels = tls.data,
+            (Some(Defect::IgnoresName), Some(tls)) => tls.server_name = None,
+            _ => {}
         }
         let patience = (defect != Some(Defect::WaitsForEver)).then_some(PATIENCE);
         let follows = matches!(defect, Some(Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly));
@@ -184,7 +187,7 @@ impl Client {
     }
 
     /// A connection to the master.
-    pub(crate) async fn connected(&mut self) -> Result<MultiplexedConnection, CallError> {
+    pub(crate) async fn connected(&mut self) -> Result<Link, CallError> {
         if self.asks_now() {
             let found = match self.announced() {
                 Some(addr) => addr,
@@ -305,7 +308,7 @@ impl Client {
             }
             addr.0 = self.resolved.get(&addr.0).cloned().unwrap_or(addr.0);
         }
-        let dialled = dial(&addr, self.settings.data_auth.as_ref(), database, self.patience()).await;
+        let dialled = dial(&self.settings, Peer::Data, &addr, database, self.patience()).await;
         let mut connection = dialled.map_err(|error| {
             self.lost = true;
             if self.has(Defect::BlamesSentinels) {
@@ -348,7 +351,7 @@ impl Client {
 }
 
 /// Runs `request` on `connection`.
-pub(crate) async fn run(connection: &mut MultiplexedConnection, request: &Request) -> Result<Answer, RedisError> {
+pub(crate) async fn run(connection: &mut Link, request: &Request) -> Result<Answer, RedisError> {
     let mut commands = request.commands().into_iter().map(|(name, args)| redis::cmd(name).arg(args).to_owned());
     if !request.is_several() {
         let command = commands.next().unwrap_or_default();

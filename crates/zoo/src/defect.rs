@@ -75,8 +75,10 @@ defects! {
     NoBackoff = "no-back-off", "it reconnects and tries again a millisecond later, and again";
     HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";
     Leaks = "leaks", "it leaves a task behind that holds a connection";
-    // Credentials.
+    // Credentials and encryption.
     OnePassword = "one-password", "it sends the Sentinels the password of the data nodes";
+    OneEncryption = "one-encryption", "it speaks TLS to the Sentinels if it does to the data nodes, and only then";
+    IgnoresName = "ignores-name", "it looks in a certificate for the address that it dialled, also where it was told to expect a name";
     // Replicas.
     ReadsFlagged = "reads-flagged", "it reads from the first replica that a Sentinel lists, whatever its flags";
     ReadsUnsynced = "reads-unsynced", "it takes the first replica that a Sentinel lists and never another";

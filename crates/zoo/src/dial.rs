@@ -1,15 +1,25 @@
 //! Connections, and questions about roles.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::history::Cause;
-use model::plan::Credentials;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisResult, Value,
-    cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisConnectionInfo,
+    RedisFuture, RedisResult, Value, cmd,
 };
-use testbed::driver::{CallError, Settings};
+use testbed::driver::{CallError, Settings, Tls};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Host and port.
 pub(crate) type Addr = (String, u16);
@@ -19,29 +29,129 @@ pub(crate) fn translated(settings: &Settings, told: Addr) -> Addr {
     settings.address_map.iter().find(|(known, _)| *known == told).map_or(told, |(_, dialled)| dialled.clone())
 }
 
-/// The settings of a connection to `addr` that uses this database.
-pub(crate) fn client(addr: &Addr, auth: Option<&Credentials>, database: u32) -> RedisResult<Client> {
-    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name().set_db(database.into());
-    if let Some(auth) = auth {
-        login = login.set_password(&auth.password);
-        if let Some(user) = &auth.user {
-            login = login.set_username(user);
-        }
+/// The two kinds of node, which credentials and encryption are apart for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Sentinel,
+    Data,
+}
+
+/// How to log in at a node.
+fn login(settings: &Settings, peer: Peer, database: u32) -> RedisConnectionInfo {
+    let login = RedisConnectionInfo::default().set_skip_set_lib_name().set_db(database.into());
+    let auth = match peer {
+        Peer::Sentinel => &settings.sentinel_auth,
+        Peer::Data => &settings.data_auth,
+    };
+    let Some(auth) = auth else { return login };
+    let login = login.set_password(&auth.password);
+    match &auth.user {
+        Some(user) => login.set_username(user),
+        None => login,
     }
+}
+
+/// The client of a node that speaks no TLS.
+fn plain(addr: &Addr, login: RedisConnectionInfo) -> RedisResult<Client> {
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
     let info = ConnectionAddr::Tcp(addr.0.clone(), addr.1).into_connection_info()?;
     Client::open(info.set_redis_settings(login).set_tcp_settings(tcp))
 }
 
+/// How a connection to this kind of node is encrypted; `None` if it is not.
+fn encryption(settings: &Settings, peer: Peer) -> Option<&Tls> {
+    settings.tls.as_ref().filter(|tls| if peer == Peer::Sentinel { tls.sentinels } else { tls.data })
+}
+
+/// A stream to a node that speaks TLS. The crate `redis` knows no other name than the host, and reads the authorities of the
+/// system for each connection.
+async fn encrypted(tls: &Tls, (host, port): &Addr) -> RedisResult<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect((&**host, *port)).await?;
+    stream.set_nodelay(true)?;
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(tls.authority.as_bytes()).map_err(io::Error::other)?;
+    roots.add(authority).map_err(io::Error::other)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(tls.server_name.as_ref().unwrap_or(host).clone()).map_err(io::Error::other)?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+}
+
+/// A connection, and the task that drives it, if that does not end by itself when nobody has the connection any more.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    _driver: Option<Arc<Task>>,
+}
+
+/// Ends with its last owner.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Link {
+    /// From now on a reply may take so long.
+    pub(crate) fn set_response_timeout(&mut self, patience: Duration) {
+        self.connection.set_response_timeout(patience);
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.connection.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
+
 /// A connection to `addr`, on which nothing takes longer than `patience`.
 pub(crate) async fn dial(
+    settings: &Settings,
+    peer: Peer,
     addr: &Addr,
-    auth: Option<&Credentials>,
     database: u32,
     patience: Option<Duration>,
-) -> RedisResult<MultiplexedConnection> {
+) -> RedisResult<Link> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
-    client(addr, auth, database)?.get_multiplexed_async_connection_with_config(&config).await
+    let login = login(settings, peer, database);
+    let Some(tls) = encryption(settings, peer) else {
+        let connection = plain(addr, login)?.get_multiplexed_async_connection_with_config(&config).await?;
+        return Ok(Link { connection, _driver: None });
+    };
+    let opened = async { MultiplexedConnection::new_with_config(&login, encrypted(tls, addr).await?, config).await };
+    let (connection, driver) = match patience {
+        Some(patience) => timeout(patience, opened).await.map_err(io::Error::from)??,
+        None => opened.await?,
+    };
+    let driver = Task(tokio::spawn(driver).abort_handle());
+    Ok(Link { connection, _driver: Some(Arc::new(driver)) })
+}
+
+/// A connection to `addr` for subscriptions.
+pub(crate) async fn subscription(settings: &Settings, peer: Peer, addr: &Addr) -> RedisResult<PubSub> {
+    let login = login(settings, peer, 0);
+    match encryption(settings, peer) {
+        None => plain(addr, login)?.get_async_pubsub().await,
+        Some(tls) => PubSub::new(&login, encrypted(tls, addr).await?).await,
+    }
 }
 
 /// What a node says that it is.
@@ -56,7 +166,7 @@ pub(crate) enum Role {
 }
 
 /// Asks a node what it is.
-pub(crate) async fn role(connection: &mut MultiplexedConnection) -> RedisResult<Role> {
+pub(crate) async fn role(connection: &mut Link) -> RedisResult<Role> {
     let reply: Value = cmd("ROLE").query_async(connection).await?;
     let Value::Array(fields) = reply else { return Ok(Role::Other) };
     let word = |index: usize| match fields.get(index) {

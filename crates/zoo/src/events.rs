@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use testbed::driver::Settings;
 use tokio::task::JoinHandle;
 
-use crate::dial::client;
+use crate::dial::{Peer, subscription};
 
 /// Listens at the first Sentinel that lets it, until that connection is lost, and never again.
 pub(crate) struct Events {
@@ -40,8 +40,7 @@ impl Drop for Events {
 
 async fn listen(settings: Settings, heard: Arc<Mutex<Option<String>>>) {
     for addr in &settings.sentinels {
-        let Ok(client) = client(addr, settings.sentinel_auth.as_ref(), 0) else { continue };
-        let Ok(mut pubsub) = client.get_async_pubsub().await else { continue };
+        let Ok(mut pubsub) = subscription(&settings, Peer::Sentinel, addr).await else { continue };
         if pubsub.subscribe("+switch-master").await.is_err() {
             continue;
         }

@@ -1,18 +1,17 @@
 //! Reading from replicas.
 
 use model::history::Cause;
-use redis::aio::MultiplexedConnection;
 use testbed::driver::{Answer, CallError, Request};
 use tokio::time::Instant;
 
 use crate::Defect;
 use crate::client::{BELIEF, Client, run};
-use crate::dial::{Addr, Role, dial, role, unsent};
+use crate::dial::{Addr, Link, Peer, Role, dial, role, unsent};
 
 /// The replica in use, and what is known of the others.
 #[derive(Default)]
 pub(crate) struct Replicas {
-    used: Option<(Addr, MultiplexedConnection, Instant)>,
+    used: Option<(Addr, Link, Instant)>,
     /// Never to be used again.
     struck: Vec<Addr>,
     /// Not to be used until then: they could not be read from.
@@ -58,7 +57,7 @@ impl Client {
     }
 
     /// A replica that says that it is one and follows its master.
-    async fn replica(&mut self) -> Result<Option<(Addr, MultiplexedConnection)>, CallError> {
+    async fn replica(&mut self) -> Result<Option<(Addr, Link)>, CallError> {
         let careless = self.careless();
         if let Some((addr, connection, verified)) = &mut self.replicas.used {
             if careless || verified.elapsed() < BELIEF {
@@ -83,7 +82,7 @@ impl Client {
             listed.retain(|(_, flags)| flags == "slave");
         }
         for (addr, _) in listed {
-            let dialled = dial(&addr, self.settings.data_auth.as_ref(), self.settings.database, self.patience()).await;
+            let dialled = dial(&self.settings, Peer::Data, &addr, self.settings.database, self.patience()).await;
             let told = match dialled {
                 Ok(mut connection) if careless => {
                     let _ = role(&mut connection).await;

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use model::history::Cause;
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use testbed::driver::{CallError, Settings};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
-use crate::dial::{Addr, dial, translated, unsent};
+use crate::dial::{Addr, Link, Peer, dial, translated, unsent};
 
 /// How long a Sentinel that failed is left alone.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -22,7 +21,7 @@ const RENEWAL: Duration = Duration::from_secs(5);
 /// One Sentinel.
 struct Sentinel {
     addr: Addr,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Link>,
     /// When it may be dialled again.
     again: Instant,
 }
@@ -119,10 +118,6 @@ impl Sentinels {
     /// What each Sentinel answers, in the order of the list.
     async fn ask(&mut self, question: &str) -> Vec<Answer> {
         let (settings, patience) = (&self.settings, self.patience);
-        let auth = match self.defect {
-            Some(Defect::OnePassword) => settings.data_auth.as_ref(),
-            _ => settings.sentinel_auth.as_ref(),
-        };
         let hasty = self.has(Defect::NoBackoff);
         join_all(self.known.iter_mut().map(async |sentinel| {
             let asked = async {
@@ -130,7 +125,7 @@ impl Sentinels {
                     if Instant::now() < sentinel.again {
                         return Ok(Answer::Silent);
                     }
-                    sentinel.connection = Some(dial(&sentinel.addr, auth, 0, patience).await?);
+                    sentinel.connection = Some(dial(settings, Peer::Sentinel, &sentinel.addr, 0, patience).await?);
                 }
                 let Some(connection) = &mut sentinel.connection else { return Ok(Answer::Silent) };
                 let mut command = cmd("SENTINEL");

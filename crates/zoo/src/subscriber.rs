@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Defect;
 use crate::client::{Client, PATIENCE};
-use crate::dial::{client, unsent};
+use crate::dial::{Peer, subscription, unsent};
 
 /// How often a subscriber asks whether its master still is one, and whether its connection lives.
 const WATCH: Duration = Duration::from_millis(500);
@@ -31,8 +31,8 @@ impl Client {
         let Some(master) = self.master_addr() else { return Err(unsent(Cause::NoMaster, "no master")) };
         let failed = |error: redis::RedisError| unsent(Cause::Connection, &error.to_string());
         let slow = |_| unsent(Cause::Timeout, "the master did not answer");
-        let client = client(&master, self.settings.data_auth.as_ref(), 0).map_err(failed)?;
-        let mut pubsub = timeout(PATIENCE, client.get_async_pubsub()).await.map_err(slow)?.map_err(failed)?;
+        let subscription = subscription(&self.settings, Peer::Data, &master);
+        let mut pubsub = timeout(PATIENCE, subscription).await.map_err(slow)?.map_err(failed)?;
         timeout(PATIENCE, pubsub.subscribe(channel)).await.map_err(slow)?.map_err(failed)?;
         let (mut sink, mut messages) = pubsub.split();
         let mut watch = Instant::now() + WATCH;

@@ -49,7 +49,13 @@ impl Able {
     /// Every need that a program can meet, with its word.
     fn words() -> impl Iterator<Item = (&'static str, Need)> {
         let workloads = Workload::ALL.map(|workload| (workload.name(), Need::Workload(workload)));
-        let others = [("callers", Need::Callers), ("database", Need::Database), ("address_map", Need::AddressMap)];
+        let others = [
+            ("callers", Need::Callers),
+            ("database", Need::Database),
+            ("address_map", Need::AddressMap),
+            ("tls", Need::Tls),
+            ("server_name", Need::ServerName),
+        ];
         workloads.into_iter().chain(others)
     }
 }
@@ -81,6 +87,16 @@ pub(super) struct Setup<'a> {
     deadline_ms: u64,
     retry_ambiguous: bool,
     address_map: Vec<(Addr<'a>, Addr<'a>)>,
+    tls: Option<SetupTls<'a>>,
+}
+
+/// How connections are encrypted.
+#[derive(Debug, Serialize)]
+struct SetupTls<'a> {
+    authority: &'a str,
+    data: bool,
+    sentinels: bool,
+    server_name: Option<&'a str>,
 }
 
 impl<'a> Setup<'a> {
@@ -98,6 +114,12 @@ impl<'a> Setup<'a> {
             deadline_ms: u64::try_from(settings.deadline.as_millis()).unwrap_or(u64::MAX),
             retry_ambiguous: settings.retry_ambiguous,
             address_map: settings.address_map.iter().map(|(from, to)| (addr(from), addr(to))).collect(),
+            tls: settings.tls.as_ref().map(|tls| SetupTls {
+                authority: &tls.authority,
+                data: tls.data,
+                sentinels: tls.sentinels,
+                server_name: tls.server_name.as_deref(),
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::mem::take;
 use std::time::Duration;
 
 use model::id::NodeId;
-use model::plan::{Cluster, Credentials, Group, Host};
+use model::plan::{Cluster, Credentials, Group, Host, Tls};
 
 use super::TICK;
 use crate::collect::Collector;
@@ -30,6 +30,7 @@ pub(super) fn cluster(field: Field<Record<raw::Cluster>>, collector: &mut Collec
     cluster.groups = groups(&mut raw, cluster.sentinels, collector);
     priorities(take(&mut raw.priorities), &mut cluster, collector);
     hosts(&mut raw, &mut cluster, collector);
+    cluster.tls = tls(take(&mut raw.tls), collector);
     let zones = zones(raw.zones, &mut cluster, collector);
     (cluster, zones)
 }
@@ -187,6 +188,20 @@ fn hosts(raw: &mut raw::Cluster, cluster: &mut Cluster, collector: &mut Collecto
             collector.add(place, Mistake::new("`announce_hostnames` without `resolve_hostnames`").help(help));
         }
     }
+}
+
+/// Which nodes speak TLS.
+fn tls(field: Field<Record<raw::Tls>>, collector: &mut Collector) -> Tls {
+    let Some((record, place)) = collector.field(field) else { return Tls::default() };
+    let raw = collector.fields(record, place);
+    let mut flag = |field| collector.value(field).is_some_and(|Flag(flag)| flag);
+    let (data, sentinels) = (flag(raw.data), flag(raw.sentinels));
+    let server_name = collector.value(raw.server_name).map(|HostName(name)| name);
+    let tls = Tls { data, sentinels, server_name };
+    if !tls.is_on() {
+        collector.add(place, Mistake::new("`tls` on no node").help("add `data: true`, `sentinels: true` or both"));
+    }
+    tls
 }
 
 /// Sets `priorities` of each group to what the map says.

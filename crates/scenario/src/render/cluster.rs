@@ -47,6 +47,15 @@ pub(super) fn cluster(plan: &Plan) -> Map {
     let ipv6 = cluster.addresses.iter().any(|(node, addr)| *addr == Cluster::addr_v6(*node));
     map.put_unless(&false, "ipv6", &ipv6, |flag| (*flag).into());
     map.put_unless(&false, "nat", &cluster.nat, |flag| (*flag).into());
+    if cluster.tls.is_on() {
+        let mut tls = Map::flow();
+        tls.put_unless(&false, "data", &cluster.tls.data, |flag| (*flag).into());
+        tls.put_unless(&false, "sentinels", &cluster.tls.sentinels, |flag| (*flag).into());
+        if let Some(name) = &cluster.tls.server_name {
+            tls.put("server_name", name.as_str());
+        }
+        map.put("tls", tls);
+    }
     if let Some(auth) = &cluster.sentinel_auth {
         if let Some(user) = &auth.user {
             map.put("sentinel_user", user.as_str());

@@ -161,6 +161,12 @@ fn names_of_hosts() {
 }
 
 #[test]
+fn encryption() {
+    assert_snapshot!(cluster("{tls: {server_name: 10.0.0.1, sentinel: true}}"));
+    assert_snapshot!(cluster("{tls: true}"));
+}
+
+#[test]
 fn expectations() {
     assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::event::EventName;
 use model::fault::{Answer, Fault, Target};
 use model::id::NodeId;
-use model::plan::{Client, Cluster, Credentials, Expect, Group, Host, Plan, Step, Trigger, Workload};
+use model::plan::{Client, Cluster, Credentials, Expect, Group, Host, Plan, Step, Tls, Trigger, Workload};
 use model::verdict::Invariant;
 use proptest::collection::vec;
 use proptest::option;
@@ -96,8 +96,13 @@ fn cluster() -> impl Strategy<Value = Cluster> {
         (group("cache"), group("a.b")).prop_map(|(a, b)| vec![a, b]),
     ];
     let hosts = proptest::collection::btree_map("[a-z]{1,3}(-[0-9])?([.]lab)?", host(), 0..3);
-    (groups, 3_u16..6, zones(3), option::of(credentials()), duration(), (hosts, 0_u8..3)).prop_map(
-        |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency, (hosts, names))| Cluster {
+    let tls = (any::<bool>(), any::<bool>(), option::of("[a-z]{1,3}([.]lab)?")).prop_map(|(data, sentinels, name)| {
+        let server_name = name.filter(|_| data || sentinels);
+        Tls { data, sentinels, server_name }
+    });
+    (groups, 3_u16..6, zones(3), option::of(credentials()), duration(), (hosts, 0_u8..3, tls)).prop_map(
+        |(groups, sentinels, sentinel_zones, sentinel_auth, node_latency, (hosts, names, tls))| Cluster {
+            tls,
             nat: hosts.is_empty() && names > 1,
             hosts,
             resolve_hostnames: names > 0,

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::tls::Session;
 use super::wire::Wire;
 use crate::view::View;
 
@@ -29,6 +30,8 @@ pub(super) struct Connection {
     /// Where the client dials from, if it was the one that dialled.
     pub(super) from: Option<SocketAddr>,
     pub(super) wire: Wire,
+    /// Between socket and wire, if the node speaks TLS.
+    tls: Option<Session>,
     /// The client has closed its half; the node, which is frozen, has not.
     pub(super) lingers: bool,
     /// What arrived and the process, which is frozen, has not read.
@@ -53,24 +56,26 @@ impl Connection {
     /// A connection that was accepted. `guarded`: the node asks for a password.
     pub(super) fn accepted(
         (stream, from): (TcpStream, SocketAddr),
+        tls: Option<Session>,
         client: ClientId,
         view: Arc<View>,
         guarded: bool,
     ) -> Self {
-        Self::new(stream, Some(from), client, Wire::accepted(view, guarded))
+        Self::new(stream, Some(from), client, Wire::accepted(view, guarded), tls)
     }
 
     /// A connection that a node dialled.
     pub(super) fn dialled(stream: TcpStream, client: ClientId, view: Arc<View>) -> Self {
-        Self::new(stream, None, client, Wire::dialled(view))
+        Self::new(stream, None, client, Wire::dialled(view), None)
     }
 
-    fn new(stream: TcpStream, from: Option<SocketAddr>, client: ClientId, wire: Wire) -> Self {
+    fn new(stream: TcpStream, from: Option<SocketAddr>, client: ClientId, wire: Wire, tls: Option<Session>) -> Self {
         Self {
             stream,
             client,
             from,
             wire,
+            tls,
             lingers: false,
             unread: 0,
             broken: false,
@@ -93,14 +98,41 @@ impl Connection {
         frozen && (self.unread >= FROZEN_MAX || self.broken)
     }
 
+    /// True if something has arrived that a `frozen` process has to answer before anybody can go on: a part of a handshake.
+    pub(super) fn keeps_back(&self, frozen: bool) -> bool {
+        self.tls.as_ref().is_some_and(|tls| frozen && tls.is_shaking_hands() && tls.holds())
+    }
+
     /// Reads once; false if the other side has closed the connection.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut bytes = [std::mem::MaybeUninit::uninit(); READ_MAX];
-        let mut bytes = ReadBuf::uninit(&mut bytes);
-        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes));
-        self.wire.input().extend_from_slice(bytes.filled());
-        self.unread += bytes.filled().len();
-        Poll::Ready(result.is_ok() && !bytes.filled().is_empty())
+    pub(super) fn poll_read(&mut self, frozen: bool, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.tls.as_ref().is_some_and(Session::has_ended) {
+            return Poll::Ready(false);
+        }
+        // What arrived while the process was frozen comes first.
+        if self.tls.as_ref().is_none_or(|tls| !tls.holds() || self.keeps_back(frozen)) {
+            let mut bytes = [std::mem::MaybeUninit::uninit(); READ_MAX];
+            let mut bytes = ReadBuf::uninit(&mut bytes);
+            let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes));
+            if result.is_err() || bytes.filled().is_empty() {
+                return Poll::Ready(false);
+            }
+            self.unread += bytes.filled().len();
+            match &mut self.tls {
+                None => self.wire.input().extend_from_slice(bytes.filled()),
+                Some(tls) => tls.hold(bytes.filled()),
+            }
+        }
+        if !self.keeps_back(frozen)
+            && let Some(tls) = &mut self.tls
+        {
+            self.broken |= tls.decrypt(self.wire.input()).is_err();
+        }
+        Poll::Ready(true)
+    }
+
+    /// True if TLS has something to say of its own.
+    pub(super) fn wants_write(&self) -> bool {
+        self.tls.as_ref().is_some_and(Session::wants_write)
     }
 
     /// Tells the other side's kernel at once that its bytes have arrived. Where a reply follows, that does; where none does, the
@@ -113,14 +145,36 @@ impl Connection {
 
     /// Writes as much as the socket takes. `WouldBlock` if something is left. Any other error is the reader's to see.
     pub(super) fn write(&mut self) -> io::Result<()> {
-        while !self.wire.output().is_empty() {
-            match self.stream.try_write(self.wire.output()) {
-                Ok(written) => self.wire.written(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => self.wire.give_up(),
+        loop {
+            let bytes = match &mut self.tls {
+                None => self.wire.output(),
+                Some(tls) => tls.output(&mut self.wire),
+            };
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            match (self.stream.try_write(bytes), &mut self.tls) {
+                (Ok(written), None) => self.wire.written(written),
+                (Ok(written), Some(tls)) => tls.written(written),
+                (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                (Err(_), _) => self.give_up(),
             }
         }
-        Ok(())
+    }
+
+    /// Has TLS tell the client, after all else, that nothing more comes, as a process does that closes a connection itself.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.say_goodbye();
+        }
+    }
+
+    /// Drops what waits to be written.
+    pub(super) fn give_up(&mut self) {
+        self.wire.give_up();
+        if let Some(tls) = &mut self.tls {
+            tls.give_up();
+        }
     }
 
     /// Ends the task that writes; another must be started if something is left.
@@ -140,13 +194,13 @@ impl Connection {
                 Some(at) => {
                     let patience = self.patience.get_or_insert_with(|| Box::pin(sleep_until(start + at.elapsed())));
                     if patience.as_mut().poll(cx).is_ready() {
-                        self.wire.give_up();
+                        self.give_up();
                         return Poll::Ready(false);
                     }
                 }
             }
             if ready!(self.stream.poll_write_ready(cx)).is_err() {
-                self.wire.give_up();
+                self.give_up();
             }
         }
         self.patience = None;

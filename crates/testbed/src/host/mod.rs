@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`state`] | everything that a run holds, behind one lock: what comes in goes to the world, what it asks for is done |
 //! | [`connection`] | one connection, accepted or dialled |
+//! | [`tls`] | who signs the certificates of nodes, and the TLS of one connection |
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
 //! | [`ports`] | the ports that no client dials from again |
@@ -21,6 +22,7 @@ mod fuzz;
 mod names;
 mod ports;
 mod state;
+mod tls;
 mod wire;
 
 use std::future::poll_fn;
@@ -39,6 +41,7 @@ use tokio::task::AbortHandle;
 use self::names::NamesOf;
 use self::state::State;
 use crate::c_library::resolver::Names;
+use crate::driver::Tls;
 use crate::gate::Gate;
 use crate::view::View;
 
@@ -99,6 +102,7 @@ impl Host {
     /// No address block is free, the cluster has more nodes than a block has addresses, or a socket could not be had.
     pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> io::Result<Self> {
         let host = Self::new(plan, seed, clock);
+        host.0.lock().encrypt()?;
         for client in &plan.clients {
             host.add_client(&ClientId::new(&client.id), &client.zone)?;
         }
@@ -177,6 +181,11 @@ impl Host {
     /// The view of a client; an empty one if there is no such client.
     pub(crate) fn view(&self, client: &ClientId) -> Arc<View> {
         self.0.lock().view(client)
+    }
+
+    /// How clients are to encrypt their connections.
+    pub(crate) fn tls(&self) -> Option<Tls> {
+        self.0.lock().tls()
     }
 
     /// The time of the run.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use model::history::Record;
-use model::plan::Cluster;
+use model::plan::{self, Cluster};
 use model::{Addr, ClientId, Frame, History, NodeId, Plan, Reply, Seed, Time};
 use sim::{Door, Effect, World};
 use tokio::net::TcpStream;
@@ -23,8 +23,10 @@ use super::connection::Connection;
 use super::dial::dial;
 use super::names::Lookup;
 use super::ports::KeptPorts;
+use super::tls::{Authority, Session};
 use super::{HEAD_START, Shared};
 use crate::c_library::resolver::Resolved;
+use crate::driver;
 use crate::gate::Gate;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
@@ -61,6 +63,8 @@ pub(super) struct State {
     /// Connections to frozen processes from which no more is read.
     parked: Vec<u64>,
     kept_ports: KeptPorts,
+    /// Signs certificates, if any node speaks TLS.
+    authority: Option<Authority>,
     /// Connections that are being dialled.
     dialling: BTreeMap<u64, AbortHandle>,
     /// The client that everybody outside is, of whom nothing is recorded; `None` if the world is closed to them.
@@ -135,6 +139,7 @@ impl State {
             connections: BTreeMap::new(),
             parked: Vec::new(),
             kept_ports: KeptPorts::default(),
+            authority: None,
             dialling: BTreeMap::new(),
             outside: None,
             dirty: VecDeque::new(),
@@ -142,6 +147,33 @@ impl State {
             effects: Vec::new(),
             announced: 0,
             failure: None,
+        }
+    }
+
+    /// Has the nodes speak TLS that are to.
+    pub(super) fn encrypt(&mut self) -> io::Result<()> {
+        if self.cluster.tls.is_on() {
+            self.authority = Some(Authority::new(&self.cluster)?);
+        }
+        Ok(())
+    }
+
+    /// How clients are to encrypt their connections.
+    pub(super) fn tls(&self) -> Option<driver::Tls> {
+        let plan::Tls { data, sentinels, server_name } = self.cluster.tls.clone();
+        self.authority.as_ref().map(|authority| driver::Tls {
+            authority: authority.pem(),
+            data,
+            sentinels,
+            server_name,
+        })
+    }
+
+    /// The TLS of a connection that a node has accepted; `None` if it speaks none.
+    fn session(&mut self, node: NodeId, stream: &TcpStream) -> io::Result<Option<Session>> {
+        match &mut self.authority {
+            Some(authority) if self.cluster.tls.covers(node) => authority.session(stream.local_addr()?.ip()).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -378,9 +410,16 @@ impl State {
             let Some((gate, _)) = client.gates.get(&node) else { return Poll::Ready(()) };
             match ready!(gate.poll_accept(cx)) {
                 Ok((stream, from)) => {
+                    let view = Arc::clone(&client.view);
                     let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
-                    let mut connection =
-                        Connection::accepted((stream, from), id.clone(), Arc::clone(&client.view), guarded);
+                    let tls = match self.session(node, &stream) {
+                        Ok(tls) => tls,
+                        Err(error) => {
+                            self.failure.get_or_insert(error);
+                            return Poll::Ready(());
+                        }
+                    };
+                    let mut connection = Connection::accepted((stream, from), tls, id.clone(), view, guarded);
                     let outside = self.outside.as_ref() == Some(id);
                     let number = self.with_world(|world, now| {
                         if outside { world.accept(now, node, addr_of(from)) } else { Some(world.open(now, id, node)) }
@@ -418,7 +457,11 @@ impl State {
                 self.settle(shared);
                 continue;
             }
-            let more = ready!(connection.poll_read(cx));
+            if connection.keeps_back(frozen) && connection.parked.replace(cx.waker().clone()).is_none() {
+                self.parked.push(number);
+            }
+            let more = ready!(connection.poll_read(frozen, cx));
+            let says = connection.wants_write();
             let now = self.now();
             if !more {
                 let lingers = self.with_world(|world, now| world.closed(now, number)).unwrap_or_default();
@@ -452,6 +495,9 @@ impl State {
                     }
                     Err(last_words) => self.break_off(number, last_words, shared),
                 }
+            }
+            if says {
+                self.mark(number);
             }
             self.carry_out(shared);
             if let Some(connection) = self.connections.get(&number)
@@ -584,6 +630,7 @@ impl State {
                             connection.stop_writer();
                         }
                         if !within {
+                            connection.give_up();
                             connection.closing = true;
                             self.with_world(|world, now| world.closed(now, conn));
                         }
@@ -592,6 +639,9 @@ impl State {
                 }
                 Effect::Close { conn } => {
                     if let Some(connection) = self.connections.get_mut(&conn) {
+                        if self.world.as_ref().is_some_and(|world| world.is_up(conn)) {
+                            connection.say_goodbye();
+                        }
                         connection.closing = true;
                         self.mark(conn);
                     } else if let Some(dialling) = self.dialling.remove(&conn) {
