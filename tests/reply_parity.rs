@@ -84,6 +84,11 @@ fn of_a_data_node_to_a_stranger() {
 }
 
 #[test]
+fn of_a_data_node_to_scripts() {
+    same_replies("node-scripts.script", include_str!("data/parity/node-scripts.script"));
+}
+
+#[test]
 fn of_a_data_node_about_itself() {
     same_replies("node-info.script", include_str!("data/parity/node-info.script"));
 }

@@ -101,8 +101,8 @@ impl fmt::Debug for Command {
 }
 
 /// A reply, whatever the protocol version of the connection. The host encodes it: for RESP2 a map becomes a flat array,
-/// a push or a set an array, a null `$-1`, a null array `*-1`, a double or a
-/// verbatim string a bulk string.
+/// a push or a set an array, a null `$-1`, a null array `*-1`, a truth value a number, a
+/// double, a big number or a verbatim string a bulk string.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// `+text`
@@ -121,6 +121,10 @@ pub enum Reply {
     Verbatim(Text),
     /// `,d` or a bulk string
     Double(f64),
+    /// `#t` or `#f`, or `:1` or `:0`
+    Bool(bool),
+    /// `(n`, a number of any length in decimal digits, or a bulk string
+    BigNumber(String),
     /// `_`, or `$-1`
     Null,
     /// `_`, or `*-1`

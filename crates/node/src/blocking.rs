@@ -7,7 +7,7 @@ use model::{Command, Conn, Output, Reply, Time};
 
 use crate::access::{Access, Expiry, Failure};
 use crate::commands::lists::Pop;
-use crate::dispatch::{Answer, Call, Outcome, note};
+use crate::dispatch::{Answer, Call, Outcome, Within, note};
 use crate::node::{Node, Pause};
 use crate::table::flag;
 
@@ -199,7 +199,7 @@ pub(crate) fn pop_or_wait(node: &mut Node, call: &mut Call<'_>, pop: Pop, micros
     if let Some(reply) = result? {
         return Ok(reply.into());
     }
-    if call.in_exec {
+    if call.within != Within::Nothing {
         return Ok(pop.nothing(true).into());
     }
     let blocked = Blocked::until_after(Wait::Pop { db, pop }, call.command.clone(), call.now, micros);

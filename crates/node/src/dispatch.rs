@@ -39,13 +39,20 @@ pub(crate) const OUT_OF_MEMORY: Failure = Cow::Borrowed("OOM command not allowed
 
 pub(crate) const OK: Outcome = Ok(Answer::Reply(Reply::OK));
 
+/// What a command is part of. Only one on its own may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    Nothing,
+    Transaction,
+    Script,
+}
+
 /// One run of a command for a client.
 pub(crate) struct Call<'a> {
     pub(crate) now: Time,
     pub(crate) conn: Conn,
     pub(crate) command: &'a Command,
-    /// Part of a transaction: must not block.
-    pub(crate) in_exec: bool,
+    pub(crate) within: Within,
     pub(crate) out: &'a mut Vec<Output>,
 }
 
@@ -195,7 +202,7 @@ impl Node {
 
     /// Runs a command that passed the checks.
     fn call(&mut self, now: Time, conn: Conn, spec: &'static Spec, command: Command, out: &mut Vec<Output>) {
-        let mut call = Call { now, conn, command: &command, in_exec: false, out };
+        let mut call = Call { now, conn, command: &command, within: Within::Nothing, out };
         let (outcome, changed) = self.run(spec, &mut call);
         self.tell_events(out);
         self.propagate(out);
@@ -339,8 +346,13 @@ impl Node {
         let mut replies = Vec::with_capacity(transaction.queue.len());
         let mut notes = Vec::with_capacity(transaction.queue.len());
         for (spec, command) in transaction.queue {
-            let mut inner =
-                Call { now: call.now, conn: call.conn, command: &command, in_exec: true, out: &mut *call.out };
+            let mut inner = Call {
+                now: call.now,
+                conn: call.conn,
+                command: &command,
+                within: Within::Transaction,
+                out: &mut *call.out,
+            };
             let (outcome, changed) = self.run(spec, &mut inner);
             let reply = match outcome {
                 Ok(Answer::Reply(reply)) => reply,

@@ -20,7 +20,7 @@ use self::random::Random;
 const STEPS_MAX: u64 = 20_000_000;
 const STEPS_BETWEEN_LOOKS: u32 = 10_000;
 /// Bytes that a script may use.
-const MEMORY_MAX: usize = 256 * 1024 * 1024;
+const MEMORY_MAX: usize = 1024 * 1024 * 1024;
 /// The name of every script in messages: `user_script:1: …`.
 const NAME: &str = "@user_script";
 const CJSON: &[u8] = b"cjson";
@@ -28,8 +28,8 @@ const KILLED: &str = "Script killed by user with SCRIPT KILL.";
 
 /// What a script asks of the node.
 pub(crate) enum Ask {
-    /// `redis.call` and `redis.pcall`
-    Call(Vec<Bytes>),
+    /// `redis.call` and `redis.pcall`; true if the script wants the reply in version 3 of the protocol
+    Call(Vec<Bytes>, bool),
     /// `redis.acl_check_cmd`
     MayRun(Vec<Bytes>),
 }
@@ -60,17 +60,15 @@ pub(crate) fn check(script: &[u8]) -> Result<(), String> {
 }
 
 /// Runs a script with its keys and arguments. `ask` carries out what it asks for, `seed` is what its random numbers follow
-/// from, `resp3` is what the client speaks. An error is given with the
-/// place in the script, as Redis does.
+/// from. An error is given with the place in the script, as Redis does.
 pub(crate) fn run(
     script: &[u8],
     sha: &str,
     (keys, argv): (&[Bytes], &[Bytes]),
     seed: u32,
-    resp3: bool,
     ask: &mut dyn FnMut(Ask) -> Reply,
 ) -> Reply {
-    let result = try_run(script, sha, (keys, argv), seed, resp3, ask);
+    let result = try_run(script, sha, (keys, argv), seed, ask);
     result.unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
 }
 
@@ -88,7 +86,6 @@ fn try_run(
     sha: &str,
     (keys, argv): (&[Bytes], &[Bytes]),
     seed: u32,
-    resp3: bool,
     ask: &mut dyn FnMut(Ask) -> Reply,
 ) -> mlua::Result<Reply> {
     let lua = interpreter()?;
@@ -123,7 +120,7 @@ fn try_run(
     let ask = RefCell::new(ask);
     let send = |args: MultiValue| match words(&args) {
         // A script cannot call back while a command runs, so nobody else holds this.
-        Ok(command) => (ask.borrow_mut())(Ask::Call(command)),
+        Ok(command) => (ask.borrow_mut())(Ask::Call(command, sees_resp3.get())),
         Err(text) => Reply::error(text),
     };
     lua.scope(|scope| {
@@ -136,14 +133,15 @@ fn try_run(
             Ok(failed(&error).or_else(|| cause::<Raised>(&error).map(|raised| raised.0.as_str())).map(str::to_owned))
         })?;
         let may_run = scope.create_function(|_, args: MultiValue| {
-            let command = words(&args).map_err(mlua::Error::runtime)?;
-            Ok(matches!((ask.borrow_mut())(Ask::MayRun(command)), Reply::Int(1)))
+            let failed = |text: String| mlua::Error::external(Failed(text));
+            let command = words(&args).map_err(|text| failed(text.to_owned()))?;
+            match (ask.borrow_mut())(Ask::MayRun(command)) {
+                Reply::Error(text) => Err(failed(text.into_owned())),
+                reply => Ok(reply == Reply::Int(1)),
+            }
         })?;
         let sha1hex = lua.create_function(|_, text: mlua::LuaString| Ok(digest(&text.as_bytes())))?;
         let setresp = scope.create_function(|_, version: i64| {
-            if version != 2 && version != 3 {
-                return Err(mlua::Error::external(Failed("ERR RESP version must be 2 or 3.".to_owned())));
-            }
             sees_resp3.set(version == 3);
             Ok(())
         })?;
@@ -170,7 +168,7 @@ fn try_run(
             argv,
         ))?;
         if ok {
-            return Ok(from_lua(&value, resp3, 0));
+            return Ok(from_lua(&value, sees_resp3.get(), 0));
         }
         Ok(failure(&value, sha))
     })
@@ -269,7 +267,6 @@ fn failure(value: &Value, sha: &str) -> Reply {
     };
     let text =
         table.raw_get::<mlua::LuaString>("err").map_or_else(|_| "ERR unknown error".into(), |e| e.to_string_lossy());
-    let text = text.strip_prefix('-').unwrap_or(&text);
     match table.raw_get::<Option<i64>>("line") {
         Ok(Some(line)) => Reply::error(one_line(&format!("{text} script: {sha}, on {NAME}:{line}."))),
         _ => Reply::error(one_line(&format!("{text} script: {sha}."))),

@@ -142,7 +142,8 @@ pub(crate) fn keys(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(bulks(keys.iter().filter(|key| glob(&args[1], key))))
 }
 
-/// What `SCAN` and its kin are asked for. The cursor is the number of items already seen, in their order.
+/// What `SCAN` and its kin are asked for. Within a collection the cursor is the number of items already seen, in their
+/// order.
 pub(crate) struct ScanOptions<'a> {
     cursor: usize,
     count: usize,
@@ -183,12 +184,15 @@ pub(crate) fn scan_page(options: &ScanOptions<'_>, items: &[Vec<Bytes>]) -> Repl
 
 pub(crate) fn scan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let options = ScanOptions::parse(&args[1], &args[2..], true)?;
-    let mut keys = live_keys(access);
-    if let Some(kind) = options.kind {
-        keys.retain(|key| access.get(key).is_some_and(|value| is(kind, value.type_name())));
-    }
-    let items: Vec<Vec<Bytes>> = keys.into_iter().map(|key| vec![key]).collect();
-    Ok(scan_page(&options, &items))
+    let (mut keys, next) = access.raw().scan(options.cursor as u64, options.count);
+    keys.retain(|key| {
+        options.pattern.is_none_or(|pattern| glob(pattern, key))
+            && match options.kind {
+                Some(kind) => access.get(key).is_some_and(|value| is(kind, value.type_name())),
+                None => access.exists(key),
+            }
+    });
+    Ok(Reply::Array(vec![Reply::Bulk(number(next)), bulks(keys.iter())]))
 }
 
 fn database(arg: &[u8]) -> Option<usize> {
@@ -324,8 +328,18 @@ pub(crate) fn memory_usage(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
 }
 
 pub(crate) fn randomkey(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {
-    // The first key is as random as any, and the same in every run.
-    Ok(live_keys(access).into_iter().next().map_or(Reply::Null, Reply::Bulk))
+    // The first key of a scan is as random as any, and the same in every run.
+    let mut cursor = 0;
+    loop {
+        let (keys, next) = access.raw().scan(cursor, 1);
+        if let Some(key) = keys.into_iter().find(|key| access.exists(key)) {
+            return Ok(Reply::Bulk(key));
+        }
+        if next == 0 {
+            return Ok(Reply::Null);
+        }
+        cursor = u64::from(next);
+    }
 }
 
 pub(crate) fn dbsize(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {

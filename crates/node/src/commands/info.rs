@@ -335,8 +335,7 @@ fn keyspace(node: &Node, now: Time, out: &mut String) -> std::fmt::Result {
     out.push_str("# Keyspace\r\n");
     let unix = node.config.unix_millis(now);
     for (index, db) in node.data.0.iter().enumerate().filter(|(_, db)| db.len() > 0) {
-        let left: u64 = db.iter().filter_map(|(_, _, at)| at).map(|at| at.saturating_sub(unix)).sum();
-        let average = left.checked_div(db.expiring() as u64).unwrap_or(0);
+        let average = db.mean_expiry().map_or(0, |at| at.saturating_sub(unix));
         write!(out, "db{index}:keys={},expires={},avg_ttl={average}\r\n", db.len(), db.expiring())?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use crate::access::Failure;
 use crate::acl::Denied;
 use crate::args::{int, is, text, yes_no};
-use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome};
+use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome, Within};
 use crate::node::Node;
 use crate::script::{self, Ask};
 use crate::table::{self, flag};
@@ -74,26 +74,32 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
     }
     let read_only = read_only || declared.no_writes;
     let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
-    let (resp3, db) = (client.resp == 3, client.db);
+    let (resp, db) = (client.resp, client.db);
     let (now, conn) = (call.now, call.conn);
     let out = &mut *call.out;
     let seed = node.dice.random();
-    let reply = script::run(body, sha, (keys, argv), seed, resp3, &mut |ask| match ask {
-        Ask::Call(words) => {
+    let reply = script::run(body, sha, (keys, argv), seed, &mut |ask| match ask {
+        Ask::Call(words, resp3) => {
+            if let Some(client) = node.clients.get_mut(&conn) {
+                client.resp = if resp3 { 3 } else { 2 };
+            }
             let command = Command(words);
-            let mut call = Call { now, conn, command: &command, in_exec: true, out: &mut *out };
+            let mut call = Call { now, conn, command: &command, within: Within::Script, out: &mut *out };
             node.call_from_script(&mut call, read_only, declared.allow_oom).unwrap_or_else(Reply::Error)
         }
         Ask::MayRun(words) => {
             let command = Command(words);
             let allowed =
                 |spec| node.clients.get(&conn).is_some_and(|client| node.denied(client, spec, &command).is_none());
-            let allowed = table::lookup(&command).is_ok_and(allowed);
-            yes_no(allowed)
+            match table::lookup(&command) {
+                Ok(spec) => yes_no(allowed(spec)),
+                Err(_) => Reply::error("ERR Invalid command passed to redis.acl_check_cmd()"),
+            }
         }
     });
     if let Some(client) = node.clients.get_mut(&conn) {
         client.db = db;
+        client.resp = resp;
     }
     match reply {
         Reply::Error(error) => Err(error),

@@ -3,6 +3,7 @@
 pub(crate) mod stream;
 mod zset;
 
+use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
@@ -92,8 +93,12 @@ struct Entry {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Db {
     entries: BTreeMap<Bytes, Entry>,
+    /// Keys in the order in which `SCAN` meets them.
+    slots: BTreeSet<(u32, Bytes)>,
     /// Expiry times in Unix milliseconds, earliest first.
     expiries: BTreeSet<(u64, Bytes)>,
+    /// The sum of those times.
+    expiries_sum: u128,
 }
 
 impl Db {
@@ -117,31 +122,26 @@ impl Db {
 
     /// Stores `value`, whatever was there; an earlier expiry time goes with it.
     pub(crate) fn insert(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
-        let mut old = None;
-        if let Some(entry) = self.entries.get_mut(key) {
-            old = std::mem::replace(entry, Entry { value, expires_at }).expires_at;
-        } else {
-            self.entries.insert(own(key), Entry { value, expires_at });
-        }
-        if let Some(at) = old {
-            self.expiries.remove(&(at, key.clone()));
-        }
-        if let Some(at) = expires_at {
-            self.expiries.insert((at, own(key)));
-        }
+        *self.get_or_insert(key, || Value::Str(Bytes::new())) = value;
+        self.set_expiry(key, expires_at);
     }
 
     /// The value under `key`, made by `make` if there is none.
     pub(crate) fn get_or_insert(&mut self, key: &Bytes, make: impl FnOnce() -> Value) -> &mut Value {
         let entry = self.entries.entry(own(key));
+        if let Vacant(vacant) = &entry {
+            self.slots.insert((slot(key), vacant.key().clone()));
+        }
         &mut entry.or_insert_with(|| Entry { value: make(), expires_at: None }).value
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Value> {
         let (key, entry) = self.entries.remove_entry(key)?;
         if let Some(at) = entry.expires_at {
-            self.expiries.remove(&(at, key));
+            self.expiries_sum -= u128::from(at);
+            self.expiries.remove(&(at, key.clone()));
         }
+        self.slots.remove(&(slot(&key), key));
         Some(entry.value)
     }
 
@@ -149,11 +149,13 @@ impl Db {
     pub(crate) fn set_expiry(&mut self, key: &Bytes, expires_at: Option<u64>) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Some(old) = entry.expires_at {
+            self.expiries_sum -= u128::from(old);
             self.expiries.remove(&(old, key.clone()));
         }
         entry.expires_at = expires_at;
         if let Some(at) = expires_at {
-            self.expiries.insert((at, key.clone()));
+            self.expiries_sum += u128::from(at);
+            self.expiries.insert((at, own(key)));
         }
     }
 
@@ -164,6 +166,28 @@ impl Db {
     /// Number of keys with an expiry time.
     pub(crate) fn expiring(&self) -> usize {
         self.expiries.len()
+    }
+
+    /// The mean of the expiry times, in Unix milliseconds; `None` without any.
+    pub(crate) fn mean_expiry(&self) -> Option<u64> {
+        let mean = self.expiries_sum.checked_div(self.expiries.len() as u128)?;
+        u64::try_from(mean).ok()
+    }
+
+    /// One step of `SCAN`: the keys in the slots from `cursor` on, whole slots until there are at least `count` keys, and
+    /// the slot to go on from, 0 after the last one. A key stays in its slot, so that whoever goes on until 0
+    /// meets every key that is there all the time.
+    pub(crate) fn scan(&self, cursor: u64, count: usize) -> (Vec<Bytes>, u32) {
+        let Ok(cursor) = u32::try_from(cursor) else { return (Vec::new(), 0) };
+        let (mut found, mut last) = (Vec::new(), cursor);
+        for (slot, key) in self.slots.range((cursor, Bytes::new())..) {
+            if found.len() >= count && *slot != last {
+                return (found, *slot);
+            }
+            last = *slot;
+            found.push(key.clone());
+        }
+        (found, 0)
     }
 
     /// The key that expires first, and when.
@@ -178,9 +202,14 @@ impl Db {
 
     /// Removes everything and gives the keys.
     pub(crate) fn clear(&mut self) -> Vec<Bytes> {
-        self.expiries.clear();
-        std::mem::take(&mut self.entries).into_keys().collect()
+        std::mem::take(self).entries.into_keys().collect()
     }
+}
+
+/// Where `SCAN` meets a key: a hash (FNV-1a), as in Redis, so that neither what is added meanwhile comes
+/// always later nor a cursor says anything about keys.
+fn slot(key: &[u8]) -> u32 {
+    key.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Bytes of their own. What arrives shares a buffer with its neighbours, and would keep all of that alive.
@@ -229,5 +258,34 @@ mod tests {
         db.insert(&key, text("c"), Some(3));
         assert_eq!(db.remove(&key), Some(text("c")));
         assert_eq!((db.expiring(), db.len()), (0, 0));
+        assert_eq!(db, Db::default());
+    }
+
+    #[test]
+    fn a_scan_meets_every_key_that_stays() {
+        let mut db = Db::default();
+        let name = |kind: &str, number: usize| Bytes::from(format!("{kind}{number}"));
+        for number in 0..1_000 {
+            db.insert(&name("stays", number), text("a"), None);
+            db.insert(&name("goes", number), text("a"), None);
+        }
+        let (mut cursor, mut met, mut steps) = (0, BTreeSet::new(), 0);
+        loop {
+            let (keys, next) = db.scan(cursor, 10);
+            assert!(keys.len() < 15, "{}", keys.len());
+            // Whoever changes what was found does not run after it for ever.
+            for (index, key) in keys.iter().enumerate().filter(|(_, key)| !key.starts_with(b"stays")) {
+                db.remove(key);
+                db.insert(&name("new", steps * 100 + index), text("a"), None);
+            }
+            met.extend(keys);
+            steps += 1;
+            if next == 0 {
+                break;
+            }
+            cursor = u64::from(next);
+        }
+        assert!((0..1_000).all(|number| met.contains(&name("stays", number))));
+        assert_eq!(db.scan(u64::from(u32::MAX) + 1, 10), (Vec::new(), 0));
     }
 }

@@ -6,7 +6,7 @@ use super::replica::LinkState;
 use crate::args::{SYNTAX, int, is, number, parse_int, text};
 use crate::blocking::{Blocked, Wait};
 use crate::client::ReplicaLink;
-use crate::dispatch::{Answer, Call, OK, Outcome};
+use crate::dispatch::{Answer, Call, OK, Outcome, Within};
 use crate::node::Node;
 
 pub(crate) fn replicaof(node: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -165,7 +165,7 @@ pub(crate) fn wait(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
     let offset = node.clients.get(&call.conn).map_or(0, |client| client.last_write);
     let reached = node.replicas_at(offset);
-    if reached >= count || call.in_exec {
+    if reached >= count || call.within != Within::Nothing {
         return Ok(Reply::Int(reached).into());
     }
     let wait = Wait::Replicas { count, offset };

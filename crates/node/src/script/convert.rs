@@ -40,9 +40,24 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
     let string = |bytes: &[u8]| lua.create_string(bytes).map(Value::String);
     match reply {
         Reply::Simple(text) => within(lua, "ok", string(text.as_bytes())?),
-        Reply::Error(text) => within(lua, "err", string(text.as_bytes())?),
+        Reply::Error(text) => {
+            let table = lua.create_table()?;
+            table.raw_set("err", string(text.as_bytes())?)?;
+            table.raw_set("ignore_error_stats_update", true)?;
+            Ok(Value::Table(table))
+        }
         Reply::Int(number) => Ok(Value::Number(*number as f64)),
         Reply::Bulk(bytes) => string(bytes),
+        Reply::BigNumber(digits) if resp3 => within(lua, "big_number", string(digits.as_bytes())?),
+        Reply::BigNumber(digits) => string(digits.as_bytes()),
+        Reply::Bool(value) if resp3 => Ok(Value::Boolean(*value)),
+        Reply::Bool(value) => Ok(Value::Number(f64::from(u8::from(*value)))),
+        Reply::Verbatim(text) if resp3 => {
+            let verbatim = lua.create_table()?;
+            verbatim.raw_set("format", "txt")?;
+            verbatim.raw_set("string", string(text.to_string().as_bytes())?)?;
+            within(lua, "verbatim_string", verbatim)
+        }
         Reply::Text(text) | Reply::Status(text) | Reply::Verbatim(text) => string(text.to_string().as_bytes()),
         Reply::Double(number) if resp3 => within(lua, "double", *number),
         Reply::Double(number) => string(double_text(*number).as_bytes()),
@@ -70,7 +85,7 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
     }
 }
 
-/// What a script returned, as a reply. Numbers lose their fraction.
+/// What a script returned, as a reply. Numbers lose their fraction. `resp3` is true after `redis.setresp(3)`.
 pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize) -> Reply {
     match value {
         Value::String(text) => Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())),
@@ -78,6 +93,7 @@ pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize) -> Reply {
         // Beyond the range of integers the processor gives the lowest one.
         Value::Number(number) if number.abs() < 9.2e18 => Reply::Int(*number as i64),
         Value::Number(_) => Reply::Int(i64::MIN),
+        Value::Boolean(value) if resp3 => Reply::Bool(*value),
         Value::Boolean(true) => Reply::Int(1),
         Value::Table(table) if depth < DEPTH_MAX => from_table(table, resp3, depth).unwrap_or(Reply::Null),
         Value::Table(_) => Reply::error("ERR reached lua stack limit"),
@@ -91,7 +107,7 @@ fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
         _ => None,
     };
     if let Some(text) = text("err") {
-        return Ok(Reply::error(text.strip_prefix('-').unwrap_or(&text).to_owned()));
+        return Ok(Reply::error(text));
     }
     if let Some(text) = text("ok") {
         return Ok(Reply::Simple(text.into()));
@@ -109,11 +125,14 @@ fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
         return Ok(Reply::Set(pairs.iter().map(|(member, _)| inner(member)).collect()));
     }
     if let Some(digits) = text("big_number") {
-        return Ok(Reply::Bulk(digits.into()));
+        return Ok(Reply::BigNumber(digits));
     }
     if let Value::Table(verbatim) = table.raw_get::<Value>("verbatim_string")? {
-        let text: mlua::LuaString = verbatim.raw_get("string")?;
-        return Ok(Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())));
+        let part = |name: &str| verbatim.raw_get::<Option<mlua::LuaString>>(name);
+        // Whatever the format is called, it is shown as text.
+        if let (Some(_), Some(text)) = (part("format")?, part("string")?) {
+            return Ok(Reply::Verbatim(text.to_string_lossy().clone().into()));
+        }
     }
     let mut items = Vec::new();
     loop {

@@ -1,7 +1,7 @@
 -- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
 local script, call, call_safely, told, may_run, sha1hex, setresp, draw, seed, place, cjson, keys, argv = ...
-local error, pcall, xpcall, type, tostring, setmetatable, floor, resume =
-    error, pcall, xpcall, type, tostring, setmetatable, math.floor, coroutine.resume
+local error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, floor, fmod, resume =
+    error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, math.floor, math.fmod, coroutine.resume
 
 -- A script that ran for too long must not catch that.
 local function settle(ok, err, ...)
@@ -38,17 +38,24 @@ for name, value in pairs(coroutine) do threads[name] = value end
 threads.resume = function(...) return settle(resume(...)) end
 
 local function reply_of(field)
-    return function(text)
-        if type(text) ~= 'string' then return {err = 'ERR wrong number or type of arguments'} end
+    return function(...)
+        local text = ...
+        if select('#', ...) ~= 1 or type(text) ~= 'string' then return {err = 'ERR wrong number or type of arguments'} end
         if field == 'err' then
-            if text:sub(1, 1) == '-' then
-                text = text:sub(2)
-            elseif not text:find(' ', 1, true) then
-                text = 'ERR ' .. text
-            end
+            if text:sub(1, 1) == '-' then text = text:sub(2) end
+            if not text:find(' ', 1, true) then text = 'ERR ' .. text end
         end
         return {[field] = text}
     end
+end
+
+-- Stops the script, or what it protects, with an error of a function of `redis`.
+local function fail(text) error({err = text}) end
+
+-- As C reads a number: without its fraction, and 0 if it is none.
+local function integer(value)
+    local number = tonumber(value) or 0
+    return number - fmod(number, 1)
 end
 
 local redis = {
@@ -58,15 +65,35 @@ local redis = {
     call = call,
     pcall = call_safely,
     acl_check_cmd = may_run,
-    sha1hex = function(text) return sha1hex(tostring(text or '')) end,
-    setresp = setresp,
+    sha1hex = function(...)
+        if select('#', ...) ~= 1 then fail('ERR wrong number of arguments') end
+        local text = ...
+        return sha1hex((type(text) == 'string' or type(text) == 'number') and tostring(text) or '')
+    end,
+    setresp = function(...)
+        if select('#', ...) ~= 1 then fail('ERR redis.setresp() requires one argument.') end
+        local version = integer((...))
+        if version ~= 2 and version ~= 3 then fail('ERR RESP version must be 2 or 3.') end
+        setresp(version)
+    end,
     error_reply = reply_of('err'),
     status_reply = reply_of('ok'),
-    log = function() end,
+    log = function(...)
+        if select('#', ...) < 2 then fail('ERR redis.log() requires two arguments or more.') end
+        if not tonumber((...)) then fail('ERR First argument must be a number (log level).') end
+        local level = integer((...))
+        if level < 0 or level > 3 then fail('ERR Invalid debug level.') end
+    end,
     breakpoint = function() return false end,
     debug = function() end,
     replicate_commands = function() return true end,
-    set_repl = function() end,
+    set_repl = function(...)
+        if select('#', ...) ~= 1 then fail('ERR redis.set_repl() requires two arguments.') end
+        local flags = integer((...))
+        if flags < 0 or flags > 3 then
+            fail('ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
+        end
+    end,
 }
 
 local globals = {

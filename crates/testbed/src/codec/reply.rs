@@ -58,6 +58,12 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
                 write!(self.out, ",{}\r\n", double_text(*number)).expect("a growing buffer takes what is written");
             }
             Reply::Double(number) => self.bulk(double_text(*number).as_bytes()),
+            Reply::Bool(value) if self.resp3 => self.out.put_slice(if *value { b"#t\r\n" } else { b"#f\r\n" }),
+            Reply::Bool(value) => self.frame(&BorrowedFrame::Number { data: i64::from(*value), attributes: None }),
+            Reply::BigNumber(digits) if self.resp3 => {
+                write!(self.out, "({}\r\n", one_line(digits)).expect("a growing buffer takes what is written");
+            }
+            Reply::BigNumber(digits) => self.bulk(digits.as_bytes()),
             Reply::Null | Reply::NullArray if self.resp3 => self.frame(&BorrowedFrame::Null),
             Reply::Null => self.out.put_slice(b"$-1\r\n"),
             Reply::NullArray => self.out.put_slice(b"*-1\r\n"),
@@ -154,6 +160,9 @@ mod tests {
             (Reply::Double(3.1), r"$18\r\n3.1000000000000001\r\n", r",3.1000000000000001\r\n"),
             (Reply::Double(3.0), r"$1\r\n3\r\n", r",3\r\n"),
             (Reply::Double(f64::NEG_INFINITY), r"$4\r\n-inf\r\n", r",-inf\r\n"),
+            (Reply::Bool(true), r":1\r\n", r"#t\r\n"),
+            (Reply::Bool(false), r":0\r\n", r"#f\r\n"),
+            (Reply::BigNumber("12".into()), r"$2\r\n12\r\n", r"(12\r\n"),
             (Reply::Null, r"$-1\r\n", r"_\r\n"),
             (Reply::NullArray, r"*-1\r\n", r"_\r\n"),
             (Reply::Array(vec![Reply::Null, Reply::OK]), r"*2\r\n$-1\r\n+OK\r\n", r"*2\r\n_\r\n+OK\r\n"),

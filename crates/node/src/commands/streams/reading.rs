@@ -11,7 +11,7 @@ use crate::access::{Access, Failure};
 use crate::args::{SYNTAX, int, is, number, parse_int, text};
 use crate::blocking;
 use crate::commands::lists::Pop;
-use crate::dispatch::{Answer, Call, Outcome};
+use crate::dispatch::{Answer, Call, Outcome, Within};
 use crate::keyspace::Value;
 use crate::keyspace::stream::{Consumer, Pending, StreamId};
 use crate::node::Node;
@@ -135,6 +135,7 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
     let args = call.command.0.clone();
     let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
     let (mut count, mut block, mut no_ack, mut group) = (usize::MAX, None, false, None);
+    let name = if with_group { "xreadgroup" } else { "xread" };
     let mut at = 1;
     let streams = loop {
         let word = args.get(at).ok_or(SYNTAX)?;
@@ -144,6 +145,9 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
                 count =
                     usize::try_from(int(next.ok_or(SYNTAX)?)?).ok().filter(|count| *count > 0).unwrap_or(usize::MAX);
                 at += 2;
+            }
+            () if is(word, "BLOCK") && call.within == Within::Script => {
+                return Err(format!("ERR {name} command is not allowed with BLOCK option from scripts").into());
             }
             () if is(word, "BLOCK") => {
                 let millis = parse_int(next.ok_or(SYNTAX)?).ok_or("ERR timeout is not an integer or out of range")?;
@@ -166,7 +170,6 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
         return Err("ERR Missing GROUP option for XREADGROUP".into());
     }
     if streams.is_empty() || !streams.len().is_multiple_of(2) {
-        let name = if with_group { "xreadgroup" } else { "xread" };
         return Err(format!(
             "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{}' must be specified.",
             if with_group { '>' } else { '$' }
