@@ -89,6 +89,11 @@ fn of_a_data_node_to_scripts() {
 }
 
 #[test]
+fn of_a_data_node_that_counts_reads() {
+    same_replies("node-reads.script", include_str!("data/parity/node-reads.script"));
+}
+
+#[test]
 fn of_a_data_node_about_itself() {
     same_replies("node-info.script", include_str!("data/parity/node-info.script"));
 }

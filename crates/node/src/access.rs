@@ -62,6 +62,8 @@ pub(crate) struct Access<'a> {
     pub(crate) expiry: Expiry,
     /// The reply is for a connection that speaks version 3 of the protocol.
     pub(crate) resp3: bool,
+    /// Lookups count as hits and misses, as those of commands that read do.
+    pub(crate) counts: bool,
     /// Somebody may want to hear of what is done to keys.
     pub(crate) notify: bool,
     pub(crate) effects: Effects,
@@ -69,7 +71,7 @@ pub(crate) struct Access<'a> {
 
 impl<'a> Access<'a> {
     pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
-        Self { data, db, now, expiry, resp3: false, notify: false, effects: Effects::default() }
+        Self { data, db, now, expiry, resp3: false, counts: false, notify: false, effects: Effects::default() }
     }
 
     /// The database itself, expired keys and all.
@@ -95,24 +97,28 @@ impl<'a> Access<'a> {
         false
     }
 
-    /// The value under `key`.
-    pub(crate) fn get(&mut self, key: &[u8]) -> Option<&Value> {
-        if self.exists(key) { self.data.0[self.db].get(key) } else { None }
+    /// True if the key is there. Counted as a hit or a miss if the command reads.
+    fn look_up(&mut self, key: &[u8]) -> bool {
+        let there = self.exists(key);
+        if self.counts && there {
+            self.effects.hits += 1;
+        } else if self.counts {
+            self.effects.misses += 1;
+        }
+        there
     }
 
-    /// The value under `key`, for a command that reads: counted as a hit or a miss.
-    pub(crate) fn read(&mut self, key: &[u8]) -> Option<&Value> {
-        if self.exists(key) {
-            self.effects.hits += 1;
-            self.data.0[self.db].get(key)
-        } else {
-            self.effects.misses += 1;
-            None
-        }
+    /// The value under `key`.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Option<&Value> {
+        if self.look_up(key) { self.data.0[self.db].get(key) } else { None }
+    }
+
+    fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        if self.look_up(key) { self.data.0[self.db].get_mut(key) } else { None }
     }
 
     pub(crate) fn string(&mut self, key: &[u8]) -> Result<Option<&Bytes>, Failure> {
-        match self.read(key) {
+        match self.get(key) {
             None => Ok(None),
             Some(Value::Str(value)) => Ok(Some(value)),
             Some(_) => Err(WRONGTYPE),
@@ -120,7 +126,7 @@ impl<'a> Access<'a> {
     }
 
     pub(crate) fn list(&mut self, key: &[u8]) -> Result<Option<&mut VecDeque<Bytes>>, Failure> {
-        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+        match self.get_mut(key) {
             None => Ok(None),
             Some(Value::List(list)) => Ok(Some(list)),
             Some(_) => Err(WRONGTYPE),
@@ -128,7 +134,7 @@ impl<'a> Access<'a> {
     }
 
     pub(crate) fn set(&mut self, key: &[u8]) -> Result<Option<&mut BTreeSet<Bytes>>, Failure> {
-        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+        match self.get_mut(key) {
             None => Ok(None),
             Some(Value::Set(set)) => Ok(Some(set)),
             Some(_) => Err(WRONGTYPE),
@@ -136,7 +142,7 @@ impl<'a> Access<'a> {
     }
 
     pub(crate) fn hash(&mut self, key: &[u8]) -> Result<Option<&mut BTreeMap<Bytes, Bytes>>, Failure> {
-        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+        match self.get_mut(key) {
             None => Ok(None),
             Some(Value::Hash(hash)) => Ok(Some(hash)),
             Some(_) => Err(WRONGTYPE),
@@ -171,7 +177,7 @@ impl<'a> Access<'a> {
     }
 
     pub(crate) fn zset(&mut self, key: &[u8]) -> Result<Option<&mut ZSet>, Failure> {
-        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+        match self.get_mut(key) {
             None => Ok(None),
             Some(Value::ZSet(zset)) => Ok(Some(zset)),
             Some(_) => Err(WRONGTYPE),
@@ -179,7 +185,7 @@ impl<'a> Access<'a> {
     }
 
     pub(crate) fn stream(&mut self, key: &[u8]) -> Result<Option<&mut Stream>, Failure> {
-        match self.exists(key).then(|| self.data.0[self.db].get_mut(key)).flatten() {
+        match self.get_mut(key) {
             None => Ok(None),
             Some(Value::Stream(stream)) => Ok(Some(stream)),
             Some(_) => Err(WRONGTYPE),

@@ -67,6 +67,7 @@ impl Node {
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
+        access.counts = matches!(pop, Pop::Read(_));
         access.notify = notify;
         let result = pop.attempt(&mut access);
         let effects = access.effects;

@@ -271,7 +271,8 @@ impl Node {
         }
         match spec.run {
             Run::Data(handler) => {
-                let (result, changed) = self.run_data(call.now, (db, resp3), handler, call.command);
+                let counts = spec.has(flag::READONLY);
+                let (result, changed) = self.run_data(call.now, (db, resp3), counts, handler, call.command);
                 (result.map(Answer::Reply), changed)
             }
             Run::Server(handler) => {
@@ -283,11 +284,13 @@ impl Node {
         }
     }
 
-    /// Runs a data command in database `db` for a client, which may speak version 3 of the protocol.
+    /// Runs a data command in database `db` for a client, which may speak version 3 of the protocol. `counts` says whether
+    /// its lookups are hits and misses.
     fn run_data(
         &mut self,
         now: Time,
         (db, resp3): (usize, bool),
+        counts: bool,
         handler: fn(&mut Access<'_>, &[Bytes]) -> DataResult,
         command: &Command,
     ) -> (DataResult, bool) {
@@ -295,6 +298,7 @@ impl Node {
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
+        access.counts = counts;
         access.notify = notify;
         let result = handler(&mut access, &command.0);
         let effects = access.effects;

@@ -145,6 +145,7 @@ fn try_run(
             sees_resp3.set(version == 3);
             Ok(())
         })?;
+        let checked = lua.create_function(|lua, check: Function| checked(lua, check))?;
         let draw = scope.create_function(|_, ()| Ok(random.borrow_mut().draw()))?;
         let reseed = scope.create_function(|_, seed: f64| {
             *random.borrow_mut() = Random::new(seed as i64 as u32);
@@ -158,6 +159,7 @@ fn try_run(
             call_safely,
             told,
             may_run,
+            checked,
             sha1hex,
             setresp,
             draw,
@@ -205,6 +207,14 @@ fn library(lua: &Lua, run: Function) -> mlua::Result<Function> {
             .inspect_stack(1, |frame| frame.current_line().filter(|_| frame.source().source.as_deref() == Some(NAME)));
         let place = line.flatten().map_or_else(String::new, |line| format!("{}:{line}: ", &NAME[1..]));
         Err(mlua::Error::external(Raised(format!("{place}{}", value.to_string()?))))
+    })
+}
+
+/// A function of `redis` as scripts see it, from one that gives the text of its complaint and a value. See [`library`].
+fn checked(lua: &Lua, run: Function) -> mlua::Result<Function> {
+    lua.create_function(move |_, args: MultiValue| match run.call::<(Option<String>, Value)>(args)? {
+        (Some(complaint), _) => Err(mlua::Error::external(Failed(complaint))),
+        (None, value) => Ok(value),
     })
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Stats {
     pub(crate) calls: BTreeMap<&'static str, Calls>,
     /// By their codes.
     pub(crate) errors: BTreeMap<String, u64>,
+    /// `BGREWRITEAOF`
+    pub(crate) aof_rewrites: u64,
     pub(crate) expired: u64,
     pub(crate) hits: u64,
     pub(crate) misses: u64,

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use crate::access::Failure;
 use crate::acl::{DEFAULT, Denied, Selector, User};
-use crate::args::{int, is, parse_int, text};
+use crate::args::{int, is, text};
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{self, cat};
@@ -119,7 +119,7 @@ pub(crate) fn log(_: &mut Node, call: &mut Call<'_>) -> Outcome {
 pub(crate) fn genpass(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let bits = match call.args().get(2) {
         None => 256,
-        Some(bits) => parse_int(bits).filter(|bits| (1..=4096).contains(bits)).ok_or(
+        Some(bits) => Some(int(bits)?).filter(|bits| (1..=4096).contains(bits)).ok_or(
             "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096",
         )?,
     };

@@ -12,11 +12,11 @@ pub(crate) fn del(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn exists(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    Ok(Reply::Int(args[1..].iter().filter(|key| access.read(key).is_some()).count() as i64))
+    Ok(Reply::Int(args[1..].iter().filter(|key| access.get(key).is_some()).count() as i64))
 }
 
 pub(crate) fn type_of(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    Ok(Reply::Simple(access.read(&args[1]).map_or("none", |value| value.type_name()).into()))
+    Ok(Reply::Simple(access.get(&args[1]).map_or("none", |value| value.type_name()).into()))
 }
 
 /// The condition under which `EXPIRE` and its kin act.
@@ -108,7 +108,7 @@ pub(crate) fn persist(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 /// −2 without the key, −1 without an expiry time, else what `show` makes of it.
 fn time_to(access: &mut Access<'_>, key: &Bytes, show: impl FnOnce(u64, u64) -> u64) -> DataResult {
-    if access.read(key).is_none() {
+    if access.get(key).is_none() {
         return Ok(Reply::Int(-2));
     }
     let now = access.now;
@@ -277,6 +277,7 @@ pub(crate) fn copy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if db == access.db && args[1] == args[2] {
         return Err("ERR source and destination objects are the same".into());
     }
+    access.counts = true;
     let Some(found) = whole(access, &args[1]) else { return Ok(Reply::Int(0)) };
     let copied = store_in(access, db, &args[2], found, replace);
     if copied {
@@ -323,6 +324,7 @@ pub(crate) fn memory_usage(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
         }
         _ => return Err(SYNTAX),
     }
+    access.counts = false;
     let length = args[2].len();
     Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::Int((value.bytes() + length + 48) as i64)))
 }

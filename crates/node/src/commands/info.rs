@@ -208,6 +208,7 @@ fn persistence(node: &Node, now: Time, lines: &mut Lines) {
     fields(lines, "Persistence", &info_fields::PERSISTENCE, |name| match name {
         "loading" => number(u8::from(node.is_loading(now))),
         "aof_enabled" => number(u8::from(node.config.other("appendonly") == "yes")),
+        "aof_rewrites" => number(node.stats.aof_rewrites),
         "rdb_changes_since_last_save" => number(node.dirty),
         "rdb_last_save_time" => number(node.config.unix_millis(node.started) / 1_000),
         _ => None,

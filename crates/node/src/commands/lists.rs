@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, bulks, float, int, is, positive, wrong_arity};
+use crate::args::{SYNTAX, bulks, int, is, positive, text, wrong_arity};
 use crate::blocking::pop_or_wait;
 use crate::commands::streams::Reading;
 use crate::commands::zsets;
@@ -356,8 +356,13 @@ impl Pop {
 
 /// The timeout of a blocking command, in microseconds.
 pub(crate) fn seconds(timeout: &Bytes) -> Result<u64, Failure> {
-    let seconds = float(timeout).ok_or("ERR timeout is not a float or out of range")?;
-    if seconds < 0.0 {
+    let seconds = text(timeout)
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| !seconds.is_nan())
+        .ok_or("ERR timeout is not a float or out of range")?;
+    // Redis counts milliseconds, and what they do not hold becomes negative.
+    if seconds < 0.0 || seconds * 1e3 >= i64::MAX as f64 {
         return Err("ERR timeout is negative".into());
     }
     if seconds > 1e12 {

@@ -136,7 +136,8 @@ pub(crate) fn save(_: &mut Node, _: &mut Call<'_>) -> Outcome {
     OK
 }
 
-pub(crate) fn bgrewriteaof(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+pub(crate) fn bgrewriteaof(node: &mut Node, _: &mut Call<'_>) -> Outcome {
+    node.stats.aof_rewrites += 1;
     Ok(Reply::Simple("Background append only file rewriting started".into()).into())
 }
 

@@ -97,7 +97,13 @@ pub(crate) fn smove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn srandmember(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let count = match &args[2..] {
         [] => None,
-        [count] => Some(int(count)?),
+        [count] => match int(count)? {
+            i64::MIN => {
+                let most = i64::MAX;
+                return Err(format!("ERR value is out of range, value must between -{most} and {most}").into());
+            }
+            count => Some(count),
+        },
         _ => return Err(SYNTAX),
     };
     let set = access.set(&args[1])?;
@@ -121,6 +127,7 @@ enum Combine {
 
 fn combine(access: &mut Access<'_>, keys: &[Bytes], how: Combine) -> Result<BTreeSet<Bytes>, Failure> {
     let mut result: Option<BTreeSet<Bytes>> = None;
+    access.counts = true;
     for key in keys {
         let set = access.set(key)?.cloned().unwrap_or_default();
         result = Some(match (result, how) {

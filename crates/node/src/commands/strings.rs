@@ -77,6 +77,7 @@ pub(crate) fn set(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (key, value) = (&args[1], &args[2]);
     let options = options(&args[3..], true)?;
     let expires_at = options.expires_at(access.now, "set")?;
+    access.counts = options.get;
     let old = if options.get { bulk_or_null(access.string(key)?) } else { Reply::OK };
     let present = access.exists(key);
     if (options.only_new && present) || (options.only_present && !present) {
@@ -123,6 +124,7 @@ pub(crate) fn get(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn getset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    access.counts = true;
     let old = bulk_or_null(access.string(&args[1])?);
     access.store("set", &args[1], Value::Str(own(&args[2])), None);
     access.propagate_instead(Command::of(&["SET"]).arg(args[1].clone()).arg(args[2].clone()));
@@ -130,6 +132,7 @@ pub(crate) fn getset(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn getdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    access.counts = true;
     let old = bulk_or_null(access.string(&args[1])?);
     if access.delete(&args[1]) {
         access.propagate_instead(Command::of(&["DEL"]).arg(args[1].clone()));
@@ -140,6 +143,7 @@ pub(crate) fn getdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn getex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let options = options(&args[2..], false)?;
     let key = &args[1];
+    access.counts = true;
     let Some(value) = access.string(key)?.cloned() else { return Ok(Reply::Null) };
     if let Some(at) = options.expires_at(access.now, "getex")? {
         if at <= access.now {
@@ -188,7 +192,7 @@ pub(crate) fn append(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn mget(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let values = args[1..].iter().map(|key| match access.read(key) {
+    let values = args[1..].iter().map(|key| match access.get(key) {
         Some(Value::Str(value)) => Reply::Bulk(value.clone()),
         _ => Reply::Null,
     });

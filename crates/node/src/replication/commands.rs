@@ -38,6 +38,15 @@ pub(crate) fn replconf(node: &mut Node, call: &mut Call<'_>) -> Outcome {
             () if is(option, "listening-port") => client.listening_port = int(value)? as u16,
             () if is(option, "ip-address") => client.announced_host = Some(value.clone()),
             () if is(option, "capa") => client.takes_lineage |= is(value, "lineage"),
+            // What a snapshot is to hold; this one always holds everything.
+            () if is(option, "rdb-only") => {
+                int(value)?;
+            }
+            () if is(option, "rdb-filter-only") => {
+                if let Some(other) = text(value).split_ascii_whitespace().find(|word| *word != "functions") {
+                    return Err(format!("ERR Unsupported rdb-filter-only option: {other}").into());
+                }
+            }
             () if is(option, "ack") => {
                 if let Some(offset) = parse_int(value) {
                     node.acknowledged(call.now, call.conn, offset.max(0) as u64, call.out);

@@ -112,8 +112,10 @@ fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
     if let Some(text) = text("ok") {
         return Ok(Reply::Simple(text.into()));
     }
-    if let Value::Number(number) = table.raw_get::<Value>("double")? {
-        return Ok(Reply::Double(number));
+    match table.raw_get::<Value>("double")? {
+        Value::Number(number) => return Ok(Reply::Double(number)),
+        Value::Integer(number) => return Ok(Reply::Double(number as f64)),
+        _ => {}
     }
     let inner = |value: &Value| from_lua(value, resp3, depth + 1);
     if let Value::Table(map) = table.raw_get::<Value>("map")? {

@@ -1,5 +1,5 @@
 -- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
-local script, call, call_safely, told, may_run, sha1hex, setresp, draw, seed, place, cjson, keys, argv = ...
+local script, call, call_safely, told, may_run, checked, sha1hex, setresp, draw, seed, place, cjson, keys, argv = ...
 local error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, floor, fmod, resume =
     error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, math.floor, math.fmod, coroutine.resume
 
@@ -49,9 +49,6 @@ local function reply_of(field)
     end
 end
 
--- Stops the script, or what it protects, with an error of a function of `redis`.
-local function fail(text) error({err = text}) end
-
 -- As C reads a number: without its fraction, and 0 if it is none.
 local function integer(value)
     local number = tonumber(value) or 0
@@ -65,35 +62,35 @@ local redis = {
     call = call,
     pcall = call_safely,
     acl_check_cmd = may_run,
-    sha1hex = function(...)
-        if select('#', ...) ~= 1 then fail('ERR wrong number of arguments') end
+    sha1hex = checked(function(...)
+        if select('#', ...) ~= 1 then return 'ERR wrong number of arguments' end
         local text = ...
-        return sha1hex((type(text) == 'string' or type(text) == 'number') and tostring(text) or '')
-    end,
-    setresp = function(...)
-        if select('#', ...) ~= 1 then fail('ERR redis.setresp() requires one argument.') end
+        return nil, sha1hex((type(text) == 'string' or type(text) == 'number') and tostring(text) or '')
+    end),
+    setresp = checked(function(...)
+        if select('#', ...) ~= 1 then return 'ERR redis.setresp() requires one argument.' end
         local version = integer((...))
-        if version ~= 2 and version ~= 3 then fail('ERR RESP version must be 2 or 3.') end
+        if version ~= 2 and version ~= 3 then return 'ERR RESP version must be 2 or 3.' end
         setresp(version)
-    end,
+    end),
     error_reply = reply_of('err'),
     status_reply = reply_of('ok'),
-    log = function(...)
-        if select('#', ...) < 2 then fail('ERR redis.log() requires two arguments or more.') end
-        if not tonumber((...)) then fail('ERR First argument must be a number (log level).') end
+    log = checked(function(...)
+        if select('#', ...) < 2 then return 'ERR redis.log() requires two arguments or more.' end
+        if not tonumber((...)) then return 'ERR First argument must be a number (log level).' end
         local level = integer((...))
-        if level < 0 or level > 3 then fail('ERR Invalid debug level.') end
-    end,
+        if level < 0 or level > 3 then return 'ERR Invalid debug level.' end
+    end),
     breakpoint = function() return false end,
     debug = function() end,
     replicate_commands = function() return true end,
-    set_repl = function(...)
-        if select('#', ...) ~= 1 then fail('ERR redis.set_repl() requires two arguments.') end
+    set_repl = checked(function(...)
+        if select('#', ...) ~= 1 then return 'ERR redis.set_repl() requires two arguments.' end
         local flags = integer((...))
         if flags < 0 or flags > 3 then
-            fail('ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
+            return 'ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.'
         end
-    end,
+    end),
 }
 
 local globals = {

@@ -34,6 +34,7 @@ pub(super) fn claim(
 
 pub(crate) fn xack(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let ids = args[3..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
+    access.counts = true;
     let Some(group) = group(access, &args[1], &args[2])? else { return Ok(Reply::Int(0)) };
     let done = ids.iter().filter(|id| group.pending.remove(id).is_some()).count();
     if done > 0 {

@@ -170,11 +170,7 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
         return Err("ERR Missing GROUP option for XREADGROUP".into());
     }
     if streams.is_empty() || !streams.len().is_multiple_of(2) {
-        return Err(format!(
-            "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{}' must be specified.",
-            if with_group { '>' } else { '$' }
-        )
-        .into());
+        return Err("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.".into());
     }
     let (keys, ids) = streams.split_at(streams.len() / 2);
     let mut after = Vec::new();
