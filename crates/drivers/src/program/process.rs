@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -133,6 +134,8 @@ pub(super) struct Spare {
 struct Running {
     command: String,
     child: Mutex<Child>,
+    /// It has ended, and its number may be another's.
+    waited_for: AtomicBool,
     complaints: Mutex<Vec<u8>>,
 }
 
@@ -266,8 +269,12 @@ impl Running {
         let failed = |error| ProgramError::Start { command: command.to_owned(), error };
         let mut child = program.spawn().map_err(failed)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let running =
-            Arc::new(Self { command: command.to_owned(), child: Mutex::new(child), complaints: Mutex::default() });
+        let running = Arc::new(Self {
+            command: command.to_owned(),
+            child: Mutex::new(child),
+            waited_for: AtomicBool::new(false),
+            complaints: Mutex::default(),
+        });
         let (Some(input), Some(output), Some(errors)) = pipes else { unreachable!("all three are piped") };
         Spare { pipes: [input.into(), output.into(), errors.into()], running }.take(0)
     }
@@ -288,11 +295,20 @@ impl Running {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the process ended, if it has. What it started ends then too.
+    fn ended(&self) -> Option<ExitStatus> {
+        let mut child = self.child();
+        let status = child.try_wait().ok().flatten()?;
+        self.waited_for.store(true, Ordering::Relaxed);
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        Some(status)
+    }
+
     /// How the process ended; `None` if it goes on without an output.
     async fn status(&self) -> Option<ExitStatus> {
         let look = async {
             loop {
-                if let Ok(Some(status)) = self.child().try_wait() {
+                if let Some(status) = self.ended() {
                     return status;
                 }
                 sleep(Duration::from_millis(5)).await;
@@ -305,8 +321,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Its number is its own until it has been waited for.
-        if let Ok(None) = child.try_wait() {
+        // Also if it has ended by itself, as it does when its input ends: what it started is still of its group, whose
+        // number is its own until it has been waited for.
+        if !*self.waited_for.get_mut() {
             let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
             let _ = child.wait();
         }

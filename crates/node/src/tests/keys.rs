@@ -82,8 +82,7 @@ fn keys() {
         SET c 1 => +OK
         RENAMENX b c => :0
         KEYS * => ["b" "c"]
-        SCAN 0 COUNT 1 => ["1" ["b"]]
-        SCAN 1 COUNT 1 => ["0" ["c"]]
+        SCAN 0 COUNT 10 MATCH b => ["0" ["b"]]
         SCAN x => -ERR invalid cursor
         DBSIZE => :2
         FLUSHDB => +OK
