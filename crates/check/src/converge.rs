@@ -3,21 +3,18 @@
 //! T0 is generalised to the start of any good period (see [`Periods`]), since an outage may also end because the same
 //! master comes back. A command is held to it if it started W after the start of the period and came to its end, or
 //! ran out of its deadline, inside of it. Excused are commands that were open when a fault cut a reply to their client:
-//! what became of them the client cannot know. So are those that an operator's `CLIENT KILL` hit while they were open, if their
-//! client says that they may have run and may not repeat such. Reads from replicas must succeed while a replica is there, on any node.
+//! what became of them the client cannot know. Reads from replicas must succeed while a replica is there, on any node.
 //!
-//! A message that was published in such a time must also reach the client's own subscriber, unless an operator's `CLIENT
-//! KILL` took the subscription away and the budget after that is not over.
+//! A message that was published in such a time must also reach the client's own subscriber.
 
 use std::time::Duration;
 
+use model::Time;
 use model::history::{Action, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
-use model::{Fault, Time};
 
-use crate::facts::{Facts, Firing, Op};
-use crate::faults::fault_of;
+use crate::facts::{Facts, Op};
 use crate::findings::{Findings, seconds};
 use crate::periods::{Period, Periods, find};
 
@@ -28,7 +25,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
     for op in facts.ops_of(client) {
         let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
-        if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) || killed(facts, client, op, period) {
+        if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) {
             continue;
         }
         if let Some(wrong) = wrong(facts, client, op, period) {
@@ -62,21 +59,6 @@ pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, perio
     (op.started >= start + client.budget && over < period.until && judged).then_some(period)
 }
 
-/// True if the operator had the master close its connections while `op` was open, so that its client cannot know whether it
-/// ran, and must not try again.
-fn killed(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> bool {
-    let Some((ended, OpResult::Ambiguous(_))) = op.ended else { return false };
-    !client.retry_ambiguous && kills(facts, period).any(|at| op.started <= at && at <= ended)
-}
-
-/// When the operator had the master of the period close its connections.
-fn kills<'a>(facts: &'a Facts<'_>, period: &'a Period) -> impl Iterator<Item = Time> + 'a {
-    let kill = |firing: &&Firing<'_>| {
-        matches!(fault_of(facts, firing), Some(Fault::ClientKill(_))) && firing.nodes.contains(&period.node)
-    };
-    facts.firings.iter().filter(kill).map(|firing| firing.at)
-}
-
 fn wrong(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> Option<String> {
     match op.ended {
         Some((_, OpResult::Failed(error))) => return Some(format!("failed: {}", error.error)),
@@ -103,9 +85,7 @@ const DELIVERY: Duration = Duration::from_secs(1);
 
 fn undelivered(facts: &Facts<'_>, client: &Client, op: &Op<'_>, period: &Period) -> bool {
     let due = op.ended_at(facts.end) + DELIVERY;
-    let taken = kills(facts, period).any(|at| at <= due && op.started < at + client.budget);
-    !taken
-        && client.workload == Workload::PubSub
+    client.workload == Workload::PubSub
         && op.action == Action::Publish
         && due < period.until
         && due <= facts.end.min(Time::from(facts.plan.run_for))
@@ -225,9 +205,8 @@ mod tests {
 
     #[test]
     fn an_operator_who_kills_connections_excuses_what_was_open_and_gives_the_budget_anew() {
-        let against = |retry_ambiguous, ms: u64, hit: NodeId, result: fn(OpError) -> OpResult| {
+        let against = |ms: u64, hit: NodeId, result: fn(OpError) -> OpResult| {
             let mut plan = plan();
-            plan.clients[0].retry_ambiguous = retry_ambiguous;
             plan.timeline.push(step(20_000, Fault::ClientKill(Target::Master(None))));
             let mut story = Story::failover();
             story.fault(20_000, plan.timeline.len() - 1, "client_kill master", &[hit]);
@@ -236,12 +215,12 @@ mod tests {
             story.tell(ms + 1, What::Ended { op: op(900), result });
             against(&plan, &story).len()
         };
-        assert_eq!(against(false, 20_000, B, OpResult::Ambiguous), 0);
-        assert_eq!(against(false, 19_999, B, OpResult::Ambiguous), 0);
-        assert_eq!(against(false, 20_000, C, OpResult::Ambiguous), 1, "another node's connections");
+        assert_eq!(against(20_000, B, OpResult::Ambiguous), 0);
+        assert_eq!(against(19_999, B, OpResult::Ambiguous), 0);
+        assert_eq!(against(20_000, C, OpResult::Ambiguous), 1, "another node's connections");
         for result in [OpResult::Ambiguous, OpResult::Failed] {
-            assert_eq!(against(false, 22_999, B, result), 0, "begun within the budget");
-            assert_eq!(against(false, 23_000, B, result), 1, "and after it");
+            assert_eq!(against(22_999, B, result), 0, "begun within the budget");
+            assert_eq!(against(23_000, B, result), 1, "and after it");
         }
     }
 

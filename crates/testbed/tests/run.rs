@@ -5,9 +5,9 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::history::{Action, What};
+use model::history::{Action, Record, What};
 use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
-use model::{Fault, Outcome, Plan, Seed, Target};
+use model::{Fault, Outcome, Plan, Seed, Target, Time};
 use sentinel_lab_testbed::driver::{BoxFuture, CallError, Driver, Session, Settings};
 use sentinel_lab_testbed::{Run, RunError, RunOutcome};
 
@@ -53,6 +53,38 @@ fn the_same_seed_gives_the_same_history() {
         assert_eq!(digest(3), digest(3), "{workload:?}");
         assert_ne!(digest(3), digest(4), "{workload:?}");
     }
+}
+
+#[test]
+fn a_quiet_run_ends_before_its_time_and_no_sooner() {
+    let quiet = |plan: Plan, driver: Arc<dyn Driver>| {
+        let run = Run { quiet: Some(11 * SECOND), ..Run::new(plan, Seed(7), vec![driver]) };
+        run.run().unwrap()
+    };
+    // The old master comes back after ten seconds and becomes a replica.
+    let mut plan = Plan { run_for: 90 * SECOND, ..plan(Workload::Counter) };
+    plan.timeline[0].lasting = Some(10 * SECOND);
+    let whole = run(plan.clone(), 7).unwrap();
+    let short = quiet(plan.clone(), Arc::new(Raw));
+    assert_eq!(short.verdict.outcome, Outcome::Pass, "{:#?}", short.verdict.findings);
+    assert_eq!(short.verdict.failovers, whole.verdict.failovers);
+    let role = |record: &&Record| matches!(record.what, What::ReplicaLink { .. });
+    let mended = whole.history.records.iter().rfind(role).unwrap().at;
+    let end = Time::from(short.virtual_time);
+    assert!(end >= mended + 12 * SECOND && end <= mended + 14 * SECOND, "{mended} {end}");
+    let before = |outcome: &RunOutcome| {
+        outcome.history.records.iter().filter(|r| r.at + 2 * SECOND < end).cloned().collect::<Vec<_>>()
+    };
+    assert!(before(&short) == before(&whole), "until then nothing is different");
+
+    // To the end, and a second in which the client is dropped: a step is to come, a node is down, a client hangs.
+    let step = Step { when: Trigger::At(85 * SECOND), ..plan.timeline[0].clone() };
+    let later = Plan { timeline: vec![plan.timeline[0].clone(), step], ..plan.clone() };
+    assert_eq!(quiet(later, Arc::new(Raw)).virtual_time, 91 * SECOND);
+    let mut down = plan.clone();
+    down.timeline[0].lasting = None;
+    assert_eq!(quiet(down, Arc::new(Raw)).virtual_time, 91 * SECOND);
+    assert_eq!(quiet(plan, Arc::new(Bad(|| {}))).virtual_time, 91 * SECOND);
 }
 
 #[test]
