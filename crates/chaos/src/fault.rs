@@ -20,21 +20,23 @@ pub(crate) struct Blow {
     pub(crate) lasting: Option<Duration>,
 }
 
-/// What an operator may say to a data node, and what takes it back, if anything does.
-const DATA_ORDERS: [(&str, &str); 5] = [
-    ("CLIENT PAUSE 1000 WRITE", ""),
-    ("CLIENT PAUSE 500 ALL", ""),
-    ("SCRIPT FLUSH", ""),
-    ("CLIENT KILL TYPE pubsub", ""),
-    ("CONFIG SET min-replicas-to-write 5", "CONFIG SET min-replicas-to-write 0"),
-];
-/// The same to a Sentinel. Not `SENTINEL RESET`: one that leads a failover then has the new epoch and the old master, and
-/// disagrees with the others for good, as in Redis.
-const SENTINEL_ORDERS: [(&str, &str); 2] = [("CLIENT KILL TYPE pubsub", ""), ("CLIENT KILL TYPE normal", "")];
+/// A command that an operator may give, and what takes it back, if anything does.
+type Order = (&'static str, Option<&'static str>);
 
-fn order((target, (command, undo)): (Target, (&str, &str))) -> Fault {
-    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    Fault::Send { target, command: words(command), undo: (!undo.is_empty()).then(|| words(undo)) }
+const DATA_ORDERS: [Order; 5] = [
+    ("CLIENT PAUSE 1000 WRITE", None),
+    ("CLIENT PAUSE 500 ALL", None),
+    ("SCRIPT FLUSH", None),
+    ("CLIENT KILL TYPE pubsub", None),
+    ("CONFIG SET min-replicas-to-write 5", Some("CONFIG SET min-replicas-to-write 0")),
+];
+/// Not `SENTINEL RESET`: one that leads a failover then has the new epoch and the old master, and disagrees with the others
+/// for good, as in Redis.
+const SENTINEL_ORDERS: [Order; 2] = [("CLIENT KILL TYPE pubsub", None), ("CLIENT KILL TYPE normal", None)];
+
+fn order((target, (command, undo)): (Target, Order)) -> Fault {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+    Fault::Send { target, command: words(command), undo: undo.map(words) }
 }
 
 /// Durations, in milliseconds: mostly multiples of a tenth of the way, which are rounder.
