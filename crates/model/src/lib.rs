@@ -17,6 +17,7 @@
 //! | [`help`](mod@help) | the texts of `HELP` |
 //! | [`hosts`] | the resolver of the world |
 //! | [`limits`] | what a node keeps for its clients |
+//! | [`tracking`] | `CLIENT TRACKING` of a connection |
 //! | [`words`] | lines of words and their quotes |
 //! | [`seed`] | one root seed, named random streams |
 
@@ -34,6 +35,7 @@ pub mod plan;
 pub mod raw;
 pub mod seed;
 pub mod time;
+pub mod tracking;
 pub mod verdict;
 pub mod wire;
 pub mod words;

@@ -2,6 +2,16 @@
 
 use bytes::Bytes;
 
+/// A signed integer exactly as Redis writes it: no sign but `-`, no leading zeros, no spaces.
+pub fn integer(word: &[u8]) -> Option<i64> {
+    let digits = word.strip_prefix(b"-").unwrap_or(word);
+    let plain = digits.first().is_some_and(u8::is_ascii_digit) && (digits.len() == 1 || digits[0] != b'0');
+    if !plain || word == b"-0" {
+        return None;
+    }
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
 /// The words of a line: separated by white space; in double quotes with escapes (`\n`, `\x41`), in single quotes with
 /// `\'` only. `None` if a quote is not closed, or is closed within a word.
 pub fn split(line: &[u8]) -> Option<Vec<Bytes>> {
@@ -131,6 +141,16 @@ pub fn word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_are_read_strictly() {
+        for (text, value) in [("0", Some(0)), ("-7", Some(-7)), ("9223372036854775807", Some(i64::MAX))] {
+            assert_eq!(integer(text.as_bytes()), value, "{text}");
+        }
+        for text in ["", "-", "-0", "+1", "01", " 1", "1 ", "1.0", "9223372036854775808", "x"] {
+            assert_eq!(integer(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn selectors_are_joined() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use model::tracking::Tracking;
 use model::{Addr, Command, Time};
 
 use crate::acl::DEFAULT;
@@ -49,33 +50,6 @@ pub(crate) struct Client {
     pub(crate) takes_lineage: bool,
     /// Set by `PSYNC`: from then on it is a replica's link.
     pub(crate) replica: Option<ReplicaLink>,
-}
-
-/// How a client that keeps what it reads hears of changes.
-#[derive(Clone, Debug)]
-pub(crate) struct Tracking {
-    pub(crate) mode: Tracked,
-    /// The connection that is told, by its `CLIENT ID`; `None` for this one.
-    pub(crate) redirect: Option<u64>,
-    /// Of a broadcast, sorted; the empty one for all keys.
-    pub(crate) prefixes: Vec<Bytes>,
-    /// It is not told of its own changes.
-    pub(crate) no_loop: bool,
-    /// `CLIENT CACHING` was said for the next command.
-    pub(crate) caching: bool,
-}
-
-/// Which keys are tracked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tracked {
-    /// Those that it reads.
-    Read,
-    /// Those with the prefixes.
-    Broadcast,
-    /// Those that it reads after `CLIENT CACHING YES`.
-    OptIn,
-    /// Those that it reads, but after `CLIENT CACHING NO`.
-    OptOut,
 }
 
 /// What a client hears, by `CLIENT REPLY`.

@@ -195,6 +195,7 @@ impl Node {
         if let Some(spec) = spec {
             self.stats.rejected(spec.name);
         }
+        self.end_caching(conn, spec);
         let reply = Reply::Error(error);
         note(conn, Executed::Refused(reply.clone()), command, None, out);
         self.send(conn, reply, out);
@@ -217,9 +218,7 @@ impl Node {
         if let Some(command) = told {
             self.tell_monitors_of(now, conn, spec, &command, out);
         }
-        if self.tracking > 0 && !spec.name.starts_with("client") {
-            self.end_caching(conn);
-        }
+        self.end_caching(conn, Some(spec));
         if !self.invalid.is_empty() {
             self.send_invalidations(Some(conn), out);
         }
@@ -249,7 +248,10 @@ impl Node {
     }
 
     /// `CLIENT CACHING` is for one command that is not `CLIENT`, or one transaction.
-    fn end_caching(&mut self, conn: Conn) {
+    fn end_caching(&mut self, conn: Conn, spec: Option<&Spec>) {
+        if self.tracking == 0 || spec.is_some_and(|spec| spec.name.starts_with("client|")) {
+            return;
+        }
         let Some(Client { tracking: Some(tracking), transaction: None, .. }) = self.clients.get_mut(&conn) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use model::hosts::Hosts;
 use model::machine::{Identity, Note};
+use model::tracking::Tracking;
 use model::{Addr, Command, Conn, Epoch, EventName, Frame, Input, Output, Reply, Rng, RunId, Seed, Text, Time};
 use rand::RngExt as _;
 
@@ -79,6 +80,7 @@ pub(crate) struct Session {
     pub last_command: &'static str,
     pub channels: BTreeSet<Bytes>,
     pub patterns: BTreeSet<Bytes>,
+    pub tracking: Option<Tracking>,
 }
 
 /// `CLIENT REPLY`.
@@ -349,6 +351,7 @@ impl Sentinel {
             last_command: "NULL",
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            tracking: None,
         };
         self.sessions.insert(conn, session);
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use model::{Conn, Reply, Text, Time};
+use model::{Conn, Reply, Text, Time, tracking};
 
 use super::connection::valid_name;
 use crate::access::Failure;
 use crate::args::{SYNTAX, int, is, parse_int, text, wrong_subcommand};
-use crate::client::{Client, ClientType, Replies, Tracked};
+use crate::client::{Client, ClientType, Replies};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
@@ -48,20 +48,21 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
         (client.subscriptions() > 0, 'P'),
         (client.transaction.is_some(), 'x'),
         (node.blocked.contains_key(&conn), 'b'),
-        (client.watch_broken, 'd'),
-        (client.tracking.is_some(), 't'),
-        (client.tracking.as_ref().is_some_and(|tracking| tracking.mode == Tracked::Broadcast), 'B'),
     ] {
         if set {
             flags.push(flag);
         }
+    }
+    flags.push_str(&tracking::flags(client.tracking.as_ref()));
+    if client.watch_broken {
+        flags.push('d');
     }
     if flags.is_empty() {
         flags.push('N');
     }
     let name = client.name.as_ref().map_or_else(String::new, |name| text(name).into_owned());
     let user = text(&client.user);
-    let redirect = client.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.map_or(0, |id| id as i64));
+    let redirect = tracking::redirect(client.tracking.as_ref());
     let queued = client.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64);
     let rest = format!(
         " fd={} name={name} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={queued} qbuf=0 qbuf-free=0 \

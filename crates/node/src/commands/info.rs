@@ -230,6 +230,9 @@ fn stats(node: &Node, lines: &mut Lines) {
         "pubsub_channels" => number(node.channels.len()),
         "pubsub_patterns" => number(node.patterns.len()),
         "tracking_total_keys" => number(node.tracked.len()),
+        "tracking_total_prefixes" => {
+            number(model::tracking::totals(node.clients.values().map(|client| client.tracking.as_ref())).1)
+        }
         "tracking_total_items" => number(node.tracked.values().map(std::collections::BTreeSet::len).sum::<usize>()),
         "total_error_replies" => number(stats.errors.values().sum::<u64>()),
         "total_reads_processed" | "total_writes_processed" => number(stats.commands),

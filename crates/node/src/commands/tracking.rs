@@ -1,11 +1,9 @@
 //! `CLIENT TRACKING`: clients that keep what they read are told when it changes.
 
 use bytes::Bytes;
+use model::tracking::{self, Tracked, Tracking};
 use model::{Conn, Frame, Output, Reply};
 
-use crate::access::Failure;
-use crate::args::{SYNTAX, int, is, text};
-use crate::client::{Tracked, Tracking};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
@@ -69,9 +67,12 @@ impl Node {
             };
             let Some((to, receiver)) = target else {
                 if client.resp == 3 {
-                    let id = tracking.redirect.unwrap_or_default() as i64;
-                    let broken = Reply::Push(vec![Reply::word("tracking-redir-broken"), Reply::Int(id)]);
+                    let id = Reply::Int(tracking::redirect(Some(tracking)));
+                    let broken = Reply::Push(vec![Reply::word("tracking-redir-broken"), id]);
                     out.push(Output::Send(conn, Frame::Reply(broken)));
+                }
+                if let Some(tracking) = self.clients.get_mut(&conn).and_then(|client| client.tracking.as_mut()) {
+                    tracking.broken = true;
                 }
                 continue;
             };
@@ -98,152 +99,32 @@ impl Node {
 }
 
 pub(crate) fn tracking(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let args = call.command.0.clone();
-    let on = match () {
-        () if is(&args[2], "on") => true,
-        () if is(&args[2], "off") => false,
-        () => return Err(SYNTAX),
-    };
-    let (mut broadcast, mut opt_in, mut opt_out, mut no_loop) = (false, false, false, false);
-    let (mut redirect, mut prefixes) = (None, Vec::new());
-    let mut rest = args[3..].iter();
-    while let Some(option) = rest.next() {
-        match () {
-            () if is(option, "BCAST") => broadcast = true,
-            () if is(option, "OPTIN") => opt_in = true,
-            () if is(option, "OPTOUT") => opt_out = true,
-            () if is(option, "NOLOOP") => no_loop = true,
-            () if is(option, "REDIRECT") => {
-                if redirect.is_some() {
-                    return Err("ERR A client can only redirect to a single other client".into());
-                }
-                let id = int(rest.next().ok_or(SYNTAX)?)? as u64;
-                if !node.clients.values().any(|client| client.id == id) {
-                    return Err("ERR The client ID you want redirect to does not exist".into());
-                }
-                redirect = Some(id);
-            }
-            () if is(option, "PREFIX") => prefixes.push(rest.next().ok_or(SYNTAX)?.clone()),
-            () => return Err(SYNTAX),
-        }
-    }
-    if !on {
+    let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
+    let is_client = |id| node.clients.values().any(|client| client.id == id);
+    let Some(tracking) = tracking::switch(client.tracking.as_ref(), &call.args()[2..], is_client)? else {
         node.stop_tracking(call.conn);
         return OK;
-    }
-    let Some(client) = node.clients.get_mut(&call.conn) else { return Ok(Answer::Silent) };
-    if !broadcast && !prefixes.is_empty() {
-        return Err("ERR PREFIX option requires BCAST mode to be enabled".into());
-    }
-    let before = client.tracking.as_ref();
-    if before.is_some_and(|before| (before.mode == Tracked::Broadcast) != broadcast) {
-        return Err(
-            "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling \
-                    it with a different mode."
-                .into(),
-        );
-    }
-    if broadcast && (opt_in || opt_out) {
-        return Err("ERR OPTIN and OPTOUT are not compatible with BCAST".into());
-    }
-    if opt_in && opt_out {
-        return Err("ERR You can't specify both OPTIN mode and OPTOUT mode".into());
-    }
-    if before.is_some_and(|b| (opt_in && b.mode == Tracked::OptOut) || (opt_out && b.mode == Tracked::OptIn)) {
-        return Err(
-            "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling \
-                    it with a different mode."
-                .into(),
-        );
-    }
-    let mut all = before.map_or_else(Vec::new, |before| before.prefixes.clone());
-    for (index, prefix) in prefixes.iter().enumerate() {
-        let overlap =
-            |others: &[Bytes]| others.iter().find(|o| o.starts_with(prefix) || prefix.starts_with(o)).cloned();
-        let existing = overlap(&all).map(|other| ("an existing", other));
-        let clash = existing.or_else(|| overlap(&prefixes[index + 1..]).map(|other| ("another provided", other)));
-        if let Some((which, other)) = clash {
-            let (prefix, other) = (text(prefix), text(&other));
-            let text = format!("ERR Prefix '{prefix}' overlaps with {which} prefix '{other}'.");
-            return Err(format!("{text} Prefixes for a single client must not overlap.").into());
-        }
-    }
-    if broadcast && prefixes.is_empty() {
-        prefixes.push(Bytes::new());
-    }
-    all.append(&mut prefixes);
-    all.sort();
-    all.dedup();
-    let mode = match () {
-        () if broadcast => Tracked::Broadcast,
-        () if opt_in => Tracked::OptIn,
-        () if opt_out => Tracked::OptOut,
-        () => Tracked::Read,
     };
-    node.tracking += usize::from(client.tracking.is_none());
-    client.tracking = Some(Tracking { mode, redirect, prefixes: all, no_loop, caching: false });
+    if let Some(client) = node.clients.get_mut(&call.conn) {
+        node.tracking += usize::from(client.tracking.replace(tracking).is_none());
+    }
     OK
 }
 
 pub(crate) fn caching(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let word = call.args()[2].clone();
-    let yes = match () {
-        () if is(&word, "yes") => true,
-        () if is(&word, "no") => false,
-        () => return Err(SYNTAX),
-    };
     let tracking = node.clients.get_mut(&call.conn).and_then(|client| client.tracking.as_mut());
-    let Some(tracking) = tracking else {
-        let text = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
-                    enabled";
-        return Err(text.into());
-    };
-    let fits = if yes { tracking.mode == Tracked::OptIn } else { tracking.mode == Tracked::OptOut };
-    if !fits {
-        let failure: Failure = if yes {
-            "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.".into()
-        } else {
-            "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.".into()
-        };
-        return Err(failure);
-    }
-    tracking.caching = true;
+    tracking::caching(tracking, &call.args()[2])?;
     OK
 }
 
+fn of(node: &Node, conn: Conn) -> Option<&Tracking> {
+    node.clients.get(&conn)?.tracking.as_ref()
+}
+
 pub(crate) fn getredir(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let tracking = node.clients.get(&call.conn).and_then(|client| client.tracking.as_ref());
-    Ok(Reply::Int(tracking.map_or(-1, |tracking| tracking.redirect.map_or(0, |id| id as i64))).into())
+    Ok(Reply::Int(tracking::redirect(of(node, call.conn))).into())
 }
 
 pub(crate) fn trackinginfo(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let tracking = node.clients.get(&call.conn).and_then(|client| client.tracking.as_ref());
-    let mut flags = Vec::new();
-    match tracking {
-        None => flags.push("off"),
-        Some(tracking) => {
-            flags.push("on");
-            match tracking.mode {
-                Tracked::Read => {}
-                Tracked::Broadcast => flags.push("bcast"),
-                Tracked::OptIn => flags.extend(["optin"].into_iter().chain(tracking.caching.then_some("caching-yes"))),
-                Tracked::OptOut => flags.extend(["optout"].into_iter().chain(tracking.caching.then_some("caching-no"))),
-            }
-            if tracking.no_loop {
-                flags.push("noloop");
-            }
-            let gone = |id: u64| !node.clients.values().any(|client| client.id == id);
-            if tracking.redirect.is_some_and(gone) {
-                flags.push("broken_redirect");
-            }
-        }
-    }
-    let redirect = tracking.map_or(-1, |tracking| tracking.redirect.map_or(0, |id| id as i64));
-    let prefixes = tracking.map_or_else(Vec::new, |tracking| tracking.prefixes.clone());
-    Ok(Reply::Map(vec![
-        (Reply::word("flags"), Reply::Set(flags.into_iter().map(Reply::word).collect())),
-        (Reply::word("redirect"), Reply::Int(redirect)),
-        (Reply::word("prefixes"), Reply::Array(prefixes.into_iter().map(Reply::Bulk).collect())),
-    ])
-    .into())
+    Ok(tracking::info(of(node, call.conn)).into())
 }

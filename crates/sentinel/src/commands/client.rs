@@ -1,16 +1,13 @@
-//! `CLIENT` and its subcommands. A Sentinel has no keys, so that nothing is tracked and nobody is blocked.
+//! `CLIENT` and its subcommands. A Sentinel has no keys, so that nobody is blocked, and who tracks keys hears of none.
 
 use std::time::Duration;
 
-use model::{Command, Conn, Frame, Output, Reply, Text, Time};
+use model::{Command, Conn, Frame, Output, Reply, Text, Time, tracking};
 
 use super::connection::valid_client_name;
 use super::{Answer, MaybeAnswer, NOT_AN_INTEGER, SYNTAX, parse, surplus, word};
 use crate::Ms;
 use crate::machine::{Replies, Sentinel, Session};
-
-const NO_CACHING: &str = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT \
-     mode enabled";
 
 impl Sentinel {
     pub(super) fn client(
@@ -75,17 +72,18 @@ impl Sentinel {
                 parse::<i64>(&command.0[2]).ok_or(NOT_AN_INTEGER)?;
                 Reply::Int(0)
             }
-            "getredir" => Reply::Int(-1),
-            "trackinginfo" => Reply::Map(vec![
-                (Reply::word("flags"), Reply::Set(vec![Reply::word("off")])),
-                (Reply::word("redirect"), Reply::Int(-1)),
-                (Reply::word("prefixes"), Reply::Array(Vec::new())),
-            ]),
-            "tracking" => match (argument.as_str(), command.len()) {
-                ("on" | "off", 3) => Reply::OK,
-                _ => return Err(SYNTAX.into()),
-            },
-            "caching" => return Err(NO_CACHING.into()),
+            "getredir" => Reply::Int(tracking::redirect(self.session(conn).tracking.as_ref())),
+            "trackinginfo" => tracking::info(self.session(conn).tracking.as_ref()),
+            "tracking" => {
+                let is_client = |id| self.sessions.values().any(|session| session.id == id);
+                let before = self.session(conn).tracking.as_ref();
+                self.session_mut(conn).tracking = tracking::switch(before, &command.0[2..], is_client)?;
+                Reply::OK
+            }
+            "caching" => {
+                tracking::caching(self.session_mut(conn).tracking.as_mut(), &command.0[2])?;
+                Reply::OK
+            }
             _ => model::help("client"),
         }))
     }
@@ -117,9 +115,9 @@ impl Sentinel {
                 listed.retain(|conn| wanted == Some(self.session(*conn).subscriptions() > 0));
             }
             (4.., "id") => {
-                let ids: Option<Vec<u64>> = command.0[3..].iter().map(parse).collect();
+                let ids: Option<Vec<i64>> = command.0[3..].iter().map(parse).collect();
                 let ids = ids.ok_or("ERR Invalid client ID")?;
-                listed.retain(|conn| ids.contains(&self.session(*conn).id));
+                listed.retain(|conn| ids.contains(&(self.session(*conn).id as i64)));
             }
             _ => return Err(SYNTAX.into()),
         }
@@ -129,17 +127,22 @@ impl Sentinel {
 
     /// A line of `CLIENT LIST`. What depends on sockets and buffers stands there as of an idle client.
     pub(super) fn client_line(&self, conn: Conn, now: Ms) -> Text {
-        let Session { id, from, since, last_used, channels, patterns, last_command, user, resp3, .. } =
+        let Session { id, from, since, last_used, channels, patterns, last_command, user, resp3, tracking, .. } =
             self.session(conn);
         let name = String::from_utf8_lossy(&self.session(conn).name).into_owned();
         let (age, idle) = ((now - since) / 1_000, (now - last_used) / 1_000);
         let (sub, psub) = (channels.len(), patterns.len());
-        let flags = if sub + psub > 0 { "P" } else { "N" };
+        let mut flags = if sub + psub > 0 { "P".to_owned() } else { String::new() };
+        flags.push_str(&tracking::flags(tracking.as_ref()));
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let redirect = tracking::redirect(tracking.as_ref());
         let (fd, resp) = (id + 8, if *resp3 { 3 } else { 2 });
         Text::from(format!("id={id} addr={from} laddr=")).host_port(&self.identity.addr).str(format!(
             " fd={fd} name={name} age={age} idle={idle} flags={flags} db=0 sub={sub} psub={psub} ssub=0 multi=-1 qbuf=0 \
              qbuf-free=20474 argv-mem=0 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem=22272 events=r \
-             cmd={last_command} user={user} redir=-1 resp={resp}"
+             cmd={last_command} user={user} redir={redirect} resp={resp}"
         ))
     }
 

@@ -24,7 +24,7 @@ const STATS: [(&str, &str); 48] = [
     ("slave_expires_tracked_keys", "0"), ("active_defrag_hits", "0"), ("active_defrag_misses", "0"),
     ("active_defrag_key_hits", "0"), ("active_defrag_key_misses", "0"), ("total_active_defrag_time", "0"),
     ("current_active_defrag_time", "0"), ("tracking_total_keys", "0"), ("tracking_total_items", "0"),
-    ("tracking_total_prefixes", "0"), ("unexpected_error_replies", "0"), ("total_error_replies", ""),
+    ("tracking_total_prefixes", ""), ("unexpected_error_replies", "0"), ("total_error_replies", ""),
     ("dump_payload_sanitizations", "0"), ("total_reads_processed", ""), ("total_writes_processed", ""),
     ("io_threaded_reads_processed", "0"), ("io_threaded_writes_processed", "0"), ("reply_buffer_shrinks", "0"),
     ("reply_buffer_expands", "0"),
@@ -84,11 +84,17 @@ impl Sentinel {
         Text::from(format!(
             "# Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\n\
              client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\nblocked_clients:{}\r\n\
-             tracking_clients:0\r\nclients_in_timeout_table:0\r\n",
+             tracking_clients:{}\r\nclients_in_timeout_table:0\r\n",
             self.sessions.len(),
             self.settings.max_clients,
             self.postponed.len(),
+            self.tracking().0,
         ))
+    }
+
+    /// How many clients track keys, and the number of their prefixes.
+    fn tracking(&self) -> (usize, usize) {
+        model::tracking::totals(self.sessions.values().map(|session| session.tracking.as_ref()))
     }
 
     fn info_stats(&self) -> Text {
@@ -105,6 +111,7 @@ impl Sentinel {
             let counted = match *name {
                 "pubsub_channels" => distinct(&|session| session.channels.iter().cloned().collect()),
                 "pubsub_patterns" => distinct(&|session| session.patterns.iter().cloned().collect()),
+                "tracking_total_prefixes" => self.tracking().1 as u64,
                 "rejected_connections" => self.rejected,
                 "total_error_replies" => self.errors,
                 "total_reads_processed" | "total_writes_processed" => self.executed,

@@ -64,6 +64,12 @@ impl Sentinel {
         }
         self.executed += 1;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
+        // It is for one command that is not `CLIENT`.
+        if let Some(tracking) = &mut session.tracking
+            && !look_up(command).is_ok_and(|index| TABLE[index].name.starts_with("client|"))
+        {
+            tracking.caching = false;
+        }
         match session.replies {
             Replies::On => {}
             Replies::SkipNext => session.replies = Replies::Skip,
@@ -227,11 +233,8 @@ pub(crate) fn word(command: &Command, index: usize) -> String {
 }
 
 /// An argument as a number, as strictly as Redis reads it.
-pub(crate) fn parse<T: std::str::FromStr>(arg: &Bytes) -> Option<T> {
-    let text = std::str::from_utf8(arg).ok()?;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical = digits == "0" || (!digits.is_empty() && !digits.starts_with('0') && !digits.starts_with('+'));
-    if canonical { text.parse().ok() } else { None }
+pub(crate) fn parse<T: TryFrom<i64>>(arg: &Bytes) -> Option<T> {
+    model::words::integer(arg).and_then(|number| T::try_from(number).ok())
 }
 
 /// An error is one line, whatever the client put into it.
