@@ -89,6 +89,11 @@ fn of_a_data_node_to_scripts() {
 }
 
 #[test]
+fn of_a_data_node_that_is_busy() {
+    same_replies("node-busy.script", include_str!("data/parity/node-busy.script"));
+}
+
+#[test]
 fn of_a_data_node_that_counts_reads() {
     same_replies("node-reads.script", include_str!("data/parity/node-reads.script"));
 }

@@ -11,6 +11,7 @@ use crate::access::{Access, DataResult, Effects, Expiry, Failure};
 use crate::acl::Denied;
 use crate::args::wrong_arity;
 use crate::blocking::Blocked;
+use crate::busy::BUSY;
 use crate::client::{Client, Transaction};
 use crate::commands::acl::refusal;
 use crate::keys;
@@ -156,6 +157,9 @@ impl Node {
         if self.loading_until.is_some_and(|until| now < until) && !loading {
             return Some("LOADING Redis is loading the dataset in memory".into());
         }
+        if self.is_busy() && !spec.has(flag::ALLOW_BUSY) {
+            return Some(BUSY);
+        }
         let touches = flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
         if touches && (client.replica.is_some() || self.monitors.contains(&conn)) {
             return Some("ERR Replica can't interact with the keyspace".into());
@@ -204,7 +208,20 @@ impl Node {
     /// Runs a command that passed the checks.
     fn call(&mut self, now: Time, conn: Conn, spec: &'static Spec, command: Command, out: &mut Vec<Output>) {
         let mut call = Call { now, conn, command: &command, within: Within::Nothing, out };
-        let (outcome, changed) = self.run(spec, &mut call);
+        let done = self.run(spec, &mut call);
+        self.conclude(now, conn, (spec, command), done, out);
+    }
+
+    /// Lets everybody know what a command did, if it is over.
+    pub(crate) fn conclude(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        (spec, command): (&'static Spec, Command),
+        (outcome, changed): (Outcome, bool),
+        out: &mut Vec<Output>,
+    ) {
+        let changed = changed && !matches!(outcome, Ok(Answer::Blocked));
         self.tell_events(out);
         self.propagate(out);
         let position = changed.then(|| self.position());

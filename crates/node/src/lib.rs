@@ -25,6 +25,7 @@ mod access;
 mod acl;
 mod args;
 mod blocking;
+mod busy;
 mod client;
 mod commands;
 mod config;

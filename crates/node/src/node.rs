@@ -11,6 +11,7 @@ use model::{Addr, Command, Conn, Frame, Input, Limits, Output, Reply, RunId, See
 
 use crate::acl::{DEFAULT, User, Users, users};
 use crate::blocking::Blocked;
+use crate::busy::UnderWay;
 use crate::client::{Client, Replies};
 use crate::commands::events::Event;
 use crate::commands::info::memory_used;
@@ -21,7 +22,7 @@ use crate::replication::replica::Upstream;
 use crate::stats::Stats;
 
 /// One Redis data node: a state machine without I/O, of the shape that [`model::machine`] describes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Node {
     pub(crate) config: Config,
     pub(crate) run_id: RunId,
@@ -82,11 +83,14 @@ pub(crate) struct Pause {
     pub(crate) all: bool,
 }
 
-/// `DEBUG SLEEP`
-#[derive(Clone, Debug)]
+/// `DEBUG SLEEP`, or a script that takes long: nobody is served.
+#[derive(Debug)]
 pub(crate) struct Asleep {
-    until: Time,
-    inputs: VecDeque<Input>,
+    /// When it wakes, or the script goes on.
+    pub(crate) until: Time,
+    pub(crate) script: Option<UnderWay>,
+    /// What came.
+    pub(crate) inputs: VecDeque<Input>,
 }
 
 impl Node {
@@ -146,10 +150,11 @@ impl Node {
             if input != Input::Tick {
                 asleep.inputs.push_back(input);
             }
-            if now < asleep.until {
-                return;
+            if now >= asleep.until && self.run_slice(now, out) {
+                self.wake(now, out);
+            } else {
+                self.serve_while_busy(now, out);
             }
-            self.wake(now, out);
             return;
         }
         self.begin(now, out);
@@ -159,7 +164,7 @@ impl Node {
         self.settle(now, out);
     }
 
-    /// Handles what came during `DEBUG SLEEP`; one of those commands may send it to sleep again.
+    /// Handles what came while it slept; one of those commands may send it to sleep again.
     fn wake(&mut self, now: Time, out: &mut Vec<Output>) {
         let mut inputs = self.asleep.take().map(|asleep| asleep.inputs).unwrap_or_default();
         self.settle(now, out);
@@ -167,7 +172,7 @@ impl Node {
             self.input(now, input, out);
             self.settle(now, out);
             if let Some(asleep) = &mut self.asleep {
-                asleep.inputs = inputs;
+                asleep.inputs.append(&mut inputs);
                 return;
             }
         }
@@ -175,11 +180,11 @@ impl Node {
         self.settle(now, out);
     }
 
-    pub(crate) fn sleep(&mut self, until: Time) {
-        self.asleep = Some(Asleep { until, inputs: VecDeque::new() });
+    pub(crate) fn sleep(&mut self, until: Time, script: Option<UnderWay>) {
+        self.asleep = Some(Asleep { until, script, inputs: VecDeque::new() });
     }
 
-    fn input(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+    pub(crate) fn input(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Tick | Input::ClockJump(_) => {}
             Input::Connected(conn) => self.upstream_connected(now, conn, out),

@@ -1,9 +1,10 @@
-//! Lua scripts: a fresh interpreter for each run, without libraries of the system, bounded in steps and memory. What a
-//! script sees is that of Redis 7.0; the libraries `cmsgpack`, `struct` and `bit` are not there, and
+//! Lua scripts: a fresh interpreter for each run, without libraries of the system, bounded in memory; on a thread of its own
+//! if it may take long (see [`thread`]). What a script sees is that of Redis 7.0; the libraries `cmsgpack`, `struct` and `bit` are not there, and
 //! `cjson` is without its settings.
 
 mod convert;
 mod random;
+mod thread;
 
 use std::cell::{Cell, RefCell};
 
@@ -14,25 +15,17 @@ use model::Reply;
 
 use self::convert::{from_lua, to_lua, words};
 use self::random::Random;
+pub(crate) use self::thread::{Ask, Thread};
 
-/// Steps of the interpreter after which a script ends as if by `SCRIPT KILL`. Time stands still while a script runs, so
-/// that nobody could kill it.
-const STEPS_MAX: u64 = 20_000_000;
-const STEPS_BETWEEN_LOOKS: u32 = 10_000;
+/// Steps of the interpreter after which a script asks whether it may go on, as in Redis.
+const STEPS_BETWEEN_LOOKS: u32 = 100_000;
 /// Bytes that a script may use.
 const MEMORY_MAX: usize = 1024 * 1024 * 1024;
 /// The name of every script in messages: `user_script:1: …`.
 const NAME: &str = "@user_script";
 const CJSON: &[u8] = b"cjson";
-const KILLED: &str = "Script killed by user with SCRIPT KILL.";
-
-/// What a script asks of the node.
-pub(crate) enum Ask {
-    /// `redis.call` and `redis.pcall`; true if the script wants the reply in version 3 of the protocol
-    Call(Vec<Bytes>, bool),
-    /// `redis.acl_check_cmd`
-    MayRun(Vec<Bytes>),
-}
+/// Why a script ends that may not go on.
+pub(crate) const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
 /// The digest that `EVALSHA` names a script by.
 pub(crate) fn digest(script: &[u8]) -> String {
@@ -59,17 +52,32 @@ pub(crate) fn check(script: &[u8]) -> Result<(), String> {
     compile(&lua, script).map(|_| ())
 }
 
-/// Runs a script with its keys and arguments. `ask` carries out what it asks for, `seed` is what its random numbers follow
-/// from. An error is given with the place in the script, as Redis does.
-pub(crate) fn run(
-    script: &[u8],
-    sha: &str,
-    (keys, argv): (&[Bytes], &[Bytes]),
-    seed: u32,
-    ask: &mut dyn FnMut(Ask) -> Reply,
-) -> Reply {
-    let result = try_run(script, sha, (keys, argv), seed, ask);
-    result.unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
+/// A script with what it is called with.
+pub(crate) struct Program {
+    pub(crate) script: Bytes,
+    pub(crate) sha: String,
+    pub(crate) keys: Vec<Bytes>,
+    pub(crate) argv: Vec<Bytes>,
+    /// What its random numbers follow from.
+    pub(crate) seed: u32,
+}
+
+impl Program {
+    /// True unless it is over soon in any case: there is no loop in it, nor anything that could be called again and again.
+    pub(crate) fn may_take_long(&self) -> bool {
+        let has = |word: &str| self.script.windows(word.len()).any(|part| part == word.as_bytes());
+        ["while", "repeat", "for", "function", "load"].into_iter().any(has)
+    }
+
+    /// Runs the script. `ask` carries out what it asks for, and `go_on` says every 100,000 steps whether it may go on. An
+    /// error is given with the place in the script, as Redis does.
+    pub(crate) fn run(
+        &self,
+        ask: &mut dyn FnMut(Ask) -> Reply,
+        go_on: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Reply {
+        try_run(self, ask, go_on).unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
+    }
 }
 
 /// Errors must not span lines.
@@ -82,12 +90,11 @@ fn array(lua: &Lua, items: &[Bytes]) -> mlua::Result<Table> {
 }
 
 fn try_run(
-    script: &[u8],
-    sha: &str,
-    (keys, argv): (&[Bytes], &[Bytes]),
-    seed: u32,
+    program: &Program,
     ask: &mut dyn FnMut(Ask) -> Reply,
+    go_on: impl Fn() -> bool + Send + Sync + 'static,
 ) -> mlua::Result<Reply> {
+    let Program { script, sha, keys, argv, seed } = program;
     let lua = interpreter()?;
     let function = match compile(&lua, script) {
         Ok(function) => function,
@@ -97,12 +104,13 @@ fn try_run(
         }
     };
     lua.set_memory_limit(MEMORY_MAX)?;
-    let looks = std::sync::atomic::AtomicU64::new(0);
     let triggers = HookTriggers::new().every_nth_instruction(STEPS_BETWEEN_LOOKS);
-    lua.set_global_hook(triggers, move |_, _| {
-        let steps = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) * u64::from(STEPS_BETWEEN_LOOKS);
-        if steps < STEPS_MAX { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
-    })?;
+    lua.set_global_hook(
+        triggers,
+        move |_, _| {
+            if go_on() { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
+        },
+    )?;
     let prelude = lua.load(include_str!("script/prelude.lua")).set_name("=prelude").into_function()?;
     // Only who names the library waits for it.
     let cjson = if script.windows(CJSON.len()).any(|word| word == CJSON) {
@@ -116,7 +124,7 @@ fn try_run(
     };
     // Version 3 in the replies that the script sees.
     let sees_resp3 = Cell::new(false);
-    let random = RefCell::new(Random::new(seed));
+    let random = RefCell::new(Random::new(*seed));
     let ask = RefCell::new(ask);
     let send = |args: MultiValue| match words(&args) {
         // A script cannot call back while a command runs, so nobody else holds this.

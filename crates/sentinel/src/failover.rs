@@ -341,6 +341,7 @@ impl Sentinel {
         self.links.get_mut(link).reset_times(now);
         let master: &mut Master = &mut self.masters[m];
         master.base.s_down = false;
+        master.base.script_kill_sent = false;
         master.base.run_id = None;
         master.o_down = false;
         master.rebooted_since = 0;

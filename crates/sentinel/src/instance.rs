@@ -19,11 +19,13 @@ pub(crate) struct Instance {
     pub s_down: bool,
     /// When it was last found down. Not reset when it comes back.
     pub s_down_since: Ms,
+    /// It was told to end its script since it was found down.
+    pub script_kill_sent: bool,
 }
 
 impl Instance {
     pub(crate) fn new(place: Place, link: LinkId, now: Ms) -> Self {
-        Self { place, run_id: None, link, last_publish: now, s_down: false, s_down_since: 0 }
+        Self { place, run_id: None, link, last_publish: now, s_down: false, s_down_since: 0, script_kill_sent: false }
     }
 }
 

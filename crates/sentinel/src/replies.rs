@@ -17,7 +17,7 @@ impl Sentinel {
         }
         let Some(pending) = self.links.get_mut(link).pending.pop_front() else { return };
         match pending {
-            Pending::Ping => self.pong(link, reply, now),
+            Pending::Ping => self.pong(link, reply, now, out),
             Pending::Info => {
                 if let (Some(who), Some(text)) = (self.owner(link), reply.as_text()) {
                     self.refresh_info(who, &text, now, out);
@@ -43,7 +43,7 @@ impl Sentinel {
         })
     }
 
-    fn pong(&mut self, link: LinkId, reply: &Reply, now: Ms) {
+    fn pong(&mut self, link: LinkId, reply: &Reply, now: Ms, out: &mut Vec<Output>) {
         let (text, is_pong) = match reply {
             Reply::Simple(text) => (text, text.starts_with("PONG")),
             Reply::Error(text) => (text, false),
@@ -56,6 +56,16 @@ impl Sentinel {
         if alive {
             state.last_available = now;
             state.waiting_since = 0;
+        }
+        // Whoever seems down because of a script is told to end it, once.
+        if text.starts_with("BUSY")
+            && let Some(who) = self.owner(link)
+            && self.instance(who).s_down
+            && !self.instance(who).script_kill_sent
+        {
+            self.instance_mut(who).script_kill_sent = true;
+            let kill = self.masters[who.master()].config.command("SCRIPT").arg("KILL");
+            self.links.get_mut(link).send(kill, Pending::Nothing, out);
         }
         if is_pong && let Some(Who::Master(m)) = self.owner(link) {
             self.masters[m].rebooted_since = 0;

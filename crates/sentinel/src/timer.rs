@@ -278,6 +278,7 @@ impl Sentinel {
             return;
         }
         instance.s_down = down;
+        instance.script_kill_sent = false;
         if down {
             instance.s_down_since = now;
         }

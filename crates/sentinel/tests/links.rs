@@ -88,10 +88,27 @@ fn a_command_link_is_not_given_up_while_it_is_new() {
 fn a_command_link_on_which_pings_are_refused_stays() {
     let mut lab = Lab::new(5_000, 180_000, 1);
     lab.run_to(20_000);
-    lab.party(MASTER).refuses_pings = true;
+    lab.party(MASTER).refuses_pings = Some("MISCONF as it is");
     lab.run_to(60_000);
     assert_eq!(lab.conns(MASTER).len(), 2, "it does bring something");
     assert_eq!(lab.events("+sdown").len(), 1, "though no sign that all is well");
+}
+
+#[test]
+fn whoever_is_down_because_of_a_script_is_told_once_to_end_it() {
+    let mut lab = Lab::new(5_000, 180_000, 3);
+    lab.run_to(20_000);
+    let kills = |lab: &Lab| lab.times(lab.conns(MASTER)[0], &Did::Sent("SCRIPT KILL".into()));
+    for round in 1..=2 {
+        lab.party(MASTER).refuses_pings = Some("BUSY Redis is busy");
+        lab.run_to(20_000 * (2 * round));
+        let [.., down] = lab.events("+sdown")[..] else { panic!("down") };
+        let kills = kills(&lab);
+        assert_eq!(kills.len() as u64, round, "{kills:?}");
+        assert!(kills.last().is_some_and(|at| (down..down + 1_200).contains(at)), "{kills:?}, down at {down}");
+        lab.party(MASTER).refuses_pings = None;
+        lab.run_to(20_000 * (2 * round + 1));
+    }
 }
 
 /// As measured at a real Sentinel: what was sent on a link that never came to stand is counted until the next attempt, but

@@ -10,7 +10,6 @@ use node::Node;
 use sentinel::{FileError, Sentinel};
 
 /// A running process.
-#[derive(Clone)]
 #[allow(clippy::large_enum_variant)] // A world has a handful of them, and they never move.
 pub(crate) enum Machine {
     Data(Node),

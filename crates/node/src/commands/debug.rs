@@ -21,7 +21,7 @@ pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = call.args();
     if is(&args[1], "SLEEP") && args.len() == 3 {
         let seconds = float(&args[2]).unwrap_or(0.0).clamp(0.0, 1e9);
-        node.sleep(call.now + Duration::from_secs_f64(seconds));
+        node.sleep(call.now + Duration::from_secs_f64(seconds), None);
         return OK;
     }
     match args {

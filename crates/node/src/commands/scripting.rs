@@ -1,15 +1,16 @@
 //! `EVAL` and its kin, and `SCRIPT`. What a script changes travels to replicas as the commands that changed it.
 
 use bytes::Bytes;
-use model::{Command, Reply};
+use model::Reply;
 use rand::RngExt as _;
 
 use crate::access::Failure;
 use crate::acl::Denied;
 use crate::args::{int, is, text, yes_no};
-use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome, Within};
+use crate::busy::{Caller, Permit};
+use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome};
 use crate::node::Node;
-use crate::script::{self, Ask};
+use crate::script::{self, Program};
 use crate::table::{self, flag};
 
 /// What a script says about itself in its first line, `#!lua flags=no-writes`.
@@ -72,44 +73,21 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
     if declared.present && !declared.no_writes && !declared.allow_oom && node.is_out_of_memory() {
         return Err(OUT_OF_MEMORY);
     }
-    let read_only = read_only || declared.no_writes;
-    let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
-    let (resp, db) = (client.resp, client.db);
-    let (now, conn) = (call.now, call.conn);
-    let out = &mut *call.out;
-    let seed = node.dice.random();
-    let reply = script::run(body, sha, (keys, argv), seed, &mut |ask| match ask {
-        Ask::Call(words, resp3) => {
-            if let Some(client) = node.clients.get_mut(&conn) {
-                client.resp = if resp3 { 3 } else { 2 };
-            }
-            let command = Command(words);
-            let mut call = Call { now, conn, command: &command, within: Within::Script, out: &mut *out };
-            node.call_from_script(&mut call, read_only, declared.allow_oom).unwrap_or_else(Reply::Error)
-        }
-        Ask::MayRun(words) => {
-            let command = Command(words);
-            let allowed =
-                |spec| node.clients.get(&conn).is_some_and(|client| node.denied(client, spec, &command).is_none());
-            match table::lookup(&command) {
-                Ok(spec) => yes_no(allowed(spec)),
-                Err(_) => Reply::error("ERR Invalid command passed to redis.acl_check_cmd()"),
-            }
-        }
-    });
-    if let Some(client) = node.clients.get_mut(&conn) {
-        client.db = db;
-        client.resp = resp;
-    }
-    match reply {
-        Reply::Error(error) => Err(error),
-        reply => Ok(reply.into()),
-    }
+    let program = Program {
+        script: script.slice_ref(body),
+        sha: sha.to_owned(),
+        keys: keys.to_vec(),
+        argv: argv.to_vec(),
+        seed: node.dice.random(),
+    };
+    let permit = Permit { read_only: read_only || declared.no_writes, allow_oom: declared.allow_oom };
+    node.run_script(call, program, permit)
 }
 
 impl Node {
     /// Runs one command for a script.
-    fn call_from_script(&mut self, call: &mut Call<'_>, read_only: bool, allow_oom: bool) -> Result<Reply, Failure> {
+    pub(crate) fn call_from_script(&mut self, call: &mut Call<'_>, caller: &mut Caller) -> Result<Reply, Failure> {
+        let Permit { read_only, allow_oom } = caller.permit;
         let command = call.command;
         let spec = table::lookup(command).map_err(|_| "ERR Unknown Redis command called from script")?;
         if !spec.takes(command.len()) {
@@ -144,6 +122,7 @@ impl Node {
             if self.lacks_good_replicas() {
                 return Err("NOREPLICAS Not enough good replicas to write.".into());
             }
+            caller.wrote = true;
         }
         if !self.is_master() && !self.link_up() && !self.config.serve_stale_data && !spec.has(flag::STALE) {
             return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
@@ -231,7 +210,13 @@ pub(crate) fn flush(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     OK
 }
 
-/// A script ends before anybody else is served, so there is none to kill.
-pub(crate) fn kill(_: &mut Node, _: &mut Call<'_>) -> Outcome {
-    Err("NOTBUSY No scripts in execution right now.".into())
+pub(crate) fn kill(node: &mut Node, _: &mut Call<'_>) -> Outcome {
+    let script = node.script_under_way().ok_or("NOTBUSY No scripts in execution right now.")?;
+    if script.caller.wrote {
+        let text = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait \
+                    the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
+        return Err(text.into());
+    }
+    script.killed = true;
+    OK
 }

@@ -5,6 +5,7 @@ use model::{Reply, Time};
 use super::info;
 use crate::args::{SYNTAX, is, parse_int, wrong_arity, wrong_subcommand};
 use crate::blocking::{Blocked, Wait};
+use crate::busy::BUSY;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::keyspace::Db;
 use crate::node::Node;
@@ -185,6 +186,9 @@ pub(crate) fn shutdown(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         }
         node.resume(call.out);
         return OK;
+    }
+    if node.is_busy() && save != Some(false) {
+        return Err(BUSY);
     }
     if now || node.replicas_are_level() || node.config.shutdown_timeout.is_zero() {
         node.exit(call.out);

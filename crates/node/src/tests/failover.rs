@@ -157,7 +157,7 @@ fn writes_before_the_first_replica_are_part_of_the_history() {
     let mut configs = vec![lab.nodes[0].config().clone()];
     configs.push(crate::Config { replica_of: Some(addr(0)), ..super::harness::config(1) });
     let mut pair = Lab::of(configs);
-    pair.nodes[0] = lab.nodes[0].clone();
+    pair.nodes[0] = lab.nodes.remove(0);
     pair.run(2_000);
     assert_eq!(pair.ask(1, "GET k"), "\"v\"");
     assert!(pair.holds(0, &write) && pair.holds(1, &write));

@@ -4,22 +4,104 @@ use super::harness::{Lab, show};
 
 fn eval(lab: &mut Lab, script: &str) -> String {
     let conn = lab.client(0);
-    let words = ["EVAL", script, "0"].map(|word| bytes::Bytes::from(word.to_owned()));
-    lab.input(0, model::Input::Received(conn, model::Frame::Command(model::Command(words.to_vec()))));
+    send(lab, conn, &["EVAL", script, "0"]);
     lab.heard.get_mut(&(0, conn)).and_then(std::collections::VecDeque::pop_front).map_or("(none)".into(), |r| show(&r))
+}
+
+const KILLED: &str = "-ERR Script killed by user with SCRIPT KILL... script: ";
+const ENDLESS: [&str; 3] = [
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+];
+
+fn send(lab: &mut Lab, conn: model::Conn, command: &[&str]) {
+    let words = command.iter().map(|word| bytes::Bytes::from((*word).to_owned()));
+    lab.input(0, model::Input::Received(conn, model::Frame::Command(model::Command(words.collect()))));
+}
+
+fn heard(lab: &mut Lab, conn: model::Conn) -> Vec<String> {
+    lab.heard.get_mut(&(0, conn)).map(|heard| heard.drain(..).map(|reply| show(&reply)).collect()).unwrap_or_default()
 }
 
 #[test]
 fn a_script_that_does_not_end_is_killed_and_cannot_help_it() {
-    let mut lab = Lab::single();
-    for script in [
-        "while true do end",
-        "while true do pcall(function() while true do end end) end",
-        "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
-    ] {
-        let reply = eval(&mut lab, script);
-        assert!(reply.starts_with("-ERR Script killed by user with SCRIPT KILL. script: "), "{script}: {reply}");
+    for script in ENDLESS {
+        let mut lab = Lab::single();
+        let (busy, other) = (lab.client(0), lab.client(0));
+        send(&mut lab, busy, &["EVAL", script, "0"]);
+        send(&mut lab, busy, &["PING"]);
+        send(&mut lab, other, &["PING"]);
+        lab.run(4_990);
+        assert_eq!(heard(&mut lab, other), [""; 0], "nobody is told before `busy-reply-threshold`");
+        lab.run(20);
+        let [told] = &heard(&mut lab, other)[..] else { panic!("one reply") };
+        assert!(told.starts_with("-BUSY Redis is busy running a script."), "{told}");
+        send(&mut lab, other, &["SCRIPT", "KILL"]);
+        assert_eq!(heard(&mut lab, other), ["+OK"]);
+        lab.run(10);
+        let [ended, pong] = &heard(&mut lab, busy)[..] else { panic!("two replies") };
+        assert!(ended.starts_with(KILLED), "{script}: {ended}");
+        assert_eq!(pong, "+PONG");
+        assert_eq!(lab.ask(0, "PING"), "+PONG");
     }
+}
+
+#[test]
+fn steps_take_time_and_the_same_in_each_run() {
+    let took = || {
+        let mut lab = Lab::single();
+        let busy = lab.client(0);
+        send(&mut lab, busy, &["EVAL", "for i = 1, 9950000 do end return redis.call('time')", "0"]);
+        let before = lab.now;
+        loop {
+            match &heard(&mut lab, busy)[..] {
+                [] => lab.run(1),
+                [reply] => break (reply.clone(), lab.now.since(before)),
+                more => panic!("{more:?}"),
+            }
+        }
+    };
+    let (reply, first) = took();
+    assert_eq!((reply, first), took());
+    assert_eq!(first, std::time::Duration::from_millis(400), "2,000,000 steps at once, then 200,000 in 10 ms");
+}
+
+#[test]
+fn replicas_and_those_who_wait_hear_of_a_long_script_when_it_is_over() {
+    let mut lab = Lab::cluster(1);
+    let (busy, waits) = (lab.client(0), lab.client(0));
+    send(&mut lab, waits, &["BLPOP", "list", "0"]);
+    send(
+        &mut lab,
+        busy,
+        &["EVAL", "redis.call('rpush','list','x') for i = 1, 9950000 do end return redis.call('set','a',1)", "0"],
+    );
+    let before = lab.wire.len();
+    lab.run(300);
+    assert_eq!(heard(&mut lab, waits), [""; 0]);
+    assert!(!lab.wire[before..].iter().any(|(from, _, frame)| *from == 0 && format!("{frame:?}").contains("list")));
+    lab.run(200);
+    assert_eq!(heard(&mut lab, busy), ["+OK"]);
+    assert_eq!(heard(&mut lab, waits).len(), 1);
+    assert_eq!(lab.ask(1, "GET a"), "\"1\"");
+    assert_eq!(lab.ask(1, "EXISTS list"), ":0");
+}
+
+#[test]
+fn a_script_of_a_transaction_ends_within_it() {
+    let mut lab = Lab::single();
+    let conn = lab.client(0);
+    for command in [&["MULTI"][..], &["EVAL", ENDLESS[1], "0"], &["EXEC"]] {
+        send(&mut lab, conn, command);
+    }
+    let replies = heard(&mut lab, conn);
+    assert!(replies[2].contains(&KILLED[1..]), "{replies:?}");
+}
+
+#[test]
+fn what_scripts_take_is_limited() {
+    let mut lab = Lab::single();
     let reply = eval(&mut lab, "return string.rep('x', 1024 * 1024 * 1024)");
     assert!(reply.starts_with("-ERR ") && reply.contains("memory"), "{reply}");
     let reply = eval(&mut lab, "local t = {} t[1] = t return t");

@@ -31,8 +31,8 @@ pub struct Party {
     pub obeys: bool,
     /// It takes no connection.
     pub refuses: bool,
-    /// It answers `PING` with an error.
-    pub refuses_pings: bool,
+    /// The error that it answers to `PING`.
+    pub refuses_pings: Option<&'static str>,
     /// Its link to its master is up.
     pub in_step: bool,
     /// Whom it follows; `None` for a master.
@@ -97,7 +97,7 @@ impl Lab {
             echoes: true,
             obeys: true,
             refuses: false,
-            refuses_pings: false,
+            refuses_pings: None,
             in_step: true,
             follows: REPLICAS.contains(&port).then_some(MASTER),
             finds_down: false,
@@ -226,8 +226,7 @@ impl Lab {
         let party = self.parties.get_mut(&port).expect("somebody");
         let mut say = |on: Conn, reply: Reply| inputs.push_back(Input::Received(on, Frame::Reply(reply)));
         let reply = match words[0].as_str() {
-            "PING" if party.refuses_pings => Reply::error("MISCONF as it is"),
-            "PING" => Reply::PONG,
+            "PING" => party.refuses_pings.map_or(Reply::PONG, Reply::error),
             "INFO" => Reply::bulk(info(port, party)),
             "SUBSCRIBE" => {
                 say(conn, Reply::Push(vec![Reply::word("subscribe"), Reply::bulk(words[1].clone()), Reply::Int(1)]));
