@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`time`] | [`Time`], microseconds since the start of a run |
 //! | [`id`] | [`NodeId`], [`ClientId`], [`OpId`], [`RunId`], [`Epoch`] |
+//! | [`acl`] | which commands a user may run, as Redis shows it |
 //! | [`addr`] | [`Addr`], an address inside the world, and [`Text`], text that may hold addresses |
 //! | [`wire`] | [`Command`], [`Reply`], [`Frame`]: what travels on a connection |
 //! | [`machine`] | [`Input`], [`Output`]: the shape of a node without I/O |
@@ -21,6 +22,7 @@
 //! | [`words`] | lines of words and their quotes |
 //! | [`seed`] | one root seed, named random streams |
 
+pub mod acl;
 pub mod addr;
 pub mod event;
 pub mod fault;

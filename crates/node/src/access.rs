@@ -51,6 +51,8 @@ pub(crate) struct Effects {
     pub(crate) hits: u64,
     /// See `hits`.
     pub(crate) misses: u64,
+    /// Values that Redis would leave to another thread to free.
+    pub(crate) freed_lazily: u64,
 }
 
 /// One database, at one moment, for one command.

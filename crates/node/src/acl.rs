@@ -20,15 +20,16 @@ pub(crate) enum Denied {
     Channel,
 }
 
-/// What commands a user may run: the names in the table, and the rules that led there.
+/// What commands a user may run: the names in the table.
 #[derive(Clone, Debug, Default)]
 struct Commands {
     allowed: BTreeSet<&'static str>,
     /// `+select|0`: a command with this first argument only.
     with_argument: BTreeSet<(&'static str, Bytes)>,
+    /// Nothing is denied.
     all: bool,
-    /// As they are shown, `-@all` or `+@all` first.
-    rules: Vec<String>,
+    /// `+@all` was the last word about all.
+    all_first: bool,
 }
 
 /// A pattern of keys, and for what.
@@ -85,7 +86,7 @@ const UNKNOWN: &str = "Unknown command or category name in ACL";
 
 impl Commands {
     fn set_all(&mut self, all: bool) {
-        *self = Self { all, rules: vec![if all { "+@all" } else { "-@all" }.to_owned()], ..Self::default() };
+        *self = Self { all, all_first: all, ..Self::default() };
         if all {
             self.allowed = table::all().iter().map(|spec| spec.name).collect();
         }
@@ -94,6 +95,7 @@ impl Commands {
     fn set(&mut self, names: impl Iterator<Item = &'static str>, allow: bool) {
         self.all &= allow;
         for name in names {
+            self.with_argument.retain(|(of, _)| *of != name);
             if allow {
                 self.allowed.insert(name);
             } else {
@@ -118,20 +120,38 @@ impl Commands {
             };
             let mut named = table::all().iter().filter(with_subcommands).map(|spec| spec.name).peekable();
             if named.peek().is_none() {
-                let (name, argument) = lower.split_once('|').ok_or(UNKNOWN)?;
+                let (name, argument) = lower.rsplit_once('|').ok_or(UNKNOWN)?;
                 let spec = table::all().iter().find(|spec| spec.name == name).ok_or(UNKNOWN)?;
+                if allow && name.contains('|') {
+                    return Err("Allowing first-arg of a subcommand is not supported");
+                }
                 if !allow || table::has_subcommands(spec.name) {
-                    return Err("Unknown command or category name in ACL");
+                    return Err(UNKNOWN);
+                }
+                if argument.is_empty() {
+                    return Err("Syntax error");
                 }
                 self.with_argument.insert((spec.name, Bytes::from(argument.to_owned())));
             }
             drop(named);
             self.set(table::all().iter().filter(with_subcommands).map(|spec| spec.name), allow);
         }
-        let rule = |sign: char| format!("{sign}{lower}");
-        self.rules.retain(|old| *old != rule('+') && *old != rule('-'));
-        self.rules.push(rule(if allow { '+' } else { '-' }));
         Ok(())
+    }
+
+    /// `-@all +@read`
+    fn show(&self) -> String {
+        let names: Vec<&str> = table::all().iter().map(|spec| spec.name).collect();
+        let categories = cat::NAMES.map(|(_, name)| name);
+        let is_in = |at: usize, category: &str| {
+            cat::named(category).is_some_and(|bit| table::all()[at].categories() & bit != 0)
+        };
+        let allowed: Vec<bool> = names.iter().map(|name| self.allowed.contains(name)).collect();
+        let first_args: Vec<(usize, String)> = (self.with_argument.iter())
+            .filter_map(|(of, word)| Some((names.iter().position(|name| name == of)?, text(word).into_owned())))
+            .collect();
+        let commands = model::acl::Commands { names: &names, categories: &categories, is_in: &is_in };
+        commands.describe(&model::acl::Allowed { commands: &allowed, all: self.all_first, first_args: &first_args })
     }
 
     fn allows(&self, spec: &Spec, command: &Command) -> bool {
@@ -245,7 +265,7 @@ impl Selector {
     }
 
     pub(crate) fn show_commands(&self) -> String {
-        self.commands.rules.join(" ")
+        self.commands.show()
     }
 
     pub(crate) fn show_keys(&self) -> String {

@@ -61,15 +61,29 @@ impl Node {
         conn: Conn,
         db: usize,
         pop: &Pop,
+        counts: bool,
     ) -> (Result<Option<Reply>, Failure>, bool) {
+        self.with_access(now, conn, db, counts, |access| pop.attempt(access))
+    }
+
+    /// Does something to database `db` for a connection; the second value is true if it changed the data set. `counts` says
+    /// whether lookups are hits and misses.
+    pub(crate) fn with_access<T>(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        db: usize,
+        counts: bool,
+        run: impl FnOnce(&mut Access<'_>) -> T,
+    ) -> (T, bool) {
         let resp3 = self.clients.get(&conn).is_some_and(|client| client.resp == 3);
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
-        access.counts = matches!(pop, Pop::Read(_));
+        access.counts = counts;
         access.notify = notify;
-        let result = pop.attempt(&mut access);
+        let result = run(&mut access);
         let effects = access.effects;
         let changed = self.absorb(db, effects, None);
         (result, changed)
@@ -91,7 +105,7 @@ impl Node {
             for (_, conn) in waiting {
                 let Some(Blocked { wait: Wait::Pop { pop, .. }, .. }) = self.blocked.get(&conn) else { continue };
                 let pop = only(pop, &key);
-                let (result, changed) = self.attempt_pop(now, conn, db, &pop);
+                let (result, changed) = self.attempt_pop(now, conn, db, &pop, false);
                 match result {
                     Ok(None) if pop.consumes() => break,
                     Ok(None) => {}
@@ -196,7 +210,7 @@ impl Node {
 /// Answers at once if there is something, else waits for it: `micros` long, for ever if that is 0.
 pub(crate) fn pop_or_wait(node: &mut Node, call: &mut Call<'_>, pop: Pop, micros: u64) -> Outcome {
     let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
-    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop);
+    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop, matches!(pop, Pop::Read(_)));
     if let Some(reply) = result? {
         return Ok(reply.into());
     }

@@ -330,6 +330,7 @@ impl Node {
     pub(crate) fn absorb(&mut self, db: usize, effects: Effects, command: Option<&Command>) -> bool {
         self.stats.hits += effects.hits;
         self.stats.misses += effects.misses;
+        self.stats.freed_lazily += effects.freed_lazily;
         self.stats.expired += effects.expired.len() as u64;
         self.events.extend(effects.events);
         for key in effects.expired {

@@ -33,6 +33,7 @@ mod cron;
 mod dispatch;
 mod keys;
 mod keyspace;
+mod long_double;
 mod node;
 mod rdb;
 mod replication;

@@ -18,6 +18,7 @@ pub(crate) struct Stats {
     pub(crate) expired: u64,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+    pub(crate) freed_lazily: u64,
     pub(crate) sync_full: u64,
     pub(crate) sync_partial_ok: u64,
     pub(crate) sync_partial_err: u64,

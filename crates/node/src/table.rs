@@ -579,7 +579,7 @@ static COMMANDS: &[Spec] = &[
     data("touch", -2, READONLY | FAST, cat::KEYSPACE, REST, generic::exists),
     data("ttl", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::ttl),
     data("type", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::type_of),
-    data("unlink", -2, WRITE | FAST, cat::KEYSPACE, REST, generic::del),
+    data("unlink", -2, WRITE | FAST, cat::KEYSPACE, REST, generic::unlink),
     node("unsubscribe", -1, ANYTIME | PUBSUB | NO_SCRIPT | SUBSCRIBED, 0, NO_KEY, pubsub::unsubscribe),
     node("unwatch", 1, ANYTIME | NO_SCRIPT | FAST | ALLOW_BUSY, cat::TRANSACTION, NO_KEY, transactions::unwatch),
     node("wait", 3, NO_SCRIPT, cat::CONNECTION, NO_KEY, replication::wait),

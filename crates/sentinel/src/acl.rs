@@ -387,51 +387,16 @@ impl Selector {
         self.channels.iter().map(|channel| format!("&{channel}")).collect::<Vec<_>>().join(" ")
     }
 
-    /// What may be run, as Redis 7.0 puts it: the categories that fit best, then the commands in which those differ from
-    /// what is allowed.
+    /// `-@all +@read`
     pub(crate) fn commands(&self) -> String {
-        let add = !self.all_commands;
-        let mut words = vec![if add { "-@all" } else { "+@all" }.to_owned()];
-        let sign = if add { '+' } else { '-' };
-        // What is told so far, and what is left of the wish.
-        let mut told = vec![!add; TABLE.len()];
-        let mut left = self.allowed.clone();
-        let mut used: Vec<&str> = Vec::new();
-        loop {
-            let mut best: Option<(&str, usize, usize)> = None;
-            for category in CATEGORIES.iter().filter(|category| !used.contains(category)) {
-                let bits = || TABLE.iter().zip(&left).filter(|(spec, _)| spec.is_in(category));
-                let on = bits().filter(|(_, allowed)| **allowed).count();
-                let off = bits().count() - on;
-                let (same, diff) = if add { (on, off) } else { (off, on) };
-                let better = best.is_none_or(|(_, least, most)| diff < least || (diff == least && same > most));
-                if same > diff && better {
-                    best = Some((category, diff, same));
-                }
-            }
-            let Some((category, ..)) = best else { break };
-            words.push(format!("{sign}@{category}"));
-            used.push(category);
-            for (index, _) in TABLE.iter().enumerate().filter(|(_, spec)| spec.is_in(category)) {
-                told[index] = add;
-                left[index] = !add;
-            }
-        }
-        for (index, spec) in TABLE.iter().enumerate() {
-            if told[index] == self.allowed[index] {
-                continue;
-            }
-            let to = self.allowed[index];
-            let under = format!("{}|", spec.name);
-            words.push(format!("{}{}", if to { '+' } else { '-' }, spec.name));
-            for (other, sub) in TABLE.iter().enumerate() {
-                if other == index || sub.name.starts_with(&under) {
-                    told[other] = to;
-                }
-            }
-        }
-        words.extend(self.first_args.iter().map(|(index, argument)| format!("+{}|{argument}", TABLE[*index].name)));
-        words.join(" ")
+        let names: Vec<&str> = TABLE.iter().map(|spec| spec.name).collect();
+        let is_in = |at: usize, category: &str| TABLE[at].is_in(category);
+        let commands = model::acl::Commands { names: &names, categories: &CATEGORIES, is_in: &is_in };
+        commands.describe(&model::acl::Allowed {
+            commands: &self.allowed,
+            all: self.all_commands,
+            first_args: &self.first_args,
+        })
     }
 }
 

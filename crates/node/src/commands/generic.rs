@@ -5,10 +5,24 @@ use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, bulks, glob, int, is, number, parse_int, text, yes_no};
-use crate::keyspace::DATABASES;
+use crate::keyspace::{DATABASES, Value};
 
 pub(crate) fn del(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(Reply::Int(args[1..].iter().filter(|key| access.delete(key)).count() as i64))
+}
+
+/// What is in many pieces is freed later, which shows in `INFO` only.
+pub(crate) fn unlink(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    const PIECES_AT_ONCE: usize = 64;
+    let mut count = 0;
+    for key in &args[1..] {
+        let pieces = access.raw().get(key).map_or(0, Value::pieces);
+        if access.delete(key) {
+            count += 1;
+            access.effects.freed_lazily += u64::from(pieces > PIECES_AT_ONCE);
+        }
+    }
+    Ok(Reply::Int(count))
 }
 
 pub(crate) fn exists(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -348,33 +362,36 @@ pub(crate) fn dbsize(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {
     Ok(Reply::Int(access.raw().len() as i64))
 }
 
-fn flush_mode(args: &[Bytes]) -> Result<(), Failure> {
+/// Whether the values are freed later.
+fn flush_mode(args: &[Bytes]) -> Result<bool, Failure> {
     match args {
-        [_] => Ok(()),
-        [_, mode] if is(mode, "SYNC") || is(mode, "ASYNC") => Ok(()),
+        [_] => Ok(false),
+        [_, mode] if is(mode, "SYNC") => Ok(false),
+        [_, mode] if is(mode, "ASYNC") => Ok(true),
         _ => Err(SYNTAX),
     }
 }
 
-fn flush(access: &mut Access<'_>, db: usize) {
+fn flush(access: &mut Access<'_>, db: usize, later: bool) {
     let keys = access.data.0[db].clear();
+    access.effects.freed_lazily += if later { keys.len() as u64 } else { 0 };
     access.effects.dirty += keys.len() as u64;
     access.effects.flushed = true;
     access.effects.touched.extend(keys.into_iter().map(|key| (db, key)));
 }
 
 pub(crate) fn flushdb(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    flush_mode(args)?;
-    flush(access, access.db);
+    let later = flush_mode(args)?;
+    flush(access, access.db, later);
     // Propagated even if there was nothing to remove.
     access.effects.dirty += 1;
     Ok(Reply::OK)
 }
 
 pub(crate) fn flushall(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    flush_mode(args)?;
+    let later = flush_mode(args)?;
     for db in 0..DATABASES {
-        flush(access, db);
+        flush(access, db, later);
     }
     access.effects.dirty += 1;
     Ok(Reply::OK)

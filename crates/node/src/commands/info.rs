@@ -181,6 +181,7 @@ fn memory(node: &Node, lines: &mut Lines) {
         "used_memory" | "used_memory_peak" => number(used),
         "used_memory_human" | "used_memory_peak_human" => number(human(used)),
         "used_memory_peak_perc" => number("100.00%"),
+        "lazyfreed_objects" => number(node.stats.freed_lazily),
         "maxmemory" => number(node.config.max_memory),
         "maxmemory_human" => number(human(node.config.max_memory)),
         "maxmemory_policy" => number(node.config.other("maxmemory-policy")),
@@ -208,6 +209,7 @@ fn persistence(node: &Node, now: Time, lines: &mut Lines) {
     fields(lines, "Persistence", &info_fields::PERSISTENCE, |name| match name {
         "loading" => number(u8::from(node.is_loading(now))),
         "aof_enabled" => number(u8::from(node.config.other("appendonly") == "yes")),
+        "aof_last_rewrite_time_sec" => number(if node.stats.aof_rewrites > 0 { 0 } else { -1 }),
         "aof_rewrites" => number(node.stats.aof_rewrites),
         "rdb_changes_since_last_save" => number(node.dirty),
         "rdb_last_save_time" => number(node.config.unix_millis(node.started) / 1_000),

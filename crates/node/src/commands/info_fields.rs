@@ -40,7 +40,7 @@ pub(super) const MEMORY: [Field; 51] = [
     ("mem_fragmentation_bytes", "11203016"), ("mem_not_counted_for_evict", "0"), ("mem_replication_backlog", ""),
     ("mem_total_replication_buffers", ""), ("mem_clients_slaves", "0"), ("mem_clients_normal", "0"),
     ("mem_cluster_links", "0"), ("mem_aof_buffer", "0"), ("mem_allocator", "jemalloc-5.3.0"),
-    ("active_defrag_running", "0"), ("lazyfree_pending_objects", "0"), ("lazyfreed_objects", "0"),
+    ("active_defrag_running", "0"), ("lazyfree_pending_objects", "0"), ("lazyfreed_objects", ""),
 ];
 
 #[rustfmt::skip]
@@ -51,7 +51,7 @@ pub(super) const PERSISTENCE: [Field; 30] = [
     ("rdb_last_save_time", ""), ("rdb_last_bgsave_status", "ok"), ("rdb_last_bgsave_time_sec", "-1"),
     ("rdb_current_bgsave_time_sec", "-1"), ("rdb_saves", "0"), ("rdb_last_cow_size", "0"),
     ("rdb_last_load_keys_expired", "0"), ("rdb_last_load_keys_loaded", "0"), ("aof_enabled", ""),
-    ("aof_rewrite_in_progress", "0"), ("aof_rewrite_scheduled", "0"), ("aof_last_rewrite_time_sec", "-1"),
+    ("aof_rewrite_in_progress", "0"), ("aof_rewrite_scheduled", "0"), ("aof_last_rewrite_time_sec", ""),
     ("aof_current_rewrite_time_sec", "-1"), ("aof_last_bgrewrite_status", "ok"), ("aof_rewrites", "0"),
     ("aof_rewrites_consecutive_failures", "0"), ("aof_last_write_status", "ok"), ("aof_last_cow_size", "0"),
     ("module_fork_in_progress", "0"), ("module_fork_last_cow_size", "0"),

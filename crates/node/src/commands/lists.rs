@@ -251,7 +251,8 @@ pub(crate) fn lpos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(if count.is_some() { Reply::Array(Vec::new()) } else { Reply::Null });
     };
     let wanted = count.map_or(1, |count| if count == 0 { usize::MAX } else { count });
-    let skip = usize::try_from(rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
+    // The lowest has no positive one, and Redis skips nothing then.
+    let skip = rank.checked_abs().map_or(0, |rank| usize::try_from(rank - 1).unwrap_or(usize::MAX));
     let hit = |(_, item): &(usize, &Bytes)| **item == args[2];
     let place = |(at, _): (usize, &Bytes)| Reply::Int(at as i64);
     let found: Vec<Reply> = if rank > 0 {

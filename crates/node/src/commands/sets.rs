@@ -57,12 +57,16 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         None => 1,
     };
     let mut popped = Vec::new();
+    let whole = args.len() == 3 && count > 0;
     if let Some(set) = access.set(&args[1])? {
+        // Redis looks a set up again that it gives as a whole.
+        let again = whole && set.len() <= count;
         while popped.len() < count
             && let Some(item) = set.pop_first()
         {
             popped.push(item);
         }
+        access.effects.hits += u64::from(again);
     }
     if !popped.is_empty() {
         access.changed("spop", &args[1], popped.len() as u64);

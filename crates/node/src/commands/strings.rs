@@ -6,6 +6,7 @@ use model::{Command, Reply};
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{NOT_AN_INTEGER, SYNTAX, int, is, number, parse_int, wrong_arity, yes_no};
 use crate::keyspace::{Value, own};
+use crate::long_double::{LongDouble, Read};
 
 /// The condition and the expiry time that `SET` and `GETEX` can be given.
 #[derive(Default)]
@@ -254,50 +255,24 @@ pub(crate) fn decrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     add(access, &args[1], amount)
 }
 
-/// A decimal number in units of 10^-17, which is how many digits Redis shows; `None` if it has more, or an exponent.
-fn decimal(text: &[u8]) -> Option<i128> {
-    let text = std::str::from_utf8(text).ok()?;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 18 || fraction.len() > 17 || !plain(whole) || !plain(fraction) {
-        return None;
-    }
-    let value: i128 = format!("{whole}{fraction:0<17}").parse().ok()?;
-    Some(if text.starts_with('-') { -value } else { value })
-}
-
-fn show_decimal(value: i128) -> String {
-    let digits = format!("{:018}", value.unsigned_abs());
-    let (whole, fraction) = digits.split_at(digits.len() - 17);
-    let text = format!("{}{whole}.{fraction}", if value < 0 { "-" } else { "" });
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 const NOT_A_FLOAT: &str = "ERR value is not a valid float";
-
-/// A float that may be infinite.
-fn any_float(bytes: &[u8]) -> Option<f64> {
-    std::str::from_utf8(bytes).ok()?.parse().ok().filter(|value: &f64| !value.is_nan())
-}
 
 /// An amount to be added to a field of a hash: infinity is refused before anything else is looked at.
 pub(crate) fn finite(amount: &[u8]) -> Result<(), Failure> {
-    let finite = any_float(amount).ok_or(NOT_A_FLOAT)?.is_finite();
-    if finite { Ok(()) } else { Err("ERR value is NaN or Infinity".into()) }
+    match LongDouble::read(amount).ok_or(NOT_A_FLOAT)? {
+        Read::Finite(_) => Ok(()),
+        Read::Infinite => Err("ERR value is NaN or Infinity".into()),
+    }
 }
 
-/// The sum of two floats as Redis shows it, which adds them with more digits than a double has. From some thousands on
-/// Redis runs out of digits (`5000.29999999999999982`), and this does not.
+/// The sum of two floats as Redis shows it.
 pub(crate) fn sum(old: &[u8], amount: &[u8], not_a_float: &'static str) -> Result<Bytes, Failure> {
-    if let (Some(old), Some(amount)) = (decimal(old), decimal(amount)) {
-        return Ok(Bytes::from(show_decimal(old + amount)));
-    }
-    let new = any_float(old).ok_or(not_a_float)? + any_float(amount).ok_or(NOT_A_FLOAT)?;
-    if !new.is_finite() {
-        return Err("ERR increment would produce NaN or Infinity".into());
-    }
-    Ok(number(new))
+    let (old, amount) = (LongDouble::read(old).ok_or(not_a_float)?, LongDouble::read(amount).ok_or(NOT_A_FLOAT)?);
+    let sum = match (old, amount) {
+        (Read::Finite(old), Read::Finite(amount)) => old.plus(&amount),
+        _ => None,
+    };
+    Ok(Bytes::from(sum.ok_or("ERR increment would produce NaN or Infinity")?.show()))
 }
 
 pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {

@@ -57,6 +57,18 @@ impl Value {
         }
     }
 
+    /// How many pieces of memory Redis keeps it in.
+    pub(crate) fn pieces(&self) -> usize {
+        const LIST_NODE: usize = 8 * 1024;
+        match self {
+            Self::List(list) => list.iter().map(|item| item.len() + 2).sum::<usize>() / LIST_NODE + 1,
+            Self::Set(set) if self.encoding() == "hashtable" => set.len(),
+            Self::Hash(hash) if self.encoding() == "hashtable" => hash.len(),
+            Self::ZSet(zset) if self.encoding() == "skiplist" => zset.len(),
+            _ => 1,
+        }
+    }
+
     /// Bytes of what it holds.
     pub(crate) fn bytes(&self) -> usize {
         match self {

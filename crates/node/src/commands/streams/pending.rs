@@ -119,9 +119,11 @@ fn hand_over(
 
 pub(crate) fn xclaim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (key, name, consumer) = (&args[1], &args[2], &args[3]);
-    let idle = int(&args[4]).map_err(|_| "ERR Invalid min-idle-time argument for XCLAIM")?.max(0) as u64;
     let now = access.now;
+    access.counts = true;
     let Some(_) = group(access, key, name)? else { return Err(no_group(key, name)) };
+    access.counts = false;
+    let idle = int(&args[4]).map_err(|_| "ERR Invalid min-idle-time argument for XCLAIM")?.max(0) as u64;
     let count = args[5..].iter().take_while(|arg| id(arg, 0).is_ok()).count();
     let (mut at, mut times, mut force, mut just_id, mut last) = (now, None, false, false, None);
     let mut rest = args[5 + count..].iter();
@@ -177,6 +179,7 @@ pub(crate) fn xautoclaim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult 
         }
     }
     let now = access.now;
+    access.counts = true;
     let Some(group) = group(access, key, name)? else { return Err(no_group(key, name)) };
     // Ten times as many are looked at as are wanted, at the most.
     let seen: Vec<(StreamId, u64, u64)> = group
@@ -185,6 +188,7 @@ pub(crate) fn xautoclaim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult 
         .take(count.saturating_mul(10).saturating_add(1))
         .map(|(id, pending)| (*id, pending.at, pending.times))
         .collect();
+    access.counts = false;
     let (mut claimed, mut gone, mut next) = (Vec::new(), Vec::new(), StreamId::default());
     for (index, (id, at, times)) in seen.into_iter().enumerate() {
         if claimed.len() + gone.len() == count || index == count.saturating_mul(10) {

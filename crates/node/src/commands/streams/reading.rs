@@ -12,7 +12,6 @@ use crate::args::{SYNTAX, int, is, number, parse_int, text};
 use crate::blocking;
 use crate::commands::lists::Pop;
 use crate::dispatch::{Answer, Call, Outcome, Within};
-use crate::keyspace::Value;
 use crate::keyspace::stream::{Consumer, Pending, StreamId};
 use crate::node::Node;
 
@@ -75,14 +74,7 @@ impl Reading {
         consumer: &Bytes,
     ) -> Result<Option<Vec<Reply>>, Failure> {
         let now = access.now;
-        let missing = || {
-            let text = format!(
-                "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
-                text(key),
-                text(name)
-            );
-            Failure::from(text)
-        };
+        let missing = || no_group(key, name);
         let Some(stream) = access.stream(key)? else { return Err(missing()) };
         let Some(group) = stream.groups.get_mut(name) else { return Err(missing()) };
         let new_consumer = group.consumers.insert(consumer.clone(), Consumer { seen: now }).is_none();
@@ -131,6 +123,22 @@ impl Reading {
     }
 }
 
+fn no_group(key: &Bytes, name: &Bytes) -> Failure {
+    let (key, name) = (text(key), text(name));
+    format!("NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option").into()
+}
+
+/// The last id of a stream, in which there must be the group if one is given.
+fn last_id(access: &mut Access<'_>, key: &Bytes, group: Option<&(Bytes, Bytes)>) -> Result<StreamId, Failure> {
+    let stream = access.stream(key)?;
+    match group {
+        Some((name, _)) if stream.as_ref().is_none_or(|stream| !stream.groups.contains_key(name)) => {
+            Err(no_group(key, name))
+        }
+        _ => Ok(stream.map_or(StreamId::default(), |stream| stream.last_id)),
+    }
+}
+
 fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
     let args = call.command.0.clone();
     let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
@@ -175,15 +183,11 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
     let (keys, ids) = streams.split_at(streams.len() / 2);
     let mut after = Vec::new();
     for (key, wanted) in keys.iter().zip(ids) {
+        // Every stream is looked up twice, here and as it is read.
+        let last = node.with_access(call.now, call.conn, db, true, |access| last_id(access, key, group.as_ref())).0?;
         after.push(match &wanted[..] {
             b">" if with_group => None,
-            b"$" if !with_group => {
-                let last = node.data.0[db].get(key).map_or(StreamId::default(), |value| match value {
-                    Value::Stream(stream) => stream.last_id,
-                    _ => StreamId::default(),
-                });
-                Some(last)
-            }
+            b"$" if !with_group => Some(last),
             b">" => return Err("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.".into()),
             b"$" => return Err("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.".into()),
             wanted => Some(id(wanted, 0)?),
@@ -193,7 +197,7 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
     if let Some(millis) = block {
         return blocking::pop_or_wait(node, call, pop, millis.saturating_mul(1_000));
     }
-    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop);
+    let (result, _) = node.attempt_pop(call.now, call.conn, db, &pop, true);
     Ok(Answer::Reply(result?.unwrap_or(Reply::NullArray)))
 }
 
