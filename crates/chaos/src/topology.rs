@@ -184,6 +184,8 @@ const fn weight(workload: Workload) -> u32 {
         Workload::ReplicaReads => 2,
         Workload::PubSub => 2,
         Workload::Script | Workload::Transaction | Workload::Pipeline => 1,
+        // Scenarios take these.
+        Workload::Lock | Workload::Jobs | Workload::CachedReads => 0,
     }
 }
 

@@ -72,7 +72,7 @@ fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &
 }
 
 fn writes(client: &Client) -> bool {
-    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub)
+    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub | Workload::Lock)
 }
 
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {

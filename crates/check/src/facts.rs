@@ -85,6 +85,8 @@ pub(crate) struct Op<'a> {
     pub(crate) id: &'a OpId,
     /// What it is.
     pub(crate) action: Action,
+    /// The operation that it goes on with.
+    pub(crate) of: Option<&'a OpId>,
     /// When it began.
     pub(crate) started: Time,
     /// When and how it ended.
@@ -109,9 +111,30 @@ impl<'a> Op<'a> {
         self.executions.iter().copied().filter(|(_, execution)| execution.error.is_none())
     }
 
-    /// True if `execution` carries it. A `SET` names its operation in a key or value that a later `GET` repeats.
+    /// The number that it gave.
+    pub(crate) fn number(&self) -> Option<i64> {
+        match self.ended {
+            Some((_, OpResult::Ok { number, .. })) => *number,
+            _ => None,
+        }
+    }
+
+    /// The operation whose item or value it gave.
+    pub(crate) fn got(&self) -> Option<&'a OpId> {
+        match self.ended {
+            Some((_, OpResult::Ok { got, .. })) => got.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// True if `execution` carries it. A `SET` names its operation in a key or value that a later `GET` or `EVAL` repeats, an
+    /// `LPUSH` in an item that a later `LREM` does.
     fn carried_by(&self, execution: &Execution) -> bool {
-        self.action.writes() == execution.write
+        match self.action {
+            Action::Push => execution.command == "LPUSH",
+            Action::Acquire => execution.command == "SET",
+            _ => self.action.writes() == execution.write,
+        }
     }
 }
 
@@ -237,8 +260,9 @@ impl<'a> Facts<'a> {
                     op.executions.push((at, execution));
                 }
             }
-            What::Started { op, action } => {
-                let new = Op { id: op, action: *action, started: at, ended: None, executions: Vec::new() };
+            What::Started { op, action, of } => {
+                let new =
+                    Op { id: op, action: *action, of: of.as_ref(), started: at, ended: None, executions: Vec::new() };
                 self.ops.entry(op.client.as_str()).or_default().entry(op.seq).or_insert(new);
             }
             What::Ended { op, result } => {

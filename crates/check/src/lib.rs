@@ -4,6 +4,7 @@
 //! ```text
 //! facts ──> periods ──> converge I1, stale I2, once I3, loss I4,      ──> findings ──> verdict
 //!  (one pass)           bounded I5, load I6, honest I7, residue I8,
+//!                       locks I1, jobs I1 I3, cached I2,
 //!                       recovery, expect, evidence
 //! ```
 //!
@@ -14,6 +15,9 @@
 //! | `faults` | which fault stands between a client and a node |
 //! | `periods` | when a client can be asked to succeed, and on which node |
 //! | `findings` | findings folded per rule and client, waivers applied |
+//! | `locks` | who believes that it has a lock |
+//! | `jobs` | whether each job ended, and once |
+//! | `cached` | what was read through a cache, and whether that was old |
 //! | `recovery` | each change of master in its parts |
 //! | `expect` | the expectations of the plan |
 //! | `evidence` | what must have happened for the run to prove anything |
@@ -21,6 +25,7 @@
 //! | `verdict` | [`judge`], which asks all of them |
 
 mod bounded;
+mod cached;
 mod conformance;
 mod converge;
 mod evidence;
@@ -29,7 +34,9 @@ mod facts;
 mod faults;
 mod findings;
 mod honest;
+mod jobs;
 mod load;
+mod locks;
 mod loss;
 mod once;
 mod periods;

@@ -65,9 +65,9 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
     lost
 }
 
-/// True if the executions of such operations name them. Those of `BLPOP` do not.
+/// True if the executions of such operations name them. Those of `BLPOP` and `BLMOVE` do not.
 fn traceable(action: Action) -> bool {
-    action.writes() && action != Action::Pop
+    action.writes() && !matches!(action, Action::Pop | Action::Take)
 }
 
 /// The worse of what became of two commands of one operation.

@@ -113,7 +113,15 @@ impl Story {
     }
 
     pub(crate) fn began(&mut self, seq: u64, ms: u64, action: Action) {
-        self.tell(ms, What::Started { op: op(seq), action });
+        self.tell(ms, What::Started { op: op(seq), action, of: None });
+    }
+
+    /// An operation that goes on with `of`, if that is not 0, and gives `number`.
+    pub(crate) fn gave(&mut self, seq: u64, ms: std::ops::Range<u64>, action: Action, of: u64, number: i64) {
+        let of = (of > 0).then(|| op(of));
+        self.tell(ms.start, What::Started { op: op(seq), action, of });
+        let result = OpResult::Ok { got: None, number: Some(number) };
+        self.tell(ms.end, What::Ended { op: op(seq), result });
     }
 
     pub(crate) fn ended_ok(&mut self, seq: u64, ms: u64) {

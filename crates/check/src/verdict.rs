@@ -11,7 +11,10 @@ use crate::facts::Facts;
 use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::Periods;
-use crate::{bounded, conformance, converge, evidence, expect, honest, load, loss, once, recovery, residue, stale};
+use crate::{
+    bounded, cached, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, recovery, residue,
+    stale,
+};
 
 /// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
 /// nothing about their deadline and budget. Never panics, however incomplete the history is.
@@ -25,6 +28,9 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         converge::check(&facts, client, &periods, &mut findings);
         stale::check(&facts, &faults, client, &periods, &mut findings);
         once::check(&facts, client, &mut findings);
+        locks::check(&facts, client, &periods, &mut findings);
+        jobs::check(&facts, client, &periods, &mut findings);
+        cached::check(&facts, client, &periods, &mut findings);
         lost += loss::check(&facts, client, &mut findings);
         bounded::check(&facts, client, &mut findings);
         load::check(&facts, client, &mut findings);

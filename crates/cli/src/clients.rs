@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use model::Plan;
 use testbed::driver::Driver;
 
+use crate::check::Scenario;
 use crate::print;
 
 /// Every client that a name may stand for: the drivers, the clients that are wrong on purpose, and those that break their
@@ -12,10 +14,41 @@ pub(crate) fn registry() -> Vec<Arc<dyn Driver>> {
     drivers::all().into_iter().chain(zoo::all()).chain(zoo::havoc()).collect()
 }
 
-/// What a run with `driver` is given: that one first, which makes it the driver of the clients that name none.
-pub(crate) fn led_by(driver: &Arc<dyn Driver>) -> Vec<Arc<dyn Driver>> {
-    let others = registry().into_iter().filter(|other| other.name() != driver.name());
-    std::iter::once(Arc::clone(driver)).chain(others).collect()
+/// What a run with `driver` is given: that one first, which makes it the driver of the clients that name none; `programs` are those
+/// that clients name besides.
+pub(crate) fn led_by(driver: &Arc<dyn Driver>, programs: &[Arc<dyn Driver>]) -> Vec<Arc<dyn Driver>> {
+    let others = registry().into_iter().chain(programs.iter().cloned());
+    std::iter::once(Arc::clone(driver)).chain(others.filter(|other| other.name() != driver.name())).collect()
+}
+
+/// The programs that clients of `scenarios` name as their drivers. Each is started to hear what it can; `None` after complaining about
+/// one that cannot be used.
+pub(crate) fn programs(scenarios: &[Scenario]) -> Option<Vec<Arc<dyn Driver>>> {
+    let mut programs: Vec<Arc<dyn Driver>> = Vec::new();
+    for scenario in scenarios {
+        for client in &scenario.plan.clients {
+            let Some(name) = client.driver.as_deref().filter(|name| name.starts_with(drivers::EXEC)) else { continue };
+            if programs.iter().any(|known| known.name() == name) {
+                continue;
+            }
+            match drivers::Program::new(&name[drivers::EXEC.len()..]) {
+                Ok(program) => programs.push(Arc::new(program)),
+                Err(error) => {
+                    print::error(&format!("{}: the driver of {}: {error}", scenario.file, client.id));
+                    return None;
+                }
+            }
+        }
+    }
+    Some(programs)
+}
+
+/// The drivers of the clients of `plan`, if it is run with these.
+pub(crate) fn taking_part<'a>(plan: &'a Plan, drivers: &'a [Arc<dyn Driver>]) -> impl Iterator<Item = &'a dyn Driver> {
+    plan.clients.iter().filter_map(|client| {
+        let named = |driver: &&Arc<dyn Driver>| client.driver.as_deref().is_none_or(|name| name == driver.name());
+        drivers.iter().find(named).map(|driver| &**driver)
+    })
 }
 
 /// The clients that the names given to `option` stand for; `all` for the drivers, `zoo` for the clients that are wrong on

@@ -24,8 +24,9 @@ pub(crate) fn matrix(args: &MatrixArgs) -> Exit {
     let Some(mut scenarios) = read(&args.paths) else { return Exit::Unusable };
     // What chaos found once says nothing about clients in general.
     scenarios.retain(|scenario| !Path::new(&scenario.file).iter().any(|part| part == "regressions"));
+    let Some(programs) = clients::programs(&scenarios) else { return Exit::Unusable };
     let zoo = args.drivers == ["zoo"];
-    let matrix = fill(args, &scenarios, &drivers);
+    let matrix = fill(args, &scenarios, &drivers, &programs);
     let text = match args.format {
         MatrixFormat::Json => matrix.json(),
         _ if zoo => matrix.zoo(),
@@ -60,12 +61,18 @@ fn exit(cell: &Cell) -> Exit {
 }
 
 /// Makes all runs: those in virtual time first, then those in real time, which want the machine for themselves.
-fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) -> Matrix {
+fn fill(
+    args: &MatrixArgs,
+    scenarios: &[Scenario],
+    drivers: &[Arc<dyn Driver>],
+    programs: &[Arc<dyn Driver>],
+) -> Matrix {
     let (mut virtual_time, mut real_time) = (Vec::new(), Vec::new());
-    for row in 0..scenarios.len() {
+    for (row, scenario) in scenarios.iter().enumerate() {
         for (column, driver) in drivers.iter().enumerate() {
             // No two runs in real time are the same, and one takes as long as it says.
-            let (jobs, seeds) = if driver.blocks() { (&mut real_time, 1) } else { (&mut virtual_time, args.seeds) };
+            let blocks = clients::taking_part(&scenario.plan, &clients::led_by(driver, programs)).any(Driver::blocks);
+            let (jobs, seeds) = if blocks { (&mut real_time, 1) } else { (&mut virtual_time, args.seeds) };
             jobs.extend((0..seeds).map(|n| (row, column, args.seed.wrapping_add(n))));
         }
     }
@@ -85,7 +92,7 @@ fn fill(args: &MatrixArgs, scenarios: &[Scenario], drivers: &[Arc<dyn Driver>]) 
         let work = |index: usize| {
             let (row, column, seed): (usize, usize, u64) = runs[index];
             let driver = &drivers[column];
-            Run::new(scenarios[row].plan.clone(), Seed(seed), clients::led_by(driver)).run()
+            Run::new(scenarios[row].plan.clone(), Seed(seed), clients::led_by(driver, programs)).run()
         };
         jobs::in_order(runs.len(), threads, work, |index, outcome| {
             let (row, column, seed) = runs[index];

@@ -33,6 +33,7 @@ struct Done {
 pub(crate) fn run(args: &RunArgs) -> Exit {
     let Some(drivers) = clients::chosen("--driver", &args.driver) else { return Exit::Unusable };
     let Some(scenarios) = read(&args.paths) else { return Exit::Unusable };
+    let Some(programs) = clients::programs(&scenarios) else { return Exit::Unusable };
     let history = match args.history.as_ref().map(File::create).transpose() {
         Ok(file) => file.map(BufWriter::new),
         Err(error) => {
@@ -48,23 +49,24 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
         }
     }
     let mut output = Output::new(args, &scenarios, jobs.len(), history);
-    for driver in drivers.iter().filter(|driver| args.check_determinism && !driver.repeats()) {
+    for driver in drivers.iter().chain(&programs).filter(|driver| args.check_determinism && !driver.repeats()) {
         output.progress.error(&format!("{}: its runs do not repeat, so that is not checked", driver.name()));
     }
     let work = |index: usize| {
         let job: &Job<'_> = &jobs[index];
-        carry_out(job, args.check_determinism)
+        carry_out(job, &programs, args.check_determinism)
     };
     let threads = jobs::threads(args.jobs);
     jobs::in_order(jobs.len(), threads, work, |index, done| output.take(&jobs[index], &done));
     output.finish()
 }
 
-fn carry_out(job: &Job<'_>, twice: bool) -> Done {
-    let drivers = clients::led_by(job.driver);
+fn carry_out(job: &Job<'_>, programs: &[Arc<dyn Driver>], twice: bool) -> Done {
+    let drivers = clients::led_by(job.driver, programs);
+    let repeats = clients::taking_part(&job.scenario.plan, &drivers).all(Driver::repeats);
     let once = || Run::new(job.scenario.plan.clone(), Seed(job.seed), drivers.clone()).run();
     let outcome = once();
-    let difference = match (&outcome, twice && job.driver.repeats()) {
+    let difference = match (&outcome, twice && repeats) {
         (Ok(first), true) => match once() {
             Ok(second) => first_difference(&first.history, &second.history),
             Err(error) => Some(format!("the second run broke: {error}")),

@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::Address;
+use crate::cache::Cache;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::dedicated::Dedicated;
@@ -109,6 +110,16 @@ impl Client {
     /// A pool of [`Dedicated`] connections to the master called `name`.
     pub fn pool_for(&self, name: &str) -> PoolBuilder {
         pool::builder(self.node(name, Target::Master))
+    }
+
+    /// Reads of the master that the settings name through a cache in memory.
+    pub fn cache(&self) -> Cache {
+        self.cache_for(&self.inner.core.settings.master)
+    }
+
+    /// Reads of the master called `name` through a cache in memory.
+    pub fn cache_for(&self, name: &str) -> Cache {
+        Cache::new(Dedicated::tracked(self.node(name, Target::Master)))
     }
 
     /// Subscriptions on the master that the settings name.

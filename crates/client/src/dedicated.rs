@@ -7,10 +7,11 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 use tokio::time::{Instant, timeout_at};
 
+use crate::cache::Known;
 use crate::call::{self, Progress, Request};
 use crate::command::{self, Nature};
 use crate::discovery;
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, DiscoveryError, Failure};
 use crate::keeper::{Node, States, Target};
 use crate::link::Link;
 use crate::outcome::{Outcome, Reaction, Replies};
@@ -32,6 +33,8 @@ use crate::task::OwnedTask;
 pub struct Dedicated {
     node: Arc<Node>,
     retry: Retry,
+    /// What it reads is kept, and the node says when that changes.
+    tracked: bool,
     states: States,
     open: Option<Open>,
     /// When the last one was lost, if the Sentinels have not been asked since then.
@@ -78,11 +81,13 @@ impl Told {
 #[derive(Debug)]
 struct Open {
     slot: Arc<Mutex<Option<Arc<Link>>>>,
+    /// Of one that is tracked.
+    known: Known,
     _closer: OwnedTask,
 }
 
 impl Open {
-    fn new(node: &Arc<Node>, link: Link) -> Self {
+    fn new(node: &Arc<Node>, link: Link, known: Known) -> Self {
         let address = link.address().clone();
         let slot = Arc::new(Mutex::new(Some(Arc::new(link))));
         let (node, closing) = (Arc::clone(node), Arc::clone(&slot));
@@ -90,7 +95,7 @@ impl Open {
             node.moved_from(&address).await;
             closing.lock().unwrap_or_else(PoisonError::into_inner).take();
         });
-        Self { slot, _closer: closer }
+        Self { slot, known, _closer: closer }
     }
 
     /// The connection, unless it is closed or lost.
@@ -107,12 +112,18 @@ impl Dedicated {
             states: node.states(),
             node,
             retry,
+            tracked: false,
             open: None,
             lost: None,
             told: Told::default(),
             stranded: false,
             busy: false,
         }
+    }
+
+    /// One whose node remembers what is read on it.
+    pub(crate) fn tracked(node: Arc<Node>) -> Self {
+        Self { tracked: true, ..Self::new(node) }
     }
 
     /// This connection with other rules for retries.
@@ -129,7 +140,35 @@ impl Dedicated {
         !self.told.changed && !self.told.watching && !self.busy
     }
 
-    async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+    /// What is known for certain, or was a check interval ago, on a connection to the present master. `request` is what it is
+    /// wanted for.
+    pub(crate) async fn known(&mut self, request: Request<'_>) -> Result<Known, Failure> {
+        let mut progress = Progress::new(request);
+        loop {
+            let link = self.connect(&mut progress, false).await.map_err(|cause| progress.failed(cause))?;
+            let Some(Open { known, .. }) = &self.open else { continue };
+            let known = known.clone();
+            let settings = &self.node.core.settings;
+            if known.was_heard(settings.check_interval) {
+                return Ok(known);
+            }
+            let asked = Instant::now();
+            match link.ask(&redis::cmd("PING"), settings.response_timeout).await {
+                Ok(_) => {
+                    known.heard(asked);
+                    return Ok(known);
+                }
+                Err(error) => {
+                    self.lost();
+                    let cause = DiscoveryError::NodeUnreachable { address: link.address().clone(), error }.into();
+                    let again = progress.failed_to_find(&self.node, &self.retry, cause, true).await;
+                    again.map_err(|cause| progress.failed(cause))?;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
         let bound = self.told.binds(request);
         let dropped = std::mem::take(&mut self.busy);
         if dropped {
@@ -257,10 +296,18 @@ impl Dedicated {
                 continue;
             }
             debug_assert_eq!(self.node.target, Target::Master);
-            match timeout_at(deadline, discovery::master_of_its_own(&self.node.core, &address)).await {
+            let known = Known::nothing();
+            let dialled = async {
+                if self.tracked {
+                    discovery::tracked_master(&self.node.core, &address, known.clone()).await
+                } else {
+                    discovery::master_of_its_own(&self.node.core, &address).await
+                }
+            };
+            match timeout_at(deadline, dialled).await {
                 Err(_) => return Err(Cause::Searching),
                 // The next turn finds it there, and still at the right place.
-                Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link)),
+                Ok(Ok(link)) => self.open = Some(Open::new(&self.node, link, known)),
                 Ok(Err(error)) => {
                     self.lost();
                     progress.failed_to_find(&self.node, &self.retry, error.into(), true).await?;

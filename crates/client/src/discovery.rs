@@ -4,6 +4,7 @@ use redis::{Cmd, Pipeline, Value, cmd};
 
 use crate::address::Address;
 use crate::ballot::{self, Place, Told, Vote};
+use crate::cache::Known;
 use crate::core::Core;
 use crate::error::{DiscoveryError, OpenError};
 use crate::link::Link;
@@ -79,6 +80,16 @@ pub(crate) async fn master_at(core: &Core, address: &Address) -> Result<Link, Di
 pub(crate) async fn master_of_its_own(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
     let (link, role) = data_node(core, address).await?;
     match role {
+        Role::Master => Ok(link),
+        role => Err(DiscoveryError::NotMaster { address: address.clone(), role }),
+    }
+}
+
+/// The same, of which `known` hears what changes.
+pub(crate) async fn tracked_master(core: &Core, address: &Address, known: Known) -> Result<Link, DiscoveryError> {
+    let unreachable = |error| DiscoveryError::NodeUnreachable { address: address.clone(), error };
+    let link = Link::to_data_tracked(address, core, known).await.map_err(unreachable)?;
+    match link.role(core.settings.response_timeout).await.map_err(unreachable)? {
         Role::Master => Ok(link),
         role => Err(DiscoveryError::NotMaster { address: address.clone(), role }),
     }

@@ -19,6 +19,7 @@
 //! | commands, pipelines, transactions | [`Client::master`], [`Client::replica`]: a [`Connection`] to clone at will |
 //! | commands that block (`BLPOP`) or change their connection (`WATCH`) | [`Client::dedicated`], [`Client::pool`] |
 //! | publish/subscribe | [`Client::subscriber`] |
+//! | values that are read often and change seldom | [`Client::cache`] |
 //! | just the addresses | [`Client::discover_master`], [`Client::discover_replicas`] |
 //! | several masters behind the same Sentinels | [`Client::master_for`] and its like, which take a name |
 //!
@@ -46,6 +47,7 @@
 
 mod address;
 mod ballot;
+mod cache;
 mod call;
 mod client;
 mod command;
@@ -76,6 +78,7 @@ mod tls_url;
 mod url;
 
 pub use address::{Address, AddressError};
+pub use cache::Cache;
 pub use client::Client;
 pub use connection::Connection;
 pub use credentials::Credentials;

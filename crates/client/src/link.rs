@@ -1,15 +1,20 @@
 //! [`Link`]: one connection to one node.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, Value, cmd};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, Value,
+    cmd,
+};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::cache::Known;
 use crate::core::Core;
 use crate::credentials::Credentials;
 use crate::error::OpenError;
@@ -51,22 +56,46 @@ impl Link {
         db: u32,
         core: &Core,
     ) -> Result<Self, OpenError> {
-        let within = core.settings.response_timeout;
-        let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
-        // Time-outs are the callers', each has its own.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         // Logging in is done below, because the crate `redis` keeps to itself what a node answers to that.
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let link = Self::connect(peer, address, &bare, AsyncConnectionConfig::new(), core).await?;
+        link.log_in(credentials, db, core.settings.response_timeout).await?;
+        Ok(link)
+    }
+
+    /// Connects to a data node that remembers what is read on the connection, and tells `known` what changes of it.
+    pub(crate) async fn to_data_tracked(address: &Address, core: &Core, known: Known) -> Result<Self, OpenError> {
+        let config = AsyncConnectionConfig::new().set_push_sender(move |push: PushInfo| {
+            known.told(&push);
+            Ok::<(), Infallible>(())
+        });
+        // What a node tells of its own accord comes by the third version of the protocol.
+        let login = data_login(&core.settings).set_protocol(ProtocolVersion::RESP3);
+        let within = core.settings.response_timeout;
+        let connected = timeout(within, Self::connect(Peer::Data, address, &login, config, core));
+        let link = connected.await.unwrap_or(Err(OpenError::TimedOut(within)))?;
+        link.ask(cmd("CLIENT").arg("TRACKING").arg("ON"), within).await?;
+        Ok(link)
+    }
+
+    async fn connect(
+        peer: Peer,
+        address: &Address,
+        login: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+        core: &Core,
+    ) -> Result<Self, OpenError> {
+        let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
+        // Time-outs are the callers', each has its own.
+        let config = config.set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         let (connection, driver) =
-            MultiplexedConnection::new_with_config(&bare, stream, config).await.map_err(|error| open_error(&error))?;
+            MultiplexedConnection::new_with_config(login, stream, config).await.map_err(|error| open_error(&error))?;
         let (guard, alive) = watch::channel(());
         let driver = OwnedTask::spawn(async move {
             driver.await;
             drop(guard);
         });
-        let link = Self { address: address.clone(), connection, written, alive, _driver: driver };
-        link.log_in(credentials, db, within).await?;
-        Ok(link)
+        Ok(Self { address: address.clone(), connection, written, alive, _driver: driver })
     }
 
     async fn log_in(&self, credentials: Option<&Credentials>, db: u32, within: Duration) -> Result<(), OpenError> {

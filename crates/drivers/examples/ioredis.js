@@ -7,7 +7,7 @@ const { createInterface } = require("node:readline");
 const Redis = require("ioredis");
 const { version } = require("ioredis/package.json");
 
-const WORKLOADS = ["counter", "register", "queue", "replica_reads", "pubsub", "script", "transaction", "pipeline"];
+const WORKLOADS = ["counter", "register", "queue", "replica_reads", "pubsub", "script", "transaction", "pipeline", "lock", "jobs"];
 const failoverDetector = process.argv.includes("failoverDetector");
 const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 let master, replica;
@@ -15,6 +15,8 @@ let master, replica;
 function connect(setup) {
   const name = ([host, port]) => `${host}:${port}`;
   const natMap = Object.fromEntries(setup.address_map.map(([from, [host, port]]) => [name(from), { host, port }]));
+  const { authority, data, sentinels, server_name: servername } = setup.tls ?? {};
+  const tls = { ca: authority, ...(servername && { servername }) };
   const options = {
     sentinels: setup.sentinels.map(([host, port]) => ({ host, port })),
     name: setup.master,
@@ -25,6 +27,8 @@ function connect(setup) {
     sentinelPassword: setup.sentinel_password,
     db: setup.database,
     commandTimeout: 0.9 * setup.deadline_ms, // A timer fires a little late.
+    ...(data && { tls, enableTLSForSentinelMode: true }),
+    ...(sentinels && { sentinelTLS: tls }),
     ...(setup.address_map.length > 0 && { natMap }),
     lazyConnect: true, // A connection is opened by the first command, which not every client sends to a replica.
   };
@@ -69,7 +73,7 @@ async function carryOut(order) {
 }
 
 const about = `new Redis({ sentinels, name${failoverDetector ? ", failoverDetector" : ""} })`;
-say({ protocol: 1, name: "ioredis", version, about, can: [...WORKLOADS, "callers", "database", "address_map"] });
+say({ protocol: 1, name: "ioredis", version, about, can: [...WORKLOADS, "callers", "database", "address_map", "tls", "server_name"] });
 const lines = createInterface({ input: process.stdin });
 lines.once("line", (setup) => {
   connect(JSON.parse(setup));

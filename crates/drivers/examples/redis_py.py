@@ -14,6 +14,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel, SlaveNotFoundError
 
 RESPONSE = 0.5  # Seconds that a reply may take. Those of the documentation's example, 0.1, are few on a busy machine.
 WORKLOADS = ["counter", "register", "queue", "replica_reads", "pubsub", "script", "transaction", "pipeline"]
+WORKLOADS += ["lock", "jobs"]
 writing = threading.Lock()
 
 
@@ -39,8 +40,12 @@ def run(op, commands):
             for command in commands:
                 pipeline.execute_command(*command)
             return pipeline.execute()
-    client = {"replica_get": replica, "pop": blocking}.get(op, master)
+    client = {"replica_get": replica, "pop": blocking, "take": blocking}.get(op, master)
     return client.execute_command(*commands[0])
+
+
+def encryption(tls, node):
+    return {"ssl": True, "ssl_ca_data": tls["authority"]} if tls and tls[node] else {}
 
 
 def carry_out(id, op, commands):
@@ -62,12 +67,14 @@ def carry_out(id, op, commands):
 
 
 about = "Sentinel.master_for and slave_for"
-say(protocol=1, name="redis-py", version=redis.__version__, about=about, can=[*WORKLOADS, "callers", "database"])
+say(protocol=1, name="redis-py", version=redis.__version__, about=about, can=[*WORKLOADS, "callers", "database", "tls"])
 line = sys.stdin.readline()
 if line:
     setup = json.loads(line)
     guard = {"username": setup["sentinel_username"], "password": setup["sentinel_password"], "socket_timeout": RESPONSE}
     login = {"username": setup["username"], "password": setup["password"], "db": setup["database"], "decode_responses": True}
+    guard |= encryption(setup["tls"], "sentinels")
+    login |= encryption(setup["tls"], "data")
     sentinel = Sentinel(list(map(tuple, setup["sentinels"])), socket_timeout=RESPONSE, sentinel_kwargs=guard, **login)
     master = sentinel.master_for(setup["master"])
     replica = sentinel.slave_for(setup["master"])

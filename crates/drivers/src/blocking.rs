@@ -48,10 +48,7 @@ fn lost(text: &str) -> CallError {
 /// Sends `request` on `connection` and reads its answer, which may take as long as such a request does, in a run that goes
 /// `speed` times as fast as the real clock.
 pub(crate) fn run(connection: &mut Connection, request: &Request, speed: u32) -> RedisResult<Answer> {
-    let limit = match request {
-        Request::Pop(_, seconds) => Duration::from_secs(*seconds) + BLOCKING_SLACK,
-        _ => RESPONSE,
-    };
+    let limit = request.blocks().map_or(RESPONSE, |seconds| Duration::from_secs(seconds) + BLOCKING_SLACK);
     connection.set_read_timeout(Some(limit / speed))?;
     let reply = if request.is_several() {
         request::pipeline(request).query(connection)?

@@ -4,7 +4,7 @@
 use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectionInfo, SentinelServerType};
 use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
 use model::history::Cause;
-use model::plan::{Credentials, Need};
+use model::plan::{Credentials, Need, Workload};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
 use crate::outcome::{self, Stage};
@@ -23,7 +23,7 @@ impl Driver for DeadpoolRedis {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::AddressMap | Need::Tls | Need::ServerName)
+        !matches!(need, Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::Tls | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -29,8 +29,13 @@ impl Driver for Fred {
 
     /// It has replica routing for clusters only.
     fn can(&self, need: Need) -> bool {
-        let lacks = [Need::Workload(Workload::ReplicaReads), Need::AddressMap, Need::Tls, Need::ServerName];
-        !lacks.contains(&need)
+        !matches!(
+            need,
+            Need::Workload(Workload::ReplicaReads | Workload::CachedReads)
+                | Need::AddressMap
+                | Need::Tls
+                | Need::ServerName
+        )
     }
 
     /// It has a thread look up each address, also those that are no names, and goes on when that comes back.
@@ -136,7 +141,7 @@ struct FredSession {
 impl Session for FredSession {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
-            if !matches!(request, Request::Pop(..)) {
+            if request.blocks().is_none() {
                 return self.master.run(request).await;
             }
             if self.popping.is_none() {
@@ -187,7 +192,7 @@ impl Session for FredSession {
 
 /// The commands of a request, each with its arguments.
 fn words(request: &Request) -> Vec<(CustomCommand, Vec<Value>)> {
-    let blocking = matches!(request, Request::Pop(..));
+    let blocking = request.blocks().is_some();
     let command = |(name, args): (&'static str, Vec<String>)| {
         (CustomCommand::new_static(name, None::<u16>, blocking), args.into_iter().map(Value::from).collect())
     };

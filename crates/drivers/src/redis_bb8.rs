@@ -3,7 +3,7 @@
 
 use bb8::{Pool, RunError};
 use model::history::Cause;
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use redis::sentinel::{AsyncLockedSentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
@@ -23,7 +23,7 @@ impl Driver for RedisBb8 {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

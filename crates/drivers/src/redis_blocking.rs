@@ -1,7 +1,7 @@
 //! Driver `redis-blocking`: the blocking `SentinelClient` of the crate `redis`. Like `redis-sentinel`, but on a thread of
 //! its own, in real time, four times as fast.
 
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use redis::Connection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
@@ -28,7 +28,7 @@ impl Driver for RedisBlocking {
 
     /// Its calls need it for themselves.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Callers | Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Callers | Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

@@ -1,7 +1,7 @@
 //! Driver `redis-connection-manager`: the `ConnectionManager` of the crate `redis` on the address that its Sentinel
 //! client found at the start. It reconnects by itself, to that address.
 
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use redis::Client;
 use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::sentinel::SentinelServerType;
@@ -23,7 +23,7 @@ impl Driver for RedisConnectionManager {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -65,7 +65,7 @@ impl Session for ManagerSession {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
             let connection = match request {
-                Request::Pop(..) => {
+                Request::Pop(..) | Request::Take(..) => {
                     let result = redis_setup::pop_on(&mut self.popping, &self.client, request).await;
                     if result.is_err() {
                         self.popping = None;

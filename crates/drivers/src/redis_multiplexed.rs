@@ -1,7 +1,7 @@
 //! Driver `redis-multiplexed`: the connection that the Sentinel client of the crate `redis` gave at the start, held for
 //! ever. Many applications do this, for a `MultiplexedConnection` is meant to be cloned and kept.
 
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::SentinelServerType;
@@ -23,7 +23,7 @@ impl Driver for RedisMultiplexed {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -65,7 +65,9 @@ impl Session for MultiplexedSession {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
             let connection = match request {
-                Request::Pop(..) => return redis_setup::pop_on(&mut self.popping, &self.client, request).await,
+                Request::Pop(..) | Request::Take(..) => {
+                    return redis_setup::pop_on(&mut self.popping, &self.client, request).await;
+                }
                 Request::ReplicaGet(_) => {
                     self.replica().await.map_err(|error| outcome::call_error(Stage::Connecting, &error))?
                 }

@@ -2,7 +2,7 @@
 //! `r2d2` of that crate. In real time, four times as fast.
 
 use model::history::Cause;
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use r2d2::Pool;
 use redis::sentinel::{LockedSentinelClient, SentinelServerType};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
@@ -29,7 +29,7 @@ impl Driver for RedisR2d2 {
 
     /// The lab makes one blocking call at a time.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Callers | Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Callers | Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {

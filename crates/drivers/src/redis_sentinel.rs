@@ -1,7 +1,7 @@
 //! Driver `redis-sentinel`: the Sentinel client of the crate `redis`, with a caller who asks it for a new connection
 //! after an error.
 
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
@@ -24,7 +24,7 @@ impl Driver for RedisSentinel {
 
     /// Its calls need it for themselves.
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Callers | Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::Callers | Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -78,7 +78,7 @@ impl Session for SentinelSession {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         let source = match request {
             Request::ReplicaGet(_) => &mut self.replica,
-            Request::Pop(..) => &mut self.popping,
+            Request::Pop(..) | Request::Take(..) => &mut self.popping,
             _ => &mut self.master,
         };
         Box::pin(source.call(request))

@@ -58,10 +58,7 @@ const RESPONSE: Duration = Duration::from_millis(500);
 
 /// How long the reply to `request` may take: as long as the crate has it, but for a blocking command.
 pub(crate) fn response_timeout(request: &Request) -> Duration {
-    match request {
-        Request::Pop(_, seconds) => Duration::from_secs(*seconds) + BLOCKING_SLACK,
-        _ => RESPONSE,
-    }
+    request.blocks().map_or(RESPONSE, |seconds| Duration::from_secs(seconds) + BLOCKING_SLACK)
 }
 
 /// The configuration of a connection that can carry `request`: the crate's own, but for its [`response_timeout`].

@@ -2,13 +2,13 @@
 //! `ExclusiveClient` for blocking commands, which its documentation asks for.
 
 use ::rustis::client::{Client, Config, ExclusiveClient, SentinelConfig, ServerConfig};
-use ::rustis::commands::{BlockingCommands as _, PubSubCommands as _, ScriptingCommands as _};
+use ::rustis::commands::{BlockingCommands as _, LMoveWhere, PubSubCommands as _, ScriptingCommands as _};
 use ::rustis::resp::{CommandBuilder, Value, cmd};
 use ::rustis::{Error, ErrorKind, RedisErrorKind};
 use futures_util::StreamExt as _;
 use model::history::Cause;
 use model::plan::{Need, Workload};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, Jobs, OnMessage, Request, Session, Settings};
 
 /// `rustis::client::Client` with a Sentinel configuration.
 pub struct Rustis;
@@ -24,8 +24,13 @@ impl Driver for Rustis {
 
     /// It has no reads from the replicas of a master under Sentinel.
     fn can(&self, need: Need) -> bool {
-        let lacks = [Need::Workload(Workload::ReplicaReads), Need::AddressMap, Need::Tls, Need::ServerName];
-        !lacks.contains(&need)
+        !matches!(
+            need,
+            Need::Workload(Workload::ReplicaReads | Workload::CachedReads)
+                | Need::AddressMap
+                | Need::Tls
+                | Need::ServerName
+        )
     }
 
     /// Its network task polls by `futures_util::select!`, whose generator goes by how many threads the process has had.
@@ -69,13 +74,23 @@ struct RustisSession {
 }
 
 impl RustisSession {
+    async fn exclusive(&mut self) -> Result<&mut ExclusiveClient, Error> {
+        match self.popping {
+            Some(ref mut client) => Ok(client),
+            None => Ok(self.popping.insert(ExclusiveClient::connect(config(&self.settings)).await?)),
+        }
+    }
+
     async fn pop(&mut self, key: &str, seconds: u64) -> Result<Answer, Error> {
-        let client = match &mut self.popping {
-            Some(client) => client,
-            None => self.popping.insert(ExclusiveClient::connect(config(&self.settings)).await?),
-        };
-        let popped: Option<(String, String)> = client.blpop(key, seconds as f64).await?;
+        let popped: Option<(String, String)> = self.exclusive().await?.blpop(key, seconds as f64).await?;
         Ok(popped.map_or(Answer::Nil, |(_, item)| Answer::Value(item.into_bytes())))
+    }
+
+    async fn take(&mut self, Jobs { waiting, under_way }: &Jobs, seconds: u64) -> Result<Answer, Error> {
+        let (from, to) = (LMoveWhere::Right, LMoveWhere::Left);
+        let client = self.exclusive().await?;
+        let job: Option<String> = client.blmove(waiting, under_way, from, to, seconds as f64).await?;
+        Ok(job.map_or(Answer::Nil, |job| Answer::Value(job.into_bytes())))
     }
 }
 
@@ -84,6 +99,7 @@ impl Session for RustisSession {
         Box::pin(async move {
             let result = match request {
                 Request::Pop(key, seconds) => self.pop(key, *seconds).await,
+                Request::Take(jobs, seconds) => self.take(jobs, *seconds).await,
                 Request::Script(key) => self.client.eval(INCREMENT, key, ()).await.map(Answer::Number),
                 Request::Transaction(_) => {
                     let mut transaction = self.client.create_transaction();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::sentinel_client::{
-    Address, Ambiguous, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError, Retry,
-    Settings, Tls, details,
+    Address, Ambiguous, Cache, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError,
+    Retry, Settings, Tls, details,
 };
 use model::history::Cause;
 use model::plan::Need;
 use redis::RedisError;
-use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session};
+use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, Lease, OnMessage, Request, Session};
 
 use crate::outcome::{self, Stage};
 use crate::request;
@@ -38,7 +38,7 @@ impl Driver for SentinelClient {
                 cause: Cause::Other,
                 text: error.to_string(),
             })?;
-            let session = ClientSession { master: client.master(), replica: None, popping: None, client };
+            let session = ClientSession { master: client.master(), replica: None, popping: None, cache: None, client };
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
@@ -95,6 +95,8 @@ struct ClientSession {
     replica: Option<Connection>,
     /// Opened by the first blocking command.
     popping: Option<Dedicated>,
+    /// Made by the first read through a cache.
+    cache: Option<Cache>,
 }
 
 impl Session for ClientSession {
@@ -104,7 +106,18 @@ impl Session for ClientSession {
                 Request::ReplicaGet(_) => {
                     request::run(self.replica.get_or_insert_with(|| self.client.replica()), request).await
                 }
-                Request::Pop(_, seconds) => {
+                Request::CachedGet(key) => {
+                    let cache = self.cache.get_or_insert_with(|| self.client.cache());
+                    cache.get(key).await.and_then(|reply| request::answer(request, reply))
+                }
+                Request::Renew(Lease { ttl_ms, .. }) => {
+                    // To renew a lock twice does no harm, and to renew one that has expired no good.
+                    let mut retry = self.master.retry().clone();
+                    retry.budget = retry.budget.min(Duration::from_millis(*ttl_ms));
+                    retry.ambiguous = Ambiguous::Always;
+                    request::run(&mut self.master.with_retry(retry), request).await
+                }
+                Request::Pop(_, seconds) | Request::Take(_, seconds) => {
                     let popping = self.popping.get_or_insert_with(|| {
                         // The time for which a command blocks comes on top of the budget.
                         let mut retry = self.master.retry().clone();
@@ -121,7 +134,7 @@ impl Session for ClientSession {
 
     fn share(&self) -> Option<Box<dyn Session>> {
         let (client, master) = (self.client.clone(), self.client.master());
-        Some(Box::new(Self { client, master, replica: None, popping: None }))
+        Some(Box::new(Self { client, master, replica: None, popping: None, cache: None }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -152,6 +152,10 @@ pub enum What {
         op: OpId,
         /// What it is.
         action: Action,
+        /// The operation that it goes on with: the acquisition of the lock that it renews or gives back, the push of the job that it
+        /// acknowledges.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        of: Option<OpId>,
     },
     /// A client's operation ended, as the client tells it.
     Ended {
@@ -287,6 +291,20 @@ pub enum Action {
     Transaction,
     /// Three writes of the operation's own keys, sent at once.
     Pipeline,
+    /// `SET` of a lock, if nobody has it, to this operation. The number that it gives is 1 if the lock was had, else 0.
+    Acquire,
+    /// A longer life for a lock that is still one's own. The number is 1 if it is, else 0.
+    Renew,
+    /// The end of a lock that is still one's own.
+    Release,
+    /// `BLMOVE` of a job to those under way.
+    Take,
+    /// `LINDEX`: a job that is under way from before.
+    Unfinished,
+    /// `LREM` of a job that is done from those under way.
+    Acknowledge,
+    /// `GET` through the client's own cache.
+    CachedGet,
 }
 
 impl Action {
@@ -298,10 +316,12 @@ impl Action {
     /// How many commands that write it is made of.
     pub const fn parts(self) -> usize {
         match self {
-            Self::Incr | Self::Set | Self::Push | Self::Pop | Self::Script => 1,
+            Self::Incr | Self::Set | Self::Push | Self::Pop | Self::Script | Self::Take => 1,
             Self::Transaction => 2,
             Self::Pipeline => 3,
-            Self::Get | Self::ReplicaGet | Self::Publish | Self::Subscribe => 0,
+            Self::Get | Self::ReplicaGet | Self::CachedGet | Self::Unfinished | Self::Publish | Self::Subscribe => 0,
+            // A lock does not last, and a job may be ended twice without harm; both are judged by themselves.
+            Self::Acquire | Self::Renew | Self::Release | Self::Acknowledge => 0,
         }
     }
 
@@ -533,7 +553,7 @@ mod tests {
         let op = OpId { client: ClientId::new("writer"), seq: 1 };
         let mut history =
             History { header: Header { format: FORMAT, seed: 7, ..Header::default() }, ..History::default() };
-        history.push(Time::from_millis(1), What::Started { op: op.clone(), action: Action::Incr });
+        history.push(Time::from_millis(1), What::Started { op: op.clone(), action: Action::Incr, of: None });
         history.push(
             Time::from_millis(2),
             What::Executed(Execution {

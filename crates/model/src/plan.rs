@@ -324,12 +324,16 @@ impl Group {
     }
 }
 
+/// What the name of a driver begins with that is a program; the rest is its command, whose words are quoted as in redis-cli
+/// ([`words::split`](crate::words::split)).
+pub const EXEC: &str = "exec:";
+
 /// One client under test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
     /// Its name: letters, digits, `-`, `_`.
     pub id: String,
-    /// The driver; `None` for the default one or the one of the command line.
+    /// The driver, by its name or as [`EXEC`] and the command of a program; `None` for the default one or the one of the command line.
     pub driver: Option<String>,
     /// Where it stands.
     pub zone: String,
@@ -405,6 +409,15 @@ pub enum Workload {
     Transaction,
     /// Three writes of keys of the operation's own, sent at once.
     Pipeline,
+    /// A lock that every such client of a master contends for: taken, renewed once each [`Client::every`], given back after
+    /// [`Workload::RENEWALS`]. It expires [`Workload::LEASE`] times that long after it was renewed last.
+    Lock,
+    /// `LPUSH` of jobs, and a second connection that moves each to a list of those under way, and takes it off that list when it is
+    /// done.
+    Jobs,
+    /// `GET` of one key through a cache that the client keeps, and a second connection that overwrites the key at every
+    /// [`Workload::OVERWRITES`]th read.
+    CachedReads,
 }
 
 /// What a plan may ask of a client, and a client may lack.
@@ -442,7 +455,7 @@ impl fmt::Display for Need {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Counter,
         Self::Register,
         Self::Queue,
@@ -451,7 +464,17 @@ impl Workload {
         Self::Script,
         Self::Transaction,
         Self::Pipeline,
+        Self::Lock,
+        Self::Jobs,
+        Self::CachedReads,
     ];
+
+    /// How many times a lock is renewed before it is given back.
+    pub const RENEWALS: u32 = 30;
+    /// After how many intervals without a renewal a lock expires.
+    pub const LEASE: u32 = 3;
+    /// How many reads through a cache there are to each write.
+    pub const OVERWRITES: u32 = 5;
 
     /// The word for it in a scenario file.
     pub const fn name(self) -> &'static str {
@@ -464,6 +487,9 @@ impl Workload {
             Self::Script => "script",
             Self::Transaction => "transaction",
             Self::Pipeline => "pipeline",
+            Self::Lock => "lock",
+            Self::Jobs => "jobs",
+            Self::CachedReads => "cached_reads",
         }
     }
 }

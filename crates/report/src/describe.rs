@@ -56,7 +56,7 @@ impl<'a> Teller<'a> {
         let mut ops: BTreeMap<&OpId, (Action, Option<&OpResult>)> = BTreeMap::new();
         for record in &history.records {
             match &record.what {
-                What::Started { op, action } => {
+                What::Started { op, action, .. } => {
                     ops.insert(op, (*action, None));
                 }
                 What::Ended { op, result } => {
@@ -130,7 +130,7 @@ impl<'a> Teller<'a> {
                 let seq = execution.op.as_ref().map(|op| op.seq);
                 did(&execution.client, text, ink).map(|entry| Entry { seq, ..entry })
             }
-            What::Started { op, action } => {
+            What::Started { op, action, .. } => {
                 let never_ends = matches!(self.ops.get(op), Some((_, None)));
                 let text = format!("begins {}, which never ends", command(*action));
                 never_ends.then(|| did(&op.client, text, Some(Ink::Bad))).flatten().map(|entry| numbered(entry, op))
@@ -231,5 +231,12 @@ fn command(action: Action) -> &'static str {
         Action::Script => "EVAL",
         Action::Transaction => "MULTI",
         Action::Pipeline => "pipeline",
+        Action::Acquire => "lock",
+        Action::Renew => "renewal",
+        Action::Release => "unlock",
+        Action::Take => "BLMOVE",
+        Action::Unfinished => "LINDEX",
+        Action::Acknowledge => "LREM",
+        Action::CachedGet => "cached GET",
     }
 }

@@ -201,7 +201,7 @@ impl Story {
     fn work(&mut self, ms: Range<u64>, node: NodeId) {
         for at in ms.step_by(100) {
             self.seq += 1;
-            self.tell(at, What::Started { op: op(self.seq), action: Action::Incr });
+            self.tell(at, What::Started { op: op(self.seq), action: Action::Incr, of: None });
             self.tell(at + 1, What::Executed(incr(self.seq, node)));
             self.tell(at + 2, What::Ended { op: op(self.seq), result: OpResult::Ok { got: None, number: None } });
             self.verdict.clients[0].ok += 1;
@@ -210,7 +210,7 @@ impl Story {
 
     fn fails(&mut self, ms: Range<u64>, cause: Cause, error: &str) {
         self.seq += 1;
-        self.tell(ms.start, What::Started { op: op(self.seq), action: Action::Incr });
+        self.tell(ms.start, What::Started { op: op(self.seq), action: Action::Incr, of: None });
         let result = OpResult::Failed(OpError { cause, error: error.into() });
         self.tell(ms.end, What::Ended { op: op(self.seq), result });
         self.verdict.clients[0].failed += 1;

@@ -137,7 +137,7 @@ pub(crate) struct Client {
     pub(crate) id: Field<Name>,
     /// So many clients alike, called `<id>-1`, `<id>-2` ….
     pub(crate) count: Field<Count>,
-    /// The client library; by default what the command line says.
+    /// The client library, or `exec:` and the command of a program; by default what the command line says.
     pub(crate) driver: Field<Text>,
     /// Where it stands; `default` by default.
     pub(crate) zone: Field<Name>,

@@ -41,10 +41,10 @@ impl Calls {
     }
 
     /// The operation begins now.
-    pub(crate) fn start(&self, op: &OpId, action: Action) {
+    pub(crate) fn start(&self, op: &OpId, action: Action, of: Option<OpId>) {
         let began = (action != Action::Subscribe).then(|| self.host.now());
         self.numbers().open.insert(op.seq, began);
-        self.host.record(What::Started { op: op.clone(), action });
+        self.host.record(What::Started { op: op.clone(), action, of });
     }
 
     /// The operation has ended.

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use model::history::Cause;
-use model::plan::{Credentials, Need};
+use model::plan::{Credentials, Need, Workload};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::pace::SPEED;
@@ -97,9 +97,10 @@ pub trait Driver: Send + Sync {
     fn about(&self) -> &str;
 
     /// True if the client can do what the scenario asks of it. A run that asks more is [not
-    /// applicable](crate::RunError::NotApplicable). By default it can do any workload, for one caller, in database 0.
+    /// applicable](crate::RunError::NotApplicable). By default it can do any workload, but for reads through a
+    /// cache, for one caller, in database 0.
     fn can(&self, need: Need) -> bool {
-        matches!(need, Need::Workload(_) | Need::Names)
+        need != Need::Workload(Workload::CachedReads) && matches!(need, Need::Workload(_) | Need::Names)
     }
 
     /// True if its calls block threads, or another process makes them. The clock of its runs follows the real one, and no two
@@ -175,6 +176,22 @@ pub enum Request {
     Transaction(Writes),
     /// `INCR counter`, `SET key item`, `LPUSH list item`, sent at once.
     Pipeline(Writes),
+    /// Take a lock: `SET key token NX PX ttl`. [`Answer::Nil`] if somebody else has it. A client that has locks of its own takes one.
+    Acquire(Lease),
+    /// Keep a lock: `EVAL` of [`RENEW`]. The answer is 1 if it is still one's own, 0 if it is not. A client that renews its locks by
+    /// itself says what it believes.
+    Renew(Lease),
+    /// Give a lock back: `EVAL` of [`RELEASE`], with the same answers.
+    Release(Lease),
+    /// The next job: `BLMOVE waiting under_way RIGHT LEFT timeout`, the time-out in whole seconds.
+    Take(Jobs, u64),
+    /// A job that was taken before and has not been acknowledged: `LINDEX under_way -1`. A client that keeps account of them says
+    /// what it knows.
+    Unfinished(Jobs),
+    /// A job is done: `LREM under_way 1 job`.
+    Acknowledge(Jobs, String),
+    /// `GET key`, from the client's own cache if it has it there.
+    CachedGet(String),
 }
 
 impl Request {
@@ -184,7 +201,7 @@ impl Request {
         match self {
             Self::Incr(key) => vec![command("INCR", &[key])],
             Self::Set(key, value) => vec![command("SET", &[key, value])],
-            Self::Get(key) | Self::ReplicaGet(key) => vec![command("GET", &[key])],
+            Self::Get(key) | Self::ReplicaGet(key) | Self::CachedGet(key) => vec![command("GET", &[key])],
             Self::Push(key, value) => vec![command("LPUSH", &[key, value])],
             Self::Pop(key, seconds) => vec![command("BLPOP", &[key, &seconds.to_string()])],
             Self::Publish(channel, message) => vec![command("PUBLISH", &[channel, message])],
@@ -195,6 +212,18 @@ impl Request {
             Self::Pipeline(Writes { counter, key, list, item }) => {
                 vec![command("INCR", &[counter]), command("SET", &[key, item]), command("LPUSH", &[list, item])]
             }
+            Self::Acquire(Lease { key, token, ttl_ms }) => {
+                vec![command("SET", &[key, token, "NX", "PX", &ttl_ms.to_string()])]
+            }
+            Self::Renew(Lease { key, token, ttl_ms }) => {
+                vec![command("EVAL", &[RENEW, "1", key, token, &ttl_ms.to_string()])]
+            }
+            Self::Release(Lease { key, token, .. }) => vec![command("EVAL", &[RELEASE, "1", key, token])],
+            Self::Take(Jobs { waiting, under_way }, seconds) => {
+                vec![command("BLMOVE", &[waiting, under_way, "RIGHT", "LEFT", &seconds.to_string()])]
+            }
+            Self::Unfinished(jobs) => vec![command("LINDEX", &[&jobs.under_way, "-1"])],
+            Self::Acknowledge(jobs, job) => vec![command("LREM", &[&jobs.under_way, "1", job])],
         }
     }
 
@@ -202,6 +231,34 @@ impl Request {
     pub fn is_several(&self) -> bool {
         matches!(self, Self::Transaction(_) | Self::Pipeline(_))
     }
+
+    /// For how many seconds it waits at the node; `None` if it does not.
+    pub fn blocks(&self) -> Option<u64> {
+        match self {
+            Self::Pop(_, seconds) | Self::Take(_, seconds) => Some(*seconds),
+            _ => None,
+        }
+    }
+}
+
+/// A lock for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which lock.
+    pub key: String,
+    /// Who has it: no two acquisitions have the same.
+    pub token: String,
+    /// Milliseconds after which it expires, counted from the acquisition or the last renewal.
+    pub ttl_ms: u64,
+}
+
+/// The lists of a queue whose jobs are acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jobs {
+    /// Jobs that nobody has taken.
+    pub waiting: String,
+    /// Jobs that this consumer, and no other, has taken and not acknowledged.
+    pub under_way: String,
 }
 
 /// What a transaction or a pipeline writes.
@@ -219,6 +276,12 @@ pub struct Writes {
 
 /// The script of [`Request::Script`].
 pub const INCREMENT: &str = "return redis.call('INCR', KEYS[1])";
+
+/// The script of [`Request::Renew`]: who has the lock has it for so many milliseconds more.
+pub const RENEW: &str = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0";
+
+/// The script of [`Request::Release`].
+pub const RELEASE: &str = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
 
 /// What an operation gave.
 #[derive(Clone, Debug, PartialEq, Eq)]

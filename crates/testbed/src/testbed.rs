@@ -277,7 +277,7 @@ impl Reporter {
         call: impl AsyncFnOnce(String) -> Result<Answer, CallError>,
     ) -> Result<Answer, CallError> {
         let op = self.calls.next();
-        self.calls.start(&op, action);
+        self.calls.start(&op, action, None);
         let result = call(op.to_string()).await;
         self.calls.end(op, &result);
         result

@@ -15,10 +15,14 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::calls::Calls;
-use crate::driver::{Answer, CallError, Driver, Request, Session, Settings, Writes};
+use crate::driver::{Answer, CallError, Driver, Jobs, Lease, Request, Session, Settings, Writes};
 
-/// Seconds that a blocking pop waits for an item.
+/// Seconds that a blocking command waits for an item.
 const POP_SECONDS: u64 = 1;
+/// How many steps a consumer of jobs may make in the time between two jobs.
+const STEPS: u32 = 10;
+/// The lock that clients contend for.
+const LOCK: &str = "lock";
 
 /// One client of the plan at work.
 pub(crate) struct Worker {
@@ -34,10 +38,11 @@ pub(crate) struct Worker {
     pub(crate) client: Client,
 }
 
-/// How many clients of its own a worker sets up: who waits, for an item or for messages, has another one.
+/// How many clients of its own a worker sets up: who waits, for an item or for messages, has another one, and so has who overwrites
+/// what is read through a cache.
 pub(crate) fn sessions(workload: Workload) -> usize {
     match workload {
-        Workload::Queue | Workload::PubSub => 2,
+        Workload::Queue | Workload::PubSub | Workload::Jobs | Workload::CachedReads => 2,
         _ => 1,
     }
 }
@@ -47,7 +52,7 @@ type Shared = Mutex<Option<Box<dyn Session>>>;
 
 /// Works for ever.
 pub(crate) async fn work(worker: Worker) {
-    let id = &worker.client.id;
+    let (id, every) = (&worker.client.id, worker.client.every);
     match worker.client.workload {
         Workload::Counter => worker.call(|| Script::Counter).await,
         Workload::Register => worker.call(|| Script::Register { set: None }).await,
@@ -57,7 +62,26 @@ pub(crate) async fn work(worker: Worker) {
         Workload::Pipeline => worker.call(|| Script::Pipeline).await,
         Workload::Queue => {
             let key = format!("queue:{id}");
-            tokio::join!(worker.call(|| Script::Push(key.clone())), worker.repeat(Script::Pop(key.clone()), None, 0));
+            tokio::join!(worker.call(|| Script::Push(key.clone())), worker.alone(Script::Pop(key.clone()), every));
+        }
+        Workload::Lock => {
+            let ttl_ms = u64::try_from((every * Workload::LEASE).as_millis()).unwrap_or(u64::MAX);
+            worker.call(|| Script::Lock { ttl_ms, held: None }).await;
+        }
+        Workload::Jobs => {
+            let jobs = Jobs { waiting: format!("jobs:{id}"), under_way: format!("under-way:{id}") };
+            let push = || Script::Push(jobs.waiting.clone());
+            let consumer = Script::Consumer { jobs: jobs.clone(), next: Step::Look };
+            let step = every / STEPS;
+            // Half a step off the producer's, so that a job that is taken when it comes takes that long.
+            let consume = worker.repeat(consumer, None, worker.start + step / 2, step);
+            tokio::join!(worker.call(push), consume);
+        }
+        Workload::CachedReads => {
+            let key = format!("cached:{id}");
+            let writer = Script::Overwrite(key.clone());
+            let every = every * Workload::OVERWRITES;
+            tokio::join!(worker.call(|| Script::CachedGet(key.clone())), worker.alone(writer, every));
         }
         Workload::PubSub => {
             let channel = format!("news:{id}");
@@ -69,29 +93,36 @@ pub(crate) async fn work(worker: Worker) {
 impl Worker {
     /// The callers, each at a script of its own. Their starts are spread over the time between two of one.
     async fn call(&self, script: impl Fn() -> Script) {
+        let every = self.client.every;
         if self.client.callers == 1 {
-            return self.repeat(script(), None, 0).await;
+            return self.alone(script(), every).await;
         }
         let shared = Shared::default();
-        join_all((0..self.client.callers).map(|caller| self.repeat(script(), Some(&shared), caller))).await;
+        let start = |caller: u16| self.start + every * caller.into() / u32::from(self.client.callers);
+        join_all((0..self.client.callers).map(|caller| self.repeat(script(), Some(&shared), start(caller), every)))
+            .await;
+    }
+
+    /// One that has a client of its own.
+    async fn alone(&self, script: Script, every: Duration) {
+        self.repeat(script, None, self.start, every).await;
     }
 
     /// Operation after operation of `script`.
-    async fn repeat(&self, mut script: Script, shared: Option<&Shared>, caller: u16) {
+    async fn repeat(&self, mut script: Script, shared: Option<&Shared>, mut slot: Instant, every: Duration) {
         let mut session: Option<Box<dyn Session>> = None;
         let mut failing: Option<Instant> = None;
-        let every = self.client.every;
-        let mut slot = self.start + every * caller.into() / u32::from(self.client.callers);
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();
             let (action, request) = script.next(&op);
-            self.calls.start(&op, action);
+            self.calls.start(&op, action, script.of());
             let result = match self.opened(&mut session, shared).await {
                 Ok(session) => session.call(&request).await,
                 Err(error) => Err(error),
             };
-            script.saw(&result);
+            let result = result.map(|answer| meaning(&request, answer));
+            script.saw(&op, &result);
             if result.is_ok() {
                 failing = None;
             } else {
@@ -112,7 +143,7 @@ impl Worker {
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();
-            self.calls.start(&op, Action::Subscribe);
+            self.calls.start(&op, Action::Subscribe, None);
             let calls = Arc::clone(&self.calls);
             let lost = match self.opened(&mut session, None).await {
                 Ok(session) => session.subscribe(channel, Box::new(move |message| calls.delivered(message))).await,
@@ -182,6 +213,31 @@ enum Script {
     Transaction,
     /// A key and an item per operation, in a pipeline.
     Pipeline,
+    /// Takes the lock, renews it, gives it back.
+    Lock { ttl_ms: u64, held: Option<Held> },
+    /// Looks for a job from before, takes the next one, acknowledges it, until that is certain.
+    Consumer { jobs: Jobs, next: Step },
+    /// Overwrites this key.
+    Overwrite(String),
+    /// Reads this key through the client's cache.
+    CachedGet(String),
+}
+
+/// A lock that was had, and of which no loss was told.
+#[derive(Debug)]
+struct Held {
+    /// The operation that acquired it.
+    by: OpId,
+    /// How many renewals there are to come.
+    renewals: u32,
+}
+
+/// What a consumer of jobs does next.
+#[derive(Debug)]
+enum Step {
+    Look,
+    Take,
+    Acknowledge(String),
 }
 
 impl Script {
@@ -208,15 +264,65 @@ impl Script {
             Self::Eval => (Action::Script, Request::Script(format!("counter:{op}"))),
             Self::Transaction => (Action::Transaction, Request::Transaction(writes(op))),
             Self::Pipeline => (Action::Pipeline, Request::Pipeline(writes(op))),
+            Self::Lock { ttl_ms, held } => {
+                let lease = |of: &OpId| Lease { key: LOCK.to_owned(), token: of.to_string(), ttl_ms: *ttl_ms };
+                match held {
+                    None => (Action::Acquire, Request::Acquire(lease(op))),
+                    Some(Held { by, renewals: 0 }) => (Action::Release, Request::Release(lease(by))),
+                    Some(Held { by, .. }) => (Action::Renew, Request::Renew(lease(by))),
+                }
+            }
+            Self::Consumer { jobs, next } => match next {
+                Step::Look => (Action::Unfinished, Request::Unfinished(jobs.clone())),
+                Step::Take => (Action::Take, Request::Take(jobs.clone(), POP_SECONDS)),
+                Step::Acknowledge(job) => (Action::Acknowledge, Request::Acknowledge(jobs.clone(), job.clone())),
+            },
+            Self::Overwrite(key) => (Action::Set, Request::Set(key.clone(), op.to_string())),
+            Self::CachedGet(key) => (Action::CachedGet, Request::CachedGet(key.clone())),
         }
     }
 
-    fn saw(&mut self, result: &Result<Answer, CallError>) {
-        if let Self::ReplicaReads { key: key @ None, tried } = self
-            && result.is_ok()
-        {
-            *key = tried.take();
+    /// The operation that the next one goes on with.
+    fn of(&self) -> Option<OpId> {
+        match self {
+            Self::Lock { held, .. } => held.as_ref().map(|held| held.by.clone()),
+            Self::Consumer { next: Step::Acknowledge(job), .. } => OpId::find(job.as_bytes()),
+            _ => None,
         }
+    }
+
+    /// `op` has ended.
+    fn saw(&mut self, op: &OpId, result: &Result<Answer, CallError>) {
+        match self {
+            Self::ReplicaReads { key: key @ None, tried } if result.is_ok() => *key = tried.take(),
+            Self::Lock { held, .. } => {
+                *held = match (held.take(), result) {
+                    (None, Ok(Answer::Number(1))) => Some(Held { by: op.clone(), renewals: Workload::RENEWALS }),
+                    // It was given back, or is told to be lost.
+                    (Some(Held { renewals: 0, .. }), Ok(_)) | (_, Ok(Answer::Number(0))) => None,
+                    (held, _) => held.map(|held| Held { renewals: held.renewals.saturating_sub(1), ..held }),
+                }
+            }
+            Self::Consumer { next, .. } => {
+                *next = match (&*next, result) {
+                    (Step::Look | Step::Take, Ok(Answer::Value(job))) => {
+                        Step::Acknowledge(String::from_utf8_lossy(job).into_owned())
+                    }
+                    (Step::Look, Ok(_)) => Step::Take,
+                    (Step::Acknowledge(job), Err(_)) => Step::Acknowledge(job.clone()),
+                    _ => Step::Look,
+                };
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What an answer says, whatever the client's form of it: who is told nothing when it asks for a lock has not got it.
+fn meaning(request: &Request, answer: Answer) -> Answer {
+    match request {
+        Request::Acquire(_) => Answer::Number(i64::from(answer != Answer::Nil)),
+        _ => answer,
     }
 }
 
@@ -248,6 +354,63 @@ mod tests {
         format!("{action:?} {request:?}")
     }
 
+    fn saw(script: &mut Script, seq: u64, result: Result<Answer, CallError>) {
+        script.saw(&OpId { client: ClientId::new("c"), seq }, &result);
+    }
+
+    fn failed() -> Result<Answer, CallError> {
+        Err(CallError { may_have_run: true, cause: Cause::Timeout, text: "slow".into() })
+    }
+
+    fn number(number: i64) -> Result<Answer, CallError> {
+        Ok(Answer::Number(number))
+    }
+
+    #[test]
+    fn a_lock_is_renewed_until_it_is_given_back_or_told_to_be_lost() {
+        let mut script = Script::Lock { ttl_ms: 300, held: None };
+        let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
+        assert_eq!(action(&mut script, 1), Action::Acquire);
+        saw(&mut script, 1, number(0));
+        assert_eq!(action(&mut script, 2), Action::Acquire, "somebody else has it");
+        saw(&mut script, 2, number(1));
+        for seq in 3..33 {
+            assert!(asked(&mut script, seq).contains(r#"Renew(Lease { key: "lock", token: "c#2", ttl_ms: 300 })"#));
+            assert_eq!(script.of().map(|of| of.seq), Some(2));
+            saw(&mut script, seq, if seq == 10 { failed() } else { number(1) });
+        }
+        assert_eq!(action(&mut script, 33), Action::Release);
+        saw(&mut script, 33, failed());
+        assert_eq!(action(&mut script, 34), Action::Release);
+        saw(&mut script, 34, number(1));
+        assert_eq!(action(&mut script, 35), Action::Acquire);
+        saw(&mut script, 35, number(1));
+        assert_eq!(action(&mut script, 36), Action::Renew);
+        saw(&mut script, 36, number(0));
+        assert_eq!(action(&mut script, 37), Action::Acquire);
+        assert_eq!(script.of(), None);
+    }
+
+    #[test]
+    fn a_job_is_acknowledged_until_that_is_certain() {
+        let jobs = Jobs { waiting: "w".into(), under_way: "u".into() };
+        let mut script = Script::Consumer { jobs, next: Step::Look };
+        let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
+        let job = || Ok(Answer::Value(b"p#7".to_vec()));
+        assert_eq!(action(&mut script, 1), Action::Unfinished);
+        saw(&mut script, 1, Ok(Answer::Nil));
+        assert_eq!(action(&mut script, 2), Action::Take);
+        saw(&mut script, 2, failed());
+        assert_eq!(action(&mut script, 3), Action::Unfinished, "it may be under way");
+        saw(&mut script, 3, job());
+        assert_eq!(action(&mut script, 4), Action::Acknowledge);
+        assert_eq!(script.of().map(|of| of.to_string()).as_deref(), Some("p#7"));
+        saw(&mut script, 4, failed());
+        assert_eq!(action(&mut script, 5), Action::Acknowledge);
+        saw(&mut script, 5, number(0));
+        assert_eq!(action(&mut script, 6), Action::Unfinished);
+    }
+
     #[test]
     fn register_gets_what_it_set() {
         let mut script = Script::Register { set: None };
@@ -260,11 +423,11 @@ mod tests {
     fn replica_reads_write_until_that_succeeds() {
         let mut script = Script::ReplicaReads { key: None, tried: None };
         assert_eq!(asked(&mut script, 1), r#"Set Set("read:c#1", "c#1")"#);
-        script.saw(&Err(CallError { may_have_run: true, cause: Cause::Timeout, text: "slow".into() }));
+        saw(&mut script, 1, failed());
         assert_eq!(asked(&mut script, 2), r#"Set Set("read:c#2", "c#2")"#);
-        script.saw(&Ok(Answer::Done));
+        saw(&mut script, 2, Ok(Answer::Done));
         assert_eq!(asked(&mut script, 3), r#"ReplicaGet ReplicaGet("read:c#2")"#);
-        script.saw(&Ok(Answer::Nil));
+        saw(&mut script, 3, Ok(Answer::Nil));
         assert_eq!(asked(&mut script, 4), r#"ReplicaGet ReplicaGet("read:c#2")"#);
     }
 }

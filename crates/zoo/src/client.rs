@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
+use crate::cache::Cache;
 use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent};
 use crate::events::Events;
 use crate::replicas::Replicas;
@@ -58,6 +59,9 @@ pub(crate) struct Client {
     hoard: Vec<Link>,
     /// What names stood for when they were first looked up.
     resolved: BTreeMap<String, String>,
+    pub(crate) cache: Option<Cache>,
+    /// Of a client that stops renewing: it has.
+    stopped: bool,
 }
 
 impl Client {
@@ -87,6 +91,8 @@ impl Client {
             failing: None,
             hoard: Vec::new(),
             resolved: BTreeMap::new(),
+            cache: None,
+            stopped: false,
             settings,
         }
     }
@@ -104,10 +110,17 @@ impl Client {
         if self.has(Defect::GivesUp) && self.failures >= 20 {
             return Err(unsent(Cause::Other, "given up"));
         }
+        match request {
+            Request::Acquire(_) => self.stopped = false,
+            Request::Renew(_) if self.stopped => return Ok(Answer::Number(1)),
+            Request::Unfinished(_) if self.has(Defect::ForgetsJobs) => return Ok(Answer::Nil),
+            _ => {}
+        }
         let started = Instant::now();
         loop {
             let result = match request {
                 Request::ReplicaGet(_) => self.read(request).await,
+                Request::CachedGet(key) => self.read_cached(key, request).await,
                 _ => self.attempt(request).await,
             };
             if let Err(error) = &result {
@@ -120,6 +133,15 @@ impl Client {
                 }
                 if self.has(Defect::FixedDelay) {
                     sleep(Duration::from_secs(5)).await;
+                }
+                let believed = match request {
+                    Request::Renew(_) => Defect::StopsRenewing,
+                    Request::Acknowledge(..) => Defect::ForgetsJobs,
+                    _ => Defect::AcknowledgesUnsent,
+                };
+                if self.has(believed) && believed != Defect::AcknowledgesUnsent {
+                    self.stopped = true;
+                    return Ok(Answer::Number(1));
                 }
                 if self.has(Defect::AcknowledgesUnsent) && !error.may_have_run {
                     return Ok(Answer::Number(1));
@@ -143,8 +165,8 @@ impl Client {
     async fn attempt(&mut self, request: &Request) -> Result<Answer, CallError> {
         self.turn = (self.turn + 1) % POOL;
         let mut connection = self.connected().await?;
-        if let Request::Pop(_, seconds) = request {
-            connection.set_response_timeout(Duration::from_secs(*seconds) + PATIENCE);
+        if let Some(seconds) = request.blocks() {
+            connection.set_response_timeout(Duration::from_secs(seconds) + PATIENCE);
         }
         run(&mut connection, request).await.map_err(|error| {
             let refused = error.code().is_some();

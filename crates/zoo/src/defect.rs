@@ -71,6 +71,10 @@ defects! {
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
     WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
+    // Locks, jobs, caches.
+    StopsRenewing = "stops-renewing", "it renews a lock no more once a renewal has failed, and believes that it has it";
+    ForgetsJobs = "forgets-jobs", "it takes an acknowledgement that failed for received, and looks for no job that it has left behind";
+    KeepsCache = "keeps-cache", "it keeps its cache when the connection is lost on which it is told of changes";
     // Load.
     NoBackoff = "no-back-off", "it reconnects and tries again a millisecond later, and again";
     HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";

@@ -7,8 +7,8 @@ use std::time::Duration;
 use model::history::Cause;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisConnectionInfo,
-    RedisFuture, RedisResult, Value, cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline, ProtocolVersion, PushInfo,
+    RedisConnectionInfo, RedisFuture, RedisResult, Value, cmd,
 };
 use testbed::driver::{CallError, Settings, Tls};
 use tokio::net::TcpStream;
@@ -130,8 +130,18 @@ pub(crate) async fn dial(
     database: u32,
     patience: Option<Duration>,
 ) -> RedisResult<Link> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
-    let login = login(settings, peer, database);
+    open(settings, peer, addr, login(settings, peer, database), AsyncConnectionConfig::new(), patience).await
+}
+
+async fn open(
+    settings: &Settings,
+    peer: Peer,
+    addr: &Addr,
+    login: RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+    patience: Option<Duration>,
+) -> RedisResult<Link> {
+    let config = config.set_connection_timeout(patience).set_response_timeout(patience);
     let Some(tls) = encryption(settings, peer) else {
         let connection = plain(addr, login)?.get_multiplexed_async_connection_with_config(&config).await?;
         return Ok(Link { connection, _driver: None });
@@ -143,6 +153,24 @@ pub(crate) async fn dial(
     };
     let driver = Task(tokio::spawn(driver).abort_handle());
     Ok(Link { connection, _driver: Some(Arc::new(driver)) })
+}
+
+/// A connection to the data node at `addr` that remembers what is read on it, and hands `told` what the node says of changes.
+pub(crate) async fn tracked(
+    settings: &Settings,
+    addr: &Addr,
+    patience: Duration,
+    told: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> RedisResult<Link> {
+    let told = move |push| {
+        told(push);
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let config = AsyncConnectionConfig::new().set_push_sender(told);
+    let login = login(settings, Peer::Data, settings.database).set_protocol(ProtocolVersion::RESP3);
+    let mut link = open(settings, Peer::Data, addr, login, config, Some(patience)).await?;
+    cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut link).await?;
+    Ok(link)
 }
 
 /// A connection to `addr` for subscriptions.

@@ -15,10 +15,11 @@
 //! | `sentinels` | the Sentinels that a client knows, and what they answer |
 //! | `events` | a subscription to what Sentinels announce; only wrong clients have one |
 //! | `client` | the client: which master, which connection, one operation |
-//! | `replicas`, `subscriber` | reading from replicas; subscriptions on the master |
+//! | `replicas`, `subscriber`, `cache` | reading from replicas; subscriptions on the master; a cache of what was read |
 //! | `driver` | the client behind the lab's trait |
 //! | `havoc` | clients that break the process that runs them |
 
+mod cache;
 mod client;
 mod defect;
 mod dial;

@@ -120,7 +120,16 @@ impl Setup {
 /// A scenario taken apart; `None` after complaining.
 fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) -> Option<Source> {
     let chosen = clients::registry().into_iter().find(|known| known.name() == driver);
-    let drivers = clients::led_by(&chosen.expect("it was chosen from there"));
+    let drivers = clients::led_by(&chosen.expect("it was chosen from there"), &[]);
+    let named = scenario.plan.clients.iter().filter_map(|client| client.driver.as_deref());
+    let known = |name: &&str| drivers.iter().any(|driver| driver.name() == *name && !driver.blocks());
+    if let Some(name) = named.clone().find(|name| !known(name)) {
+        print::error(&format!(
+            "{}: the driver {name}: its runs are in real time and do not repeat, so nothing can be shrunk",
+            scenario.file
+        ));
+        return None;
+    }
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     match Subject::new(&scenario.name, scenario.plan.clone(), seed, drivers, limit) {
         Ok(subject) => Some(Source::Systematic(Arc::new(subject))),

@@ -9,15 +9,13 @@ mod protocol;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use model::plan::EXEC;
 use model::plan::Need;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
 pub use process::{Complaints, ProgramError};
 use process::{Process, Spare};
 use protocol::Hello;
-
-/// What the name of such a driver begins with; the rest is the command.
-pub const EXEC: &str = "exec:";
 
 /// A client behind a program.
 #[derive(Debug)]
@@ -31,8 +29,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program of `command` to hear what it is and can, and ends it. The words of the command are what stands between
-    /// spaces; nothing is quoted.
+    /// Starts the program of `command` to hear what it is and can, and ends it. The words of the command stand between
+    /// spaces; what has spaces in it is put in `"` or `'`, as in redis-cli. No shell reads it.
     ///
     /// # Errors
     /// If it cannot be started, or does not say what a program has to say first.

@@ -5,14 +5,17 @@
 //! run instead.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use model::words;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Trouble};
@@ -41,6 +44,9 @@ pub enum ProgramError {
     /// There is no command.
     #[error("`exec:` without a command; write for instance `exec:python3 worker.py`")]
     NoCommand,
+    /// Its words cannot be told apart.
+    #[error("`{0}`: a quote is not closed, or goes on behind its end; quote a whole word, as in \"my worker.py\"")]
+    Quotes(String),
     /// It could not be started.
     #[error("`{command}` cannot be started: {error}; the first word must be a program in PATH, or a path to one")]
     Start {
@@ -262,9 +268,10 @@ impl Spare {
 impl Running {
     /// Starts the process, in a process group of its own: what it starts is stopped with it.
     fn start(command: &str) -> Result<(Sender, Output), ProgramError> {
-        let mut words = command.split_whitespace();
-        let mut program = Command::new(words.next().ok_or(ProgramError::NoCommand)?);
-        program.args(words).process_group(0);
+        let words = words::split(command.as_bytes()).ok_or_else(|| ProgramError::Quotes(command.to_owned()))?;
+        let (first, rest) = words.split_first().ok_or(ProgramError::NoCommand)?;
+        let mut program = Command::new(OsStr::from_bytes(first));
+        program.args(rest.iter().map(|word| OsStr::from_bytes(word))).process_group(0);
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |error| ProgramError::Start { command: command.to_owned(), error };
         let mut child = program.spawn().map_err(failed)?;

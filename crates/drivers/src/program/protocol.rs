@@ -155,6 +155,13 @@ fn op(request: &Request) -> &'static str {
         Request::Script(_) => "script",
         Request::Transaction(_) => "transaction",
         Request::Pipeline(_) => "pipeline",
+        Request::Acquire(_) => "acquire",
+        Request::Renew(_) => "renew",
+        Request::Release(_) => "release",
+        Request::Take(..) => "take",
+        Request::Unfinished(_) => "unfinished",
+        Request::Acknowledge(..) => "acknowledge",
+        Request::CachedGet(_) => "cached_get",
     }
 }
 

@@ -75,6 +75,16 @@ fn a_program_does_every_workload_that_it_can_and_the_checks_judge_it() {
 }
 
 #[test]
+fn the_words_of_a_command_may_be_quoted() {
+    let Some(command) = worker("counter-only") else { return };
+    let quoted =
+        command.replace("tests/program/worker.py counter-only", "'tests/program/worker.py' \"counter\\x2donly\"");
+    let driver = Program::new(&quoted).unwrap();
+    assert_eq!(driver.name(), format!("exec:{quoted}"));
+    assert!(driver.can(Need::Workload(Workload::Counter)) && !driver.can(Need::Workload(Workload::Queue)));
+}
+
+#[test]
 fn what_a_program_cannot_is_not_applicable() {
     let Some(command) = worker("counter-only") else { return };
     let driver = Program::new(&command).unwrap();
@@ -162,6 +172,10 @@ fn what_a_program_does_wrong_ends_the_run_and_is_told() {
 #[test]
 fn a_program_that_does_not_begin_well_is_no_driver() {
     let told = |command: &str| Program::new(command).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        told("python3 'a b"),
+        "`python3 'a b`: a quote is not closed, or goes on behind its end; quote a whole word, as in \"my worker.py\""
+    );
     assert_eq!(told(" "), "`exec:` without a command; write for instance `exec:python3 worker.py`");
     let text = told("no-such-program --fast");
     assert!(text.starts_with("`no-such-program --fast` cannot be started: No such file or directory"), "{text}");

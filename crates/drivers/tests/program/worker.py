@@ -86,7 +86,7 @@ if fault == "hello-garbage":
     say("Hello!")
 if fault == "hello-end":
     sys.exit("cannot load the client")
-WORKLOADS = ["counter", "register", "queue", "pubsub", "script", "transaction", "pipeline"]
+WORKLOADS = ["counter", "register", "queue", "pubsub", "script", "transaction", "pipeline", "lock", "jobs"]
 can = ["counter"] if fault == "counter-only" else [*WORKLOADS, "callers"]
 say({"protocol": 2 if fault == "protocol" else 1, "name": "plain", "version": "0", "about": "no package", "can": can})
 setup = json.loads(sys.stdin.readline() or sys.exit())

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::Target;
-use model::plan::{Client, Workload};
+use model::plan::{Client, EXEC, Workload};
+use model::{Target, words};
 
 use super::TICK;
 use super::names::{Aimed, Names};
@@ -62,12 +62,18 @@ fn client(
     let workload = collector.required(raw.workload, place, "workload", "counter");
     let mut client = Client::new(&id, workload.map_or(Workload::Counter, |(Work(workload), _)| workload));
 
-    if let Some((Text(driver), place)) = collector.field(raw.driver) {
-        if let Some(drivers) = options.drivers
+    if let Some((Text(mut driver), place)) = collector.field(raw.driver) {
+        if let Some(command) = driver.strip_prefix(EXEC) {
+            let command = command.trim();
+            program(command).unwrap_or_else(|mistake| collector.add(place, mistake));
+            driver = format!("{EXEC}{command}");
+        } else if let Some(drivers) = options.drivers
             && !drivers.contains(&driver.as_str())
         {
             let known = || drivers.iter().copied();
-            let help = did_you_mean(&driver, known()).unwrap_or_else(|| format!("there are {}", listed(known())));
+            let help = did_you_mean(&driver, known()).unwrap_or_else(|| {
+                format!("there are {}, and `{EXEC}` with the command of a program", listed(known()))
+            });
             collector.add(place, Mistake::new(format!("there is no driver `{driver}`")).help(help));
         }
         client.driver = Some(driver);
@@ -137,4 +143,16 @@ fn client(
         count
     });
     (client, id_place, count)
+}
+
+/// Whether the words of a program's command can be told apart.
+fn program(command: &str) -> Result<(), Mistake> {
+    match words::split(command.as_bytes()) {
+        Some(words) if words.is_empty() => {
+            Err(Mistake::new(format!("`{EXEC}` without a command")).help(format!("write `{EXEC}python3 worker.py`")))
+        }
+        Some(_) => Ok(()),
+        None => Err(Mistake::new(format!("a quote in `{command}` is not closed, or goes on behind its end"))
+            .help(format!("quote a whole word, as in `{EXEC}python3 'my worker.py'`"))),
+    }
 }

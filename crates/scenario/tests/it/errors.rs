@@ -179,3 +179,14 @@ fn broken_yaml_is_one_error_with_its_place() {
     assert_snapshot!(errors(""));
     assert_snapshot!(errors("- title: t"));
 }
+
+#[test]
+fn drivers_that_are_programs() {
+    let named = |driver: &str| format!("title: t\nclients: [{{id: w, workload: counter, driver: {driver}}}]\n");
+    assert_snapshot!(
+        [named("\"exec: \""), named("\"exec:python3 'a b.py\""), named("exe")].map(|text| errors(&text)).join("\n")
+    );
+    let options = Options { drivers: Some(&["fred"]) };
+    let plan = parse(&named("\"exec: python3 'a b.py' \""), "s.yaml", &options).expect("a plan");
+    assert_eq!(plan.clients[0].driver.as_deref(), Some("exec:python3 'a b.py'"));
+}
