@@ -114,6 +114,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = loopback)]
     pub bind: IpAddr,
 
+    /// Where the certificate goes that clients are to trust, if the cluster speaks TLS [default: a file in the folder for temporary
+    /// ones, which is removed at the end]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
     /// Seed of what the cluster draws: elections, ids [default: another one each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -1,6 +1,8 @@
 //! `sentinel-lab serve`: a cluster in real time, for whoever connects.
 
-use std::io::BufRead as _;
+use std::fs::File;
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::history::Record;
@@ -28,6 +30,19 @@ struct Ready<'a> {
     seed: u64,
     /// Data nodes first.
     nodes: Vec<Listening<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Encrypted<'a>>,
+}
+
+/// Who speaks TLS, and what clients are to trust.
+#[derive(Serialize)]
+struct Encrypted<'a> {
+    /// The file of the authority's certificate, in PEM form.
+    authority: &'a Path,
+    data: bool,
+    sentinels: bool,
+    /// The name that every certificate has; `null`: the address of its node, and the names of `hosts`.
+    server_name: Option<&'a str>,
 }
 
 /// One node.
@@ -92,7 +107,7 @@ fn source(args: &ServeArgs) -> Option<Source> {
 
 /// Keeps a Sentinel's configuration file as Redis does: a new one is written beside it and takes its place.
 struct Keeper<'a> {
-    path: &'a std::path::Path,
+    path: &'a Path,
     rewrites: u64,
 }
 
@@ -127,12 +142,13 @@ async fn run(args: &ServeArgs, source: &Source, seed: Seed) -> Result<Exit, Stri
         ServeError::File(FileError { line, text, problem, help }) => {
             format!("{}:{line}: {problem}: `{text}`\nhelp: {help}", args.file.display())
         }
-        error @ (ServeError::NotLoopback { .. } | ServeError::Tls) => format!("{}: {error}", args.file.display()),
+        error @ (ServeError::NotLoopback { .. } | ServeError::Tls(_)) => format!("{}: {error}", args.file.display()),
         error => format!("{error}\nhelp: choose other ports with --port and --sentinel-port"),
     })?;
     let mut keeper = matches!(source, Source::Sentinel(_)).then(|| Keeper { path: &args.file, rewrites: 0 });
     let mut save = tokio::time::interval(SAVE_EVERY);
-    announce(args, &server, seed);
+    let authority = server.tls().map(|tls| Authority::write(args.tls_ca.as_deref(), &tls.authority)).transpose()?;
+    announce(args, &server, seed, authority.as_ref());
     let mut faults = if args.stdin { faults_from_stdin(server.plan()) } else { mpsc::unbounded_channel().1 };
     let mut told = Told::new(args, &server);
     let over = async { if args.timeline { sleep(run_for).await } else { std::future::pending().await } };
@@ -165,6 +181,36 @@ async fn run(args: &ServeArgs, source: &Source, seed: Seed) -> Result<Exit, Stri
     })
 }
 
+/// The file of the certificate that clients are to trust.
+struct Authority {
+    path: PathBuf,
+    /// Nobody has asked for it to stay.
+    temporary: bool,
+}
+
+impl Authority {
+    /// Writes it to `path`, or where files go that are removed at the end.
+    fn write(path: Option<&Path>, pem: &str) -> Result<Self, String> {
+        let guessed = || std::env::temp_dir().join(format!("sentinel-lab-{}-ca.pem", std::process::id()));
+        let (path, temporary) = (path.map_or_else(guessed, Path::to_owned), path.is_none());
+        // What others have put at a name that can be guessed is left alone.
+        let opened = File::options().write(true).create(true).truncate(true).create_new(temporary).open(&path);
+        match opened.and_then(|mut file| file.write_all(pem.as_bytes())) {
+            Ok(()) => Ok(Self { path, temporary }),
+            Err(error) => Err(format!("{}: {error}\nhelp: choose another file with --tls-ca", path.display())),
+        }
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        if self.temporary {
+            // It may be gone.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Waits for the first of the signals.
 async fn any(signals: &mut [Signal; 2]) {
     let [interrupt, terminate] = signals;
@@ -174,8 +220,8 @@ async fn any(signals: &mut [Signal; 2]) {
     }
 }
 
-/// Says where the nodes are.
-fn announce(args: &ServeArgs, server: &Server, seed: Seed) {
+/// Says where the nodes are, and what is to be trusted.
+fn announce(args: &ServeArgs, server: &Server, seed: Seed, authority: Option<&Authority>) {
     let cluster = &server.plan().cluster;
     let nodes: Vec<Listening<'_>> = server
         .nodes()
@@ -196,13 +242,25 @@ fn announce(args: &ServeArgs, server: &Server, seed: Seed) {
         })
         .collect();
     if args.format == Format::Json {
-        let ready = Ready { format: 1, title: &server.plan().title, seed: seed.0, nodes };
+        let tls = authority.map(|authority| Encrypted {
+            authority: &authority.path,
+            data: cluster.tls.data,
+            sentinels: cluster.tls.sentinels,
+            server_name: cluster.tls.server_name.as_deref(),
+        });
+        let ready = Ready { format: 1, title: &server.plan().title, seed: seed.0, nodes, tls };
         print::out(&serde_json::to_string(&ready).expect("plain data can be written"));
         return;
     }
     for (Listening { node, role, master, .. }, (_, addr)) in nodes.iter().zip(server.nodes()) {
         let of = master.map_or_else(String::new, |master| format!(" of {master}"));
-        print::out(&format!("{:<12} {addr}  {role}{of}", node.to_string()));
+        let tls = if cluster.tls.covers(*node) { ", TLS" } else { "" };
+        print::out(&format!("{:<12} {addr}  {role}{of}{tls}", node.to_string()));
+    }
+    if let Some(authority) = authority {
+        let name = cluster.tls.server_name.as_ref();
+        let name = name.map_or_else(String::new, |name| format!(", and expect the name {name}"));
+        print::out(&format!("trust {}{name}", authority.path.display()));
     }
     print::out(&format!("seed {}; ends on Ctrl-C", seed.0));
 }

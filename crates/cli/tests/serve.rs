@@ -25,9 +25,14 @@ struct Served {
 impl Served {
     /// Starts it, and reads the addresses of the three nodes.
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(CLUSTER, arguments).0
+    }
+
+    /// The same of another cluster, and the line after those of the nodes.
+    fn start_with(cluster: &str, arguments: &[&str]) -> (Self, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("it.yaml");
-        std::fs::write(&file, CLUSTER).expect("written");
+        std::fs::write(&file, cluster).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel-lab"));
         command.args(["serve", "--quiet"]).arg(&file).args(arguments).stdout(Stdio::piped());
         let mut child = command.spawn().expect("starts");
@@ -39,8 +44,10 @@ impl Served {
             let addr = line.split_ascii_whitespace().nth(1).expect("an address");
             addrs.push(addr.parse().unwrap_or_else(|_| panic!("not an address: {line}")));
         }
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a line");
         child.stdout = Some(lines.into_inner());
-        Self { child, addrs }
+        (Self { child, addrs }, line)
     }
 
     /// Sends a signal, and gives the exit code and the rest of what was printed.
@@ -102,4 +109,42 @@ fn a_timeline_that_is_interrupted_has_its_verdict() {
         assert_eq!(code, Some(3), "no client is judged: {rest}");
         assert!(rest.contains("inconclusive"), "{rest}");
     }
+}
+
+/// redis-cli speaks TLS to data nodes and Sentinels, and to no other authority's.
+#[test]
+#[allow(clippy::print_stderr)]
+fn redis_cli_speaks_tls() {
+    let help = Command::new("redis-cli").arg("--help").output();
+    let knows = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("--cacert");
+    if !help.is_ok_and(|help| knows(&help.stdout) || knows(&help.stderr)) {
+        assert!(std::env::var_os("CI").is_none(), "there is no redis-cli that speaks TLS");
+        eprintln!("SKIPPED: there is no redis-cli that speaks TLS");
+        return;
+    }
+    let redis_cli = |words: &[&str]| {
+        let output = Command::new("redis-cli").args(words).output().expect("redis-cli starts");
+        let text = |bytes| String::from_utf8(bytes).expect("text").trim().to_owned();
+        (text(output.stdout), text(output.stderr))
+    };
+    let cluster = CLUSTER.replace("down_after: 1s", "down_after: 1s, tls: {data: true, sentinels: true}");
+    let (served, line) = Served::start_with(&cluster, &[]);
+    let authority = line.trim().strip_prefix("trust ").unwrap_or_else(|| panic!("no certificate: {line}")).to_owned();
+    for addr in &served.addrs {
+        let port = addr.port().to_string();
+        let tls = ["-h", "127.0.0.1", "-p", &port, "--tls", "--cacert", &authority, "PING"];
+        assert_eq!(redis_cli(&tls).0, "PONG", "{addr}");
+        assert_ne!(redis_cli(&["-h", "127.0.0.1", "-p", &port, "PING"]).0, "PONG", "{addr} speaks TLS only");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let named = folder.path().join("ca.pem").display().to_string();
+    let (other, line) = Served::start_with(&cluster, &["--tls-ca", &named]);
+    assert_eq!(line, format!("trust {named}\n"));
+    let port = other.addrs[0].port().to_string();
+    let (said, error) = redis_cli(&["-p", &port, "--tls", "--cacert", &authority, "PING"]);
+    assert!(said != "PONG" && error.contains("certificate verify failed"), "{said} {error}");
+    assert_eq!(redis_cli(&["-p", &port, "--tls", "--cacert", &named, "PING"]).0, "PONG");
+    assert_eq!((served.end("-INT").0, other.end("-INT").0), (Some(0), Some(0)));
+    assert!(!std::path::Path::new(&authority).exists(), "{authority} is left behind");
+    assert!(std::path::Path::new(&named).exists(), "{named} was asked for");
 }

@@ -18,6 +18,7 @@ use model::{Fault, History, NodeId, Plan, Seed, Time};
 
 use sim::FileError;
 
+use crate::driver::Tls;
 use crate::gate::Gate;
 use crate::host::{HEAD_START, Host};
 use crate::view::addr_of;
@@ -57,9 +58,9 @@ pub enum ServeError {
     /// The plan has no nodes.
     #[error("the cluster has no nodes")]
     NoNodes,
-    /// The cluster is to speak TLS.
-    #[error("`tls`: a cluster that is served speaks none; leave it out")]
-    Tls,
+    /// The certificates of a cluster that speaks TLS cannot be made.
+    #[error("the certificates for `tls` cannot be made: {0}")]
+    Tls(io::Error),
     /// The configuration file of a Sentinel cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -101,9 +102,6 @@ impl Server {
     /// See [`ServeError`]. Nothing is left listening.
     pub fn start(mut plan: Plan, seed: Seed, listen: &Listen) -> Result<Self, ServeError> {
         plan.clients.clear();
-        if plan.cluster.tls.is_on() {
-            return Err(ServeError::Tls);
-        }
         let mut gates = Vec::new();
         for node in plan.cluster.nodes() {
             let addr = listen.addr(node).ok_or(ServeError::NoPort { node })?;
@@ -117,7 +115,7 @@ impl Server {
         plan.cluster.addresses = nodes.iter().map(|(node, addr)| (*node, addr_of(*addr))).collect();
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         plan.cluster.unix_start = unix_now.saturating_sub(HEAD_START);
-        let host = Host::open(&plan, seed, gates);
+        let host = Host::open(&plan, seed, gates).map_err(ServeError::Tls)?;
         Ok(Self { plan, nodes, host })
     }
 
@@ -181,6 +179,11 @@ impl Server {
     /// The address of a node; `None` if there is no such node.
     pub fn addr(&self, node: NodeId) -> Option<SocketAddr> {
         self.nodes.iter().find(|(known, _)| *known == node).map(|(_, addr)| *addr)
+    }
+
+    /// How connections to the cluster are to be encrypted; `None` if none is. Among each other its nodes speak no TLS.
+    pub fn tls(&self) -> Option<Tls> {
+        self.host.tls()
     }
 
     /// The master of a group, as most of its Sentinels answer now.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::plan::{Host, Tls};
 use model::{Fault, NodeId, Target, Time};
-use sentinel_lab_testbed::{Listen, ServeError, Server, Testbed};
+use sentinel_lab_testbed::{Listen, Server, Testbed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -154,10 +154,13 @@ async fn a_node_that_closes_says_goodbye_and_one_that_dies_does_not() {
 }
 
 #[tokio::test]
-async fn a_served_cluster_speaks_none_and_says_so() {
-    let plan = bed_plan();
-    let refused = Server::start(plan, model::Seed(1), &Listen::default());
-    assert!(matches!(refused.err(), Some(ServeError::Tls)));
+async fn a_served_cluster_speaks_it_too() {
+    let server = Server::start(bed_plan(), model::Seed(1), &Listen::default()).unwrap();
+    let authority = server.tls().unwrap().authority;
+    for node in [REDIS_1, SENTINEL_1] {
+        let mut stream = connect(&authority, server.addr(node).unwrap(), None).await.unwrap();
+        assert_eq!(&ping(&mut stream).await.unwrap(), b"+PONG\r\n", "{node}");
+    }
 }
 
 fn bed_plan() -> model::Plan {

@@ -112,11 +112,15 @@ impl Host {
 
     /// Starts the cluster of `plan`, whose nodes have the addresses of these gates, for whoever connects. Nodes may dial
     /// addresses outside it. Time counts from now. Within a tokio runtime.
-    pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>) -> Self {
+    ///
+    /// # Errors
+    /// What it takes to speak TLS cannot be made.
+    pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>) -> io::Result<Self> {
         let host = Self::new(plan, seed, Arc::default());
+        host.0.lock().encrypt()?;
         host.0.lock().open_outside(gates, &host.0);
         host.begin();
-        host
+        Ok(host)
     }
 
     fn new(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> Self {
