@@ -7,6 +7,7 @@
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::{Pipeline, Value};
+use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::core::Core;
@@ -78,6 +79,21 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
     let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
     current.epoch = vouched.fold(current.epoch, u64::max);
     None
+}
+
+/// Asks one Sentinel, the one whose `turn` it is, whether the master called `name` is still at `current`. False as well
+/// if it does not say so soon: then all of them are to be asked. It is not asked for the epoch, which matters only where
+/// Sentinels disagree, and makes up nearly all of a longer answer.
+pub(crate) async fn is_confirmed(core: &Core, name: &str, current: &Address, turn: usize) -> bool {
+    let known = core.sentinels().each_once();
+    core.forget_unknown(&known);
+    let Some(sentinel) = known.get(turn % known.len().max(1)) else { return false };
+    let mut questions = Pipeline::new();
+    questions.add_command(question("GET-MASTER-ADDR-BY-NAME", name));
+    let read = |replies: &[Value]| reply::only_answer(replies, reply::master_address);
+    let asked = survey::ask_sentinel(core, sentinel, &questions, read);
+    let said = timeout(core.settings.stagger, asked).await.ok().and_then(Result::ok).flatten();
+    said.is_some_and(|master| core.settings.address_map.apply(master) == *current)
 }
 
 /// What a Sentinel says.

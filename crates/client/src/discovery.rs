@@ -175,13 +175,9 @@ pub(crate) async fn is_listed(core: &Core, name: &str, address: &Address) -> boo
 async fn replica_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
     let mut questions = Pipeline::new();
     questions.add_command(question("SLAVES", name));
-    let read = |replies: &[Value]| match replies {
-        [reply] => reply::answer(reply, reply::replicas),
-        _ => Err(OpenError::Answer("one question needs one answer".to_owned())),
-    };
-    let answers =
-        survey::ask(core, &questions, read, |answers, _| answers.last().is_some_and(|last| last.result.is_ok()));
-    let mut answers = answers.await;
+    let read = |replies: &[Value]| reply::only_answer(replies, reply::replicas);
+    let one = |answers: &[Answer<Vec<Address>>], _| answers.last().is_some_and(|last| last.result.is_ok());
+    let mut answers = survey::ask(core, &questions, read, one).await;
     match answers.pop() {
         Some(Answer { sentinel, result: Ok(addresses) }) => {
             core.sentinels().promote(&sentinel);

@@ -416,7 +416,9 @@ enum Next {
 /// Why a connection is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    /// It is time, or somebody asked for it.
+    /// It is time. One Sentinel is asked, whose `turn` it is; all of them if it does not say that all is as it was.
+    Routine { turn: usize },
+    /// Somebody asks for it.
     Check,
     /// Something may have been missed.
     Missed,
@@ -438,6 +440,7 @@ async fn hold(
     // A replica answers a switch by closing its connections, and the next check finds what that leaves.
     let master = shared.target == Target::Master;
     let mut reason = Reason::Missed;
+    let mut turn = 0_usize;
     loop {
         let mut heard = None;
         let began = Instant::now();
@@ -468,7 +471,10 @@ async fn hold(
             () = link.lost() => return Next::Search,
             reason = moved(hints, &shared.name, link), if master => reason,
             () = shared.check.notified() => Reason::Check,
-            () = sleep(core.until_check()) => Reason::Check,
+            () = sleep(core.until_check()) => {
+                turn = turn.wrapping_add(1);
+                Reason::Routine { turn }
+            }
         };
     }
 }
@@ -511,7 +517,7 @@ async fn examine(
     };
     if reason == Reason::Announced {
         pause();
-    } else if shared.target == Target::Replica || reason == Reason::Check {
+    } else if shared.target == Target::Replica || matches!(reason, Reason::Routine { .. } | Reason::Check) {
         let role = match link.role(core.settings.response_timeout).await {
             Ok(role) => role,
             Err(error) => {
@@ -533,6 +539,11 @@ async fn examine(
             (Target::Master, Role::Master) => {}
             (Target::Master, _) => return Some(Next::Search),
         }
+    }
+    if let Reason::Routine { turn } = reason
+        && ballot::is_confirmed(core, &shared.name, &place.master, turn).await
+    {
+        return None;
     }
     let new = ballot::has_moved(core, &shared.name, place, by.as_ref()).await?;
     tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");

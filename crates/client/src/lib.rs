@@ -27,8 +27,8 @@
 //! The client asks the Sentinels side by side, so that one that hangs holds nothing up, and takes no node for a master
 //! that does not say so itself. It gives up a connection when it is lost, when a reply stays out, when the node answers
 //! that it is a replica, and also when nothing of this happens but the node has been demoted or the Sentinels name
-//! another: every second it asks the node for its role and the Sentinels for the master, and it listens to the switches
-//! that every Sentinel announces. One Sentinel that lies, or is behind the others, moves no healthy connection: a move
+//! another: every second it asks the node for its role and one Sentinel, each in its turn, for the master, and it listens
+//! to the switches that every Sentinel announces. One Sentinel that lies, or is behind the others, moves no healthy connection: a move
 //! takes a later configuration epoch, or a majority, and the new node's own word. Lost connections are searched for in
 //! one search, however many callers wait for it.
 //!

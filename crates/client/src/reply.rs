@@ -17,6 +17,14 @@ pub(crate) fn answer<T>(reply: &Value, read: fn(&Value) -> Option<T>) -> Result<
     }
 }
 
+/// What `read` makes of the reply to the only question.
+pub(crate) fn only_answer<T>(replies: &[Value], read: fn(&Value) -> Option<T>) -> Result<T, OpenError> {
+    match replies {
+        [reply] => answer(reply, read),
+        _ => Err(OpenError::Answer("one question needs one answer".to_owned())),
+    }
+}
+
 /// The text of a simple or bulk string.
 pub(crate) fn text(value: &Value) -> Option<String> {
     match value {

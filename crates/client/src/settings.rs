@@ -169,9 +169,10 @@ impl Settings {
     }
 
     /// How often a connection is checked while it is in use: that its node still has the role it was chosen for, and
-    /// that the Sentinels name no other. Chance takes up to a tenth of it away. A Sentinel that fails is asked again at
-    /// the next check, so a client that hears no announcement stays with a replaced master for this long plus one
-    /// [`Settings::response_timeout`] at most. Default: 1 s.
+    /// that a Sentinel, each in its turn, names no other; if it does, or does not answer within [`Settings::stagger`], all
+    /// of them are asked. Chance takes up to a tenth of it away. A client that hears no announcement stays with a
+    /// replaced master that says it is one until the turn of a Sentinel that knows better: as many intervals as there are
+    /// Sentinels at most, and one [`Settings::response_timeout`]. Default: 1 s.
     #[must_use]
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;

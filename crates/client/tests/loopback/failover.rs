@@ -93,6 +93,25 @@ async fn one_sentinel_alone_does_not_move_a_good_connection() {
     assert_eq!(cluster.b.connections(), 0);
 }
 
+/// Chance shortens each interval of a second by a tenth at most, so that each wait here has three checks in it.
+#[tokio::test(start_paused = true)]
+async fn a_check_asks_one_sentinel_in_turn_and_all_of_them_if_that_one_keeps_silent() {
+    let cluster = Cluster::start().await;
+    let mut master = cluster.client().master();
+    assert_eq!(master.get::<_, i64>("k").await, Ok(1));
+    sleep(Duration::from_millis(100)).await;
+    let asked = |command: &str| cluster.sentinels.iter().map(|sentinel| sentinel.count(command)).collect::<Vec<_>>();
+    let (addresses, details) = (asked("SENTINEL GET"), asked("SENTINEL MASTER"));
+    let more = |than: &[usize], by: [usize; 3]| than.iter().zip(by).map(|(than, by)| than + by).collect::<Vec<_>>();
+    sleep(Duration::from_millis(3_100)).await;
+    assert_eq!(asked("SENTINEL GET"), more(&addresses, [1, 1, 1]));
+    assert_eq!(asked("SENTINEL MASTER"), details);
+    cluster.sentinels[0].on(QUESTION, Reaction::Hang);
+    sleep(Duration::from_millis(3_600)).await;
+    assert_eq!(asked("SENTINEL MASTER"), more(&details, [1, 1, 1]));
+    assert_eq!(asked("SENTINEL GET")[1..], more(&addresses, [0, 3, 3])[1..]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_announced_switch_is_followed_at_once() {
     let cluster = Cluster::start().await;
