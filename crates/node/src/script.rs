@@ -7,6 +7,7 @@ mod random;
 mod thread;
 
 use std::cell::{Cell, RefCell};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use mlua::chunk::ChunkMode;
@@ -36,6 +37,17 @@ pub(crate) fn digest(script: &[u8]) -> String {
 fn interpreter() -> mlua::Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))
+}
+
+/// What is around every script. Compiled once: that takes longer than most scripts do.
+fn prelude(lua: &Lua) -> mlua::Result<Function> {
+    static COMPILED: OnceLock<Vec<u8>> = OnceLock::new();
+    let load = |code: &[u8], mode| lua.load(code).set_name("=prelude").set_mode(mode).into_function();
+    if COMPILED.get().is_none() {
+        let compiled = load(include_bytes!("script/prelude.lua"), ChunkMode::Text)?.dump(false);
+        let _ = COMPILED.set(compiled);
+    }
+    load(COMPILED.get().expect("it was compiled"), ChunkMode::Binary)
 }
 
 fn compile(lua: &Lua, script: &[u8]) -> Result<Function, String> {
@@ -111,7 +123,7 @@ fn try_run(
             if go_on() { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
         },
     )?;
-    let prelude = lua.load(include_str!("script/prelude.lua")).set_name("=prelude").into_function()?;
+    let prelude = prelude(&lua)?;
     // Only who names the library waits for it.
     let cjson = if script.windows(CJSON.len()).any(|word| word == CJSON) {
         let table: Table = lua.load(include_str!("script/cjson.lua")).set_name("=cjson").call(Value::NULL)?;

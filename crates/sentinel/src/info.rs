@@ -32,7 +32,9 @@ enum InfoRole {
 impl<'a> Info<'a> {
     fn parse(text: &'a str) -> Self {
         let mut info = Self::default();
-        for line in text.split("\r\n") {
+        // Nearly all lines are of no interest.
+        let of_interest = |line: &&str| matches!(line.as_bytes(), [b'm', b'a', ..] | [b'r', ..] | [b's', b'l', ..]);
+        for line in text.lines().filter(of_interest) {
             let Some((key, value)) = line.split_once(':') else { continue };
             match key {
                 "run_id" => info.run_id = value.get(..40).and_then(RunId::parse),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::addr::Part;
 use model::{Text, Time};
 
-use super::info_fields::{self, Field};
+use super::info_fields::{self, Section};
 use crate::args::is;
 use crate::client::ClientType;
 use crate::node::Node;
@@ -99,9 +99,9 @@ pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
                     "memory" => memory(node, &mut lines),
                     "persistence" => persistence(node, now, &mut lines),
                     "stats" => stats(node, &mut lines),
-                    "cpu" => fields(&mut lines, "CPU", &info_fields::CPU, |_| None),
-                    "modules" => fields(&mut lines, "Modules", &[], |_| None),
-                    _ => fields(&mut lines, "Cluster", &[("cluster_enabled", "0")], |_| None),
+                    "cpu" => fields(&mut lines, &info_fields::CPU, |_| None),
+                    "modules" => fields(&mut lines, &info_fields::MODULES, |_| None),
+                    _ => fields(&mut lines, &info_fields::CLUSTER, |_| None),
                 }
                 Ok(())
             }
@@ -111,20 +111,15 @@ pub(crate) fn render(node: &Node, now: Time, names: &[Bytes]) -> Text {
     lines.text
 }
 
-/// Writes the fields of a section; `live` knows the values that change.
-fn fields(lines: &mut Lines, title: &str, fields: &[Field], live: impl Fn(&str) -> Option<Text>) {
-    lines.plain.push_str("# ");
-    lines.plain.push_str(title);
-    lines.plain.push_str("\r\n");
-    for (name, fixed) in fields {
-        lines.plain.push_str(name);
-        lines.plain.push(':');
-        match live(name) {
-            Some(value) => lines.text(value),
-            None => lines.plain.push_str(fixed),
+/// Writes the fields of a section; `live` knows the values of those that have none of their own.
+fn fields(lines: &mut Lines, section: &Section, live: impl Fn(&str) -> Option<Text>) {
+    for (before, name) in &section.live {
+        lines.plain.push_str(before);
+        if let Some(value) = live(name) {
+            lines.text(value);
         }
-        lines.plain.push_str("\r\n");
     }
+    lines.plain.push_str(&section.rest);
 }
 
 /// A live value as it is shown.
@@ -135,7 +130,7 @@ fn number(value: impl ToString) -> Option<Text> {
 
 fn server(node: &Node, now: Time, lines: &mut Lines) {
     let uptime = now.since(node.started).as_secs();
-    fields(lines, "Server", &info_fields::SERVER, |name| match name {
+    fields(lines, &info_fields::SERVER, |name| match name {
         "process_id" => number(node.config.identity.node.number),
         "run_id" => number(&node.run_id),
         "tcp_port" => Some(Text::new().port(&node.config.identity.addr)),
@@ -150,7 +145,7 @@ fn server(node: &Node, now: Time, lines: &mut Lines) {
 
 fn clients(node: &Node, lines: &mut Lines) {
     let connected = || node.clients.values().filter(|client| client.kind() != ClientType::Replica).count();
-    fields(lines, "Clients", &info_fields::CLIENTS, |name| match name {
+    fields(lines, &info_fields::CLIENTS, |name| match name {
         "connected_clients" => number(connected()),
         "maxclients" => number(node.config.max_clients),
         "blocked_clients" => number(node.blocked.len()),
@@ -177,7 +172,7 @@ pub(crate) fn memory_used(node: &Node) -> (u64, u64, u64) {
 fn memory(node: &Node, lines: &mut Lines) {
     let (used, overhead, dataset) = memory_used(node);
     let backlog = overhead - STARTUP;
-    fields(lines, "Memory", &info_fields::MEMORY, |name| match name {
+    fields(lines, &info_fields::MEMORY, |name| match name {
         "used_memory" | "used_memory_peak" => number(used),
         "used_memory_human" | "used_memory_peak_human" => number(human(used)),
         "used_memory_peak_perc" => number("100.00%"),
@@ -206,7 +201,7 @@ fn human(bytes: u64) -> String {
 }
 
 fn persistence(node: &Node, now: Time, lines: &mut Lines) {
-    fields(lines, "Persistence", &info_fields::PERSISTENCE, |name| match name {
+    fields(lines, &info_fields::PERSISTENCE, |name| match name {
         "loading" => number(u8::from(node.is_loading(now))),
         "aof_enabled" => number(u8::from(node.config.other("appendonly") == "yes")),
         "aof_last_rewrite_time_sec" => number(if node.stats.aof_rewrites > 0 { 0 } else { -1 }),
@@ -219,7 +214,7 @@ fn persistence(node: &Node, now: Time, lines: &mut Lines) {
 
 fn stats(node: &Node, lines: &mut Lines) {
     let stats = &node.stats;
-    fields(lines, "Stats", &info_fields::STATS, |name| match name {
+    fields(lines, &info_fields::STATS, |name| match name {
         "total_connections_received" => number(stats.connections),
         "total_commands_processed" => number(stats.commands),
         "rejected_connections" => number(stats.rejected),

@@ -2,28 +2,55 @@
 //! node knows the value; the others stand for what does not happen at a node without disk, threads and memory of its own, and
 //! have the value of a server that has just started.
 
+use std::sync::LazyLock;
+
 /// Name and value.
-pub(super) type Field = (&'static str, &'static str);
+type Field = (&'static str, &'static str);
+
+/// A section as it is written: nearly all of it is the same every time.
+pub(super) struct Section {
+    /// Text, and the name of the field whose value follows it.
+    pub(super) live: Vec<(String, &'static str)>,
+    /// What follows the last such value.
+    pub(super) rest: String,
+}
+
+impl Section {
+    fn new(title: &str, fields: &[Field]) -> Self {
+        let mut live = Vec::new();
+        let mut rest = format!("# {title}\r\n");
+        for (name, value) in fields {
+            rest.push_str(name);
+            rest.push(':');
+            if value.is_empty() {
+                live.push((std::mem::take(&mut rest), *name));
+            }
+            rest.push_str(value);
+            rest.push_str("\r\n");
+        }
+        Self { live, rest }
+    }
+}
 
 #[rustfmt::skip]
-pub(super) const SERVER: [Field; 24] = [
+pub(super) static SERVER: LazyLock<Section> = LazyLock::new(|| Section::new("Server", &[
     ("redis_version", "7.0.15"), ("redis_git_sha1", "00000000"), ("redis_git_dirty", "0"), ("redis_build_id", "0"),
     ("redis_mode", "standalone"), ("os", "Linux"), ("arch_bits", "64"), ("monotonic_clock", "POSIX clock_gettime"),
     ("multiplexing_api", "epoll"), ("atomicvar_api", "c11-builtin"), ("gcc_version", "0.0.0"), ("process_id", ""),
     ("process_supervised", "no"), ("run_id", ""), ("tcp_port", ""), ("server_time_usec", ""),
     ("uptime_in_seconds", ""), ("uptime_in_days", ""), ("hz", ""), ("configured_hz", ""), ("lru_clock", ""),
     ("executable", "/usr/bin/redis-server"), ("config_file", ""), ("io_threads_active", "0"),
-];
+]));
 
 #[rustfmt::skip]
-pub(super) const CLIENTS: [Field; 8] = [
+pub(super) static CLIENTS: LazyLock<Section> = LazyLock::new(|| Section::new("Clients", &[
     ("connected_clients", ""), ("cluster_connections", "0"), ("maxclients", ""),
     ("client_recent_max_input_buffer", "0"), ("client_recent_max_output_buffer", "0"), ("blocked_clients", ""),
     ("tracking_clients", ""), ("clients_in_timeout_table", "0"),
-];
+]));
 
 #[rustfmt::skip]
-pub(super) const MEMORY: [Field; 51] = [
+pub(super) static MEMORY: LazyLock<Section> = LazyLock::new(|| Section::new("Memory", &[
     ("used_memory", ""), ("used_memory_human", ""), ("used_memory_rss", "12079104"),
     ("used_memory_rss_human", "11.52M"), ("used_memory_peak", ""), ("used_memory_peak_human", ""),
     ("used_memory_peak_perc", ""), ("used_memory_overhead", ""), ("used_memory_startup", "875944"),
@@ -41,10 +68,10 @@ pub(super) const MEMORY: [Field; 51] = [
     ("mem_total_replication_buffers", ""), ("mem_clients_slaves", "0"), ("mem_clients_normal", "0"),
     ("mem_cluster_links", "0"), ("mem_aof_buffer", "0"), ("mem_allocator", "jemalloc-5.3.0"),
     ("active_defrag_running", "0"), ("lazyfree_pending_objects", "0"), ("lazyfreed_objects", ""),
-];
+]));
 
 #[rustfmt::skip]
-pub(super) const PERSISTENCE: [Field; 30] = [
+pub(super) static PERSISTENCE: LazyLock<Section> = LazyLock::new(|| Section::new("Persistence", &[
     ("loading", ""), ("async_loading", "0"), ("current_cow_peak", "0"), ("current_cow_size", "0"),
     ("current_cow_size_age", "0"), ("current_fork_perc", "0.00"), ("current_save_keys_processed", "0"),
     ("current_save_keys_total", "0"), ("rdb_changes_since_last_save", ""), ("rdb_bgsave_in_progress", "0"),
@@ -52,13 +79,13 @@ pub(super) const PERSISTENCE: [Field; 30] = [
     ("rdb_current_bgsave_time_sec", "-1"), ("rdb_saves", "0"), ("rdb_last_cow_size", "0"),
     ("rdb_last_load_keys_expired", "0"), ("rdb_last_load_keys_loaded", "0"), ("aof_enabled", ""),
     ("aof_rewrite_in_progress", "0"), ("aof_rewrite_scheduled", "0"), ("aof_last_rewrite_time_sec", ""),
-    ("aof_current_rewrite_time_sec", "-1"), ("aof_last_bgrewrite_status", "ok"), ("aof_rewrites", "0"),
+    ("aof_current_rewrite_time_sec", "-1"), ("aof_last_bgrewrite_status", "ok"), ("aof_rewrites", ""),
     ("aof_rewrites_consecutive_failures", "0"), ("aof_last_write_status", "ok"), ("aof_last_cow_size", "0"),
     ("module_fork_in_progress", "0"), ("module_fork_last_cow_size", "0"),
-];
+]));
 
 #[rustfmt::skip]
-pub(super) const STATS: [Field; 50] = [
+pub(super) static STATS: LazyLock<Section> = LazyLock::new(|| Section::new("Stats", &[
     ("total_connections_received", ""), ("total_commands_processed", ""), ("instantaneous_ops_per_sec", "0"),
     ("total_net_input_bytes", "14"), ("total_net_output_bytes", "0"), ("total_net_repl_input_bytes", "0"),
     ("total_net_repl_output_bytes", "0"), ("instantaneous_input_kbps", "0.00"), ("instantaneous_output_kbps", "0.00"),
@@ -76,11 +103,15 @@ pub(super) const STATS: [Field; 50] = [
     ("dump_payload_sanitizations", "0"), ("total_reads_processed", ""), ("total_writes_processed", ""),
     ("io_threaded_reads_processed", "0"), ("io_threaded_writes_processed", "0"), ("reply_buffer_shrinks", "0"),
     ("reply_buffer_expands", "0"),
-];
+]));
 
 #[rustfmt::skip]
-pub(super) const CPU: [Field; 6] = [
+pub(super) static CPU: LazyLock<Section> = LazyLock::new(|| Section::new("CPU", &[
     ("used_cpu_sys", "0.000000"), ("used_cpu_user", "0.000000"), ("used_cpu_sys_children", "0.000000"),
     ("used_cpu_user_children", "0.000000"), ("used_cpu_sys_main_thread", "0.000000"),
     ("used_cpu_user_main_thread", "0.000000"),
-];
+]));
+
+pub(super) static MODULES: LazyLock<Section> = LazyLock::new(|| Section::new("Modules", &[]));
+
+pub(super) static CLUSTER: LazyLock<Section> = LazyLock::new(|| Section::new("Cluster", &[("cluster_enabled", "0")]));
