@@ -74,6 +74,11 @@ impl Trouble {
         (Self(send), receive)
     }
 
+    /// Nobody hears of it: for a client outside a run.
+    fn unheard() -> Self {
+        Self::new().0
+    }
+
     /// Ends the run, and says why.
     pub fn tell(&self, what: impl Into<String>) {
         // A run that has ended wants to know nothing any more.
@@ -82,6 +87,24 @@ impl Trouble {
 }
 
 impl Settings {
+    /// For a client outside a run, in real time: no passwords, no TLS, and nothing is repeated that may have run.
+    pub fn new(sentinels: Vec<(String, u16)>, master: impl Into<String>, deadline: Duration) -> Self {
+        Self {
+            sentinels,
+            master: master.into(),
+            sentinel_auth: None,
+            address_map: Vec::new(),
+            database: 0,
+            data_auth: None,
+            tls: None,
+            deadline,
+            retry_ambiguous: false,
+            seed: 1,
+            speed: 1,
+            trouble: Trouble::unheard(),
+        }
+    }
+
     /// `time` of the run on the real clock, which is that of a client whose calls block.
     pub fn real(&self, time: Duration) -> Duration {
         time / self.speed
