@@ -3,6 +3,9 @@
 //! A phase agrees if the lab's median is within 10 % or 120 ms of the real median, whichever is larger. Whether phases and
 //! events occur, and in which order any two events, varies from run to run in reality too; so their shares are compared, and
 //! a difference is one if chance would bring it about more rarely than is asked for, over all comparisons of an episode.
+//! Chance is Fisher's exact test of the runs: the Sentinels of one run see the same faults and the same votes, so they are not
+//! independent, and a run counts once. What is compared is in how many runs something held at all Sentinels of a post, and
+//! in how many at any; the less likely of the two, at twice its chance, decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,36 +182,59 @@ struct Test {
 }
 
 impl Test {
+    /// Of shares of runs.
     fn new(real: Share, lab: Share, words: impl Fn(String, String) -> String) -> Self {
         Self { chance: by_chance(real, lab), words: words(of(real, "real"), of(lab, "lab")), phase: None }
     }
+
+    /// Of what held or not at the Sentinels of each run. It is told in Sentinels.
+    fn of_sentinels(real: &[Vec<bool>], lab: &[Vec<bool>], words: impl Fn(String, String) -> String) -> Self {
+        let sentinels = |side: &[Vec<bool>]| share(side.iter().flatten().copied());
+        let seen = |side: &[Vec<bool>]| side.iter().filter(|run| !run.is_empty()).cloned().collect::<Vec<_>>();
+        let (real_runs, lab_runs) = (seen(real), seen(lab));
+        let all = [&real_runs, &lab_runs].map(|side| share(side.iter().map(|run| run.iter().all(|held| *held))));
+        let any = [&real_runs, &lab_runs].map(|side| share(side.iter().map(|run| run.iter().any(|held| *held))));
+        let [of_all, of_any] = [all, any].map(|[real, lab]| by_chance(real, lab));
+        let chance = if all == any { of_all } else { (2.0 * of_all.min(of_any)).min(1.0) };
+        Self { chance, ..Self::new(sentinels(real), sentinels(lab), words) }
+    }
+}
+
+fn share(held: impl Iterator<Item = bool>) -> Share {
+    held.fold(Share { yes: 0, of: 0 }, |share, held| Share { yes: share.yes + usize::from(held), of: share.of + 1 })
 }
 
 type Sequence = BTreeMap<String, (usize, f64)>;
+/// Those of the Sentinels of a post, in one run.
+type Sequences = Vec<Sequence>;
 
-/// The events at each Sentinel of this post, by name, with their place in the order and their time.
-fn sequences(episodes: &[&Episode], post: Post) -> Vec<Sequence> {
-    let of_post = episodes.iter().flat_map(|episode| &episode.events).filter(|(at, _)| *at == post);
+/// The events at each Sentinel of this post in each run, by name, with their place in the order and their time.
+fn sequences(episodes: &[&Episode], post: Post) -> Vec<Sequences> {
     let by_name = |(_, events): &(Post, Vec<(String, f64)>)| {
         events.iter().enumerate().map(|(place, (name, ms))| (name.clone(), (place, *ms))).collect()
     };
-    of_post.map(by_name).collect()
+    let of_run = |episode: &&Episode| episode.events.iter().filter(|(at, _)| *at == post).map(by_name).collect();
+    episodes.iter().map(of_run).collect()
 }
 
-fn names(real: &[Sequence], lab: &[Sequence]) -> BTreeSet<String> {
-    real.iter().chain(lab).flat_map(|sequence| sequence.keys().cloned()).collect()
+fn names(real: &[Sequences], lab: &[Sequences]) -> BTreeSet<String> {
+    real.iter().chain(lab).flatten().flat_map(|sequence| sequence.keys().cloned()).collect()
 }
 
-fn event_rows(post: Post, real: &[Sequence], lab: &[Sequence], tests: &mut Vec<Test>) -> Vec<EventRow> {
+fn event_rows(post: Post, real: &[Sequences], lab: &[Sequences], tests: &mut Vec<Test>) -> Vec<EventRow> {
     let mut rows = Vec::new();
     for event in names(real, lab) {
-        let times = |side: &[Sequence]| -> Vec<f64> {
-            side.iter().filter_map(|sequence| sequence.get(&event).map(|(_, ms)| *ms)).collect()
+        let times = |side: &[Sequences]| -> Vec<f64> {
+            side.iter().flatten().filter_map(|sequence| sequence.get(&event).map(|(_, ms)| *ms)).collect()
+        };
+        let happened = |side: &[Sequences]| -> Vec<Vec<bool>> {
+            side.iter().map(|run| run.iter().map(|sequence| sequence.contains_key(&event)).collect()).collect()
         };
         let (real_times, lab_times) = (times(real), times(lab));
-        let real_share = Share { yes: real_times.len(), of: real.len() };
-        let lab_share = Share { yes: lab_times.len(), of: lab.len() };
-        tests.push(Test::new(real_share, lab_share, |real, lab| format!("{}: {event} at {real}, {lab}", post.name())));
+        let [in_real, in_lab] = [happened(real), happened(lab)];
+        let [real_share, lab_share] = [&in_real, &in_lab].map(|side| share(side.iter().flatten().copied()));
+        let words = |real, lab| format!("{}: {event} at {real}, {lab}", post.name());
+        tests.push(Test::of_sentinels(&in_real, &in_lab, words));
         let (real_at, lab_at) = (Spread::of(real_times), Spread::of(lab_times));
         rows.push(EventRow { post, event, real: real_share, lab: lab_share, real_at, lab_at });
     }
@@ -218,24 +244,20 @@ fn event_rows(post: Post, real: &[Sequence], lab: &[Sequence], tests: &mut Vec<T
 }
 
 /// Of any two events at one Sentinel, which comes first.
-fn order_tests(post: Post, real: &[Sequence], lab: &[Sequence], tests: &mut Vec<Test>) {
+fn order_tests(post: Post, real: &[Sequences], lab: &[Sequences], tests: &mut Vec<Test>) {
     let names: Vec<String> = names(real, lab).into_iter().collect();
     for (index, first) in names.iter().enumerate() {
         for second in &names[index + 1..] {
-            let share = |side: &[Sequence]| {
-                let both = side.iter().filter_map(|sequence| Some((sequence.get(first)?.0, sequence.get(second)?.0)));
-                let (mut yes, mut of) = (0, 0);
-                for (first, second) in both {
-                    yes += usize::from(first < second);
-                    of += 1;
-                }
-                Share { yes, of }
+            let in_order = |sequence: &Sequence| Some(sequence.get(first)?.0 < sequence.get(second)?.0);
+            let of_side = |side: &[Sequences]| -> Vec<Vec<bool>> {
+                side.iter().map(|run| run.iter().filter_map(in_order).collect()).collect()
             };
-            let (real, lab) = (share(real), share(lab));
+            let [in_real, in_lab] = [of_side(real), of_side(lab)];
+            let [real, lab] = [&in_real, &in_lab].map(|side| share(side.iter().flatten().copied()));
             if real.of > 0 && lab.of > 0 && (0 < real.yes + lab.yes) && (real.yes + lab.yes < real.of + lab.of) {
                 let name = post.name();
                 let words = |real, lab| format!("{name}: {first} before {second} at {real}, {lab}");
-                tests.push(Test::new(real, lab, words));
+                tests.push(Test::of_sentinels(&in_real, &in_lab, words));
             }
         }
     }
@@ -249,4 +271,34 @@ fn orders(real: &[&Episode], lab: &[&Episode]) -> Share {
     let lab: BTreeSet<_> = whole(lab).into_iter().collect();
     let real = whole(real);
     Share { yes: real.iter().filter(|order| lab.contains(order)).count(), of: real.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chance(real: &[Vec<bool>], lab: &[Vec<bool>]) -> f64 {
+        Test::of_sentinels(real, lab, |real, lab| format!("{real}, {lab}")).chance
+    }
+
+    #[test]
+    fn the_sentinels_of_a_run_are_one_observation() {
+        let mut real = vec![vec![true, true]; 4];
+        real.push(vec![false, false]);
+        let lab = vec![vec![true, true]; 200];
+        let by_sentinels = by_chance(Share { yes: 8, of: 10 }, Share { yes: 400, of: 400 });
+        assert!(by_sentinels < 0.001, "{by_sentinels}");
+        let by_runs = by_chance(Share { yes: 4, of: 5 }, Share { yes: 200, of: 200 });
+        assert!((chance(&real, &lab) - by_runs).abs() < 1e-12 && by_runs > 0.02, "{by_runs}");
+    }
+
+    #[test]
+    fn what_is_always_and_never_differs_and_so_does_what_is_only_at_all() {
+        let (always, never) = (vec![vec![true, true]; 5], vec![vec![false, false]; 200]);
+        assert!(chance(&always, &never) < 1e-8);
+        // At one of two Sentinels in each real run, at both in the lab.
+        let (half, both) = (vec![vec![true, false]; 5], vec![vec![true, true]; 200]);
+        assert!(chance(&half, &both) < 1e-8);
+        assert!(chance(&[vec![true], vec![]], &[vec![true]]) > 0.99, "a run without such Sentinels says nothing");
+    }
 }

@@ -218,7 +218,7 @@ impl Run<'_> {
     /// Does something to the cluster. Gives the nodes that it hit.
     fn inject(&mut self, fault: &Fault, lasting: Option<Duration>) -> Result<Vec<NodeId>, RealError> {
         let act: fn(&mut Process) -> Result<(), RealError> = match fault {
-            Fault::Kill(_) => Process::kill,
+            Fault::Kill(_) => Process::start_kill,
             Fault::Restart(_) => Process::restart,
             Fault::Shutdown(_) => Process::shutdown,
             Fault::Freeze(_) => Process::freeze,

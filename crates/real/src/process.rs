@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, io, thread};
 
 use model::Reply;
 use model::plan::Credentials;
@@ -88,6 +88,8 @@ pub struct Process {
     binary: PathBuf,
     dial: Dial,
     child: Option<Child>,
+    /// One that was killed and may not be gone yet.
+    dying: Option<Child>,
     frozen: bool,
     /// Connections whose reply nobody waits for.
     unanswered: Vec<Talk>,
@@ -121,7 +123,8 @@ impl Process {
             Program::Sentinel => binaries.sentinel.clone(),
         };
         let (name, dial) = (name.to_owned(), Dial { addr, auth: options.auth.clone() });
-        let mut process = Self { name, binary, dial, child: None, frozen: false, unanswered: Vec::new(), room };
+        let mut process =
+            Self { name, binary, dial, child: None, dying: None, frozen: false, unanswered: Vec::new(), room };
         process.restart()?;
         Ok(process)
     }
@@ -131,6 +134,7 @@ impl Process {
         if self.is_running() {
             return Ok(());
         }
+        self.wait_gone()?;
         self.unanswered.clear();
         let child = spawn(&self.binary, &self.room.path().join("conf"));
         self.child =
@@ -208,12 +212,28 @@ impl Process {
 
     /// `kill -9`; gives back when it is gone.
     pub fn kill(&mut self) -> Result<(), RealError> {
+        self.start_kill()?;
+        self.wait_gone()
+    }
+
+    /// `kill -9`, without waiting until it is gone, so that the next one can be killed at the same time.
+    pub fn start_kill(&mut self) -> Result<(), RealError> {
         if let Some(mut child) = self.child.take() {
-            let gone = child.kill().and_then(|()| child.wait());
-            gone.map_err(|error| RealError::Signal { name: self.name.clone(), what: "kill", error })?;
+            let killed = child.kill();
+            self.dying = Some(child);
+            killed.map_err(|error| self.not_killed(error))?;
         }
         self.frozen = false;
         Ok(())
+    }
+
+    fn wait_gone(&mut self) -> Result<(), RealError> {
+        let gone = self.dying.take().map(|mut child| child.wait());
+        gone.transpose().map(|_| ()).map_err(|error| self.not_killed(error))
+    }
+
+    fn not_killed(&self, error: io::Error) -> RealError {
+        RealError::Signal { name: self.name.clone(), what: "kill", error }
     }
 
     /// `SIGSTOP`.
@@ -304,9 +324,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // What cannot be killed is not waited for.
+        let _ = self.kill();
     }
 }
