@@ -5,6 +5,7 @@
 //! as that fails, so do the operations. Several callers of one client share what the first of them set up. No call is ever cancelled, since how long it takes is part of what is judged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::calls::Calls;
-use crate::driver::{Answer, CallError, Driver, Jobs, Lease, Request, Session, Settings, Writes};
+use crate::driver::{Answer, CallError, Driver, Jobs, Lease, OnMessage, Request, Session, Settings, Writes};
 
 /// Seconds that a blocking command waits for an item.
 const POP_SECONDS: u64 = 1;
@@ -139,16 +140,28 @@ impl Worker {
     /// Subscribes, and again when the subscription is lost.
     async fn subscribe(&self, channel: &str) {
         let mut session: Option<Box<dyn Session>> = None;
+        let mut failing: Option<Instant> = None;
         let mut slot = self.start;
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();
             self.calls.start(&op, Action::Subscribe, None);
-            let calls = Arc::clone(&self.calls);
+            let (calls, heard) = (Arc::clone(&self.calls), Arc::new(AtomicBool::new(false)));
+            let hears = Arc::clone(&heard);
+            let on_message: OnMessage = Box::new(move |message| {
+                hears.store(true, Ordering::Relaxed);
+                calls.delivered(message);
+            });
             let lost = match self.opened(&mut session, None).await {
-                Ok(session) => session.subscribe(channel, Box::new(move |message| calls.delivered(message))).await,
+                Ok(session) => session.subscribe(channel, on_message).await,
                 Err(error) => error,
             };
+            // One that brought a message did succeed.
+            let since = if heard.load(Ordering::Relaxed) { Instant::now() } else { failing.unwrap_or(slot) };
+            failing = Some(since);
+            if self.client.reopen_after.is_some_and(|after| since.elapsed() >= after) {
+                (session, failing) = (None, None);
+            }
             self.calls.end(op, &Err(lost));
             slot = next_slot(slot, self.client.every, Instant::now());
         }
@@ -354,16 +367,16 @@ mod tests {
         format!("{action:?} {request:?}")
     }
 
-    fn saw(script: &mut Script, seq: u64, result: Result<Answer, CallError>) {
-        script.saw(&OpId { client: ClientId::new("c"), seq }, &result);
+    fn saw(script: &mut Script, seq: u64, result: &Result<Answer, CallError>) {
+        script.saw(&OpId { client: ClientId::new("c"), seq }, result);
     }
 
     fn failed() -> Result<Answer, CallError> {
         Err(CallError { may_have_run: true, cause: Cause::Timeout, text: "slow".into() })
     }
 
-    fn number(number: i64) -> Result<Answer, CallError> {
-        Ok(Answer::Number(number))
+    fn number(number: i64) -> Answer {
+        Answer::Number(number)
     }
 
     #[test]
@@ -371,22 +384,22 @@ mod tests {
         let mut script = Script::Lock { ttl_ms: 300, held: None };
         let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
         assert_eq!(action(&mut script, 1), Action::Acquire);
-        saw(&mut script, 1, number(0));
+        saw(&mut script, 1, &Ok(number(0)));
         assert_eq!(action(&mut script, 2), Action::Acquire, "somebody else has it");
-        saw(&mut script, 2, number(1));
+        saw(&mut script, 2, &Ok(number(1)));
         for seq in 3..33 {
             assert!(asked(&mut script, seq).contains(r#"Renew(Lease { key: "lock", token: "c#2", ttl_ms: 300 })"#));
             assert_eq!(script.of().map(|of| of.seq), Some(2));
-            saw(&mut script, seq, if seq == 10 { failed() } else { number(1) });
+            saw(&mut script, seq, &if seq == 10 { failed() } else { Ok(number(1)) });
         }
         assert_eq!(action(&mut script, 33), Action::Release);
-        saw(&mut script, 33, failed());
+        saw(&mut script, 33, &failed());
         assert_eq!(action(&mut script, 34), Action::Release);
-        saw(&mut script, 34, number(1));
+        saw(&mut script, 34, &Ok(number(1)));
         assert_eq!(action(&mut script, 35), Action::Acquire);
-        saw(&mut script, 35, number(1));
+        saw(&mut script, 35, &Ok(number(1)));
         assert_eq!(action(&mut script, 36), Action::Renew);
-        saw(&mut script, 36, number(0));
+        saw(&mut script, 36, &Ok(number(0)));
         assert_eq!(action(&mut script, 37), Action::Acquire);
         assert_eq!(script.of(), None);
     }
@@ -398,16 +411,16 @@ mod tests {
         let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
         let job = || Ok(Answer::Value(b"p#7".to_vec()));
         assert_eq!(action(&mut script, 1), Action::Unfinished);
-        saw(&mut script, 1, Ok(Answer::Nil));
+        saw(&mut script, 1, &Ok(Answer::Nil));
         assert_eq!(action(&mut script, 2), Action::Take);
-        saw(&mut script, 2, failed());
+        saw(&mut script, 2, &failed());
         assert_eq!(action(&mut script, 3), Action::Unfinished, "it may be under way");
-        saw(&mut script, 3, job());
+        saw(&mut script, 3, &job());
         assert_eq!(action(&mut script, 4), Action::Acknowledge);
         assert_eq!(script.of().map(|of| of.to_string()).as_deref(), Some("p#7"));
-        saw(&mut script, 4, failed());
+        saw(&mut script, 4, &failed());
         assert_eq!(action(&mut script, 5), Action::Acknowledge);
-        saw(&mut script, 5, number(0));
+        saw(&mut script, 5, &Ok(number(0)));
         assert_eq!(action(&mut script, 6), Action::Unfinished);
     }
 
@@ -423,11 +436,11 @@ mod tests {
     fn replica_reads_write_until_that_succeeds() {
         let mut script = Script::ReplicaReads { key: None, tried: None };
         assert_eq!(asked(&mut script, 1), r#"Set Set("read:c#1", "c#1")"#);
-        saw(&mut script, 1, failed());
+        saw(&mut script, 1, &failed());
         assert_eq!(asked(&mut script, 2), r#"Set Set("read:c#2", "c#2")"#);
-        saw(&mut script, 2, Ok(Answer::Done));
+        saw(&mut script, 2, &Ok(Answer::Done));
         assert_eq!(asked(&mut script, 3), r#"ReplicaGet ReplicaGet("read:c#2")"#);
-        saw(&mut script, 3, Ok(Answer::Nil));
+        saw(&mut script, 3, &Ok(Answer::Nil));
         assert_eq!(asked(&mut script, 4), r#"ReplicaGet ReplicaGet("read:c#2")"#);
     }
 }

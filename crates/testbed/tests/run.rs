@@ -3,12 +3,13 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use model::history::{Action, Record, What};
+use model::history::{Action, Cause, Record, What};
 use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
 use model::{Fault, Outcome, Plan, Seed, Target, Time};
-use sentinel_lab_testbed::driver::{BoxFuture, CallError, Driver, Session, Settings};
+use sentinel_lab_testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 use sentinel_lab_testbed::{Run, RunError, RunOutcome};
 
 use common::Raw;
@@ -155,4 +156,51 @@ fn a_driver_that_there_is_not_is_told() {
     plan.clients[0].driver = Some("no-such".to_owned());
     let error = run(plan, 1).unwrap_err();
     assert_eq!(error.to_string(), "client writer wants the driver no-such, which there is not");
+}
+
+/// A client that publishes and cannot subscribe; it counts how often it is set up.
+struct Mute(Arc<AtomicUsize>);
+
+impl Driver for Mute {
+    fn name(&self) -> &'static str {
+        "mute"
+    }
+
+    fn about(&self) -> &'static str {
+        "cannot subscribe"
+    }
+
+    fn open(&self, _: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Ok(Box::new(MuteSession) as Box<dyn Session>) })
+    }
+}
+
+struct MuteSession;
+
+impl Session for MuteSession {
+    fn call<'a>(&'a mut self, _: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async { Ok(Answer::Number(0)) })
+    }
+
+    fn subscribe<'a>(&'a mut self, _: &'a str, _: OnMessage) -> BoxFuture<'a, CallError> {
+        let refused = CallError { may_have_run: false, cause: Cause::Connection, text: "lost".to_owned() };
+        Box::pin(async { refused })
+    }
+}
+
+#[test]
+fn a_subscriber_whose_subscriptions_fail_is_set_up_anew_if_the_application_says_so() {
+    let opened = |reopen_after| {
+        let count = Arc::new(AtomicUsize::new(0));
+        let mut plan = Plan { timeline: Vec::new(), run_for: 10 * SECOND, ..plan(Workload::PubSub) };
+        plan.clients[0].every = SECOND / 2;
+        plan.clients[0].reopen_after = reopen_after;
+        let driver: Arc<dyn Driver> = Arc::new(Mute(Arc::clone(&count)));
+        Run::new(plan, Seed(1), vec![driver]).run().unwrap();
+        count.load(Ordering::Relaxed)
+    };
+    assert_eq!(opened(None), 2, "one to publish and one to subscribe");
+    // At 3 s, 5.5 s and 8 s: after two seconds each, with the next attempt.
+    assert_eq!(opened(Some(2 * SECOND)), 4);
 }
