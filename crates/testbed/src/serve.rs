@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use model::history::{Header, Record};
 use model::plan::{Cluster, Expect, Host as Place};
 use model::{Fault, History, NodeId, Plan, Seed, Time};
-
 use sim::FileError;
+use tokio::time::Instant;
 
 use crate::driver::Tls;
 use crate::gate::Gate;
@@ -113,9 +113,11 @@ impl Server {
         }
         let nodes: Vec<_> = gates.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         plan.cluster.addresses = nodes.iter().map(|(node, addr)| (*node, addr_of(*addr))).collect();
+        // One moment, by both clocks: what takes time before the cluster is open must not put its own behind.
+        let start = Instant::now();
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         plan.cluster.unix_start = unix_now.saturating_sub(HEAD_START);
-        let host = Host::open(&plan, seed, gates).map_err(ServeError::Tls)?;
+        let host = Host::open(&plan, seed, gates, start).map_err(ServeError::Tls)?;
         Ok(Self { plan, nodes, host })
     }
 

@@ -37,6 +37,7 @@ use model::{ClientId, Fault, History, NodeId, Plan, Seed, Time};
 use sim::Delivery;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use self::names::NamesOf;
 use self::state::State;
@@ -101,7 +102,7 @@ impl Host {
     /// # Errors
     /// No address block is free, the cluster has more nodes than a block has addresses, or a socket could not be had.
     pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> io::Result<Self> {
-        let host = Self::new(plan, seed, clock);
+        let host = Self::new(plan, seed, Instant::now(), clock);
         host.0.lock().encrypt()?;
         for client in &plan.clients {
             host.add_client(&ClientId::new(&client.id), &client.zone)?;
@@ -111,20 +112,20 @@ impl Host {
     }
 
     /// Starts the cluster of `plan`, whose nodes have the addresses of these gates, for whoever connects. Nodes may dial
-    /// addresses outside it. Time counts from now. Within a tokio runtime.
+    /// addresses outside it. Time counts from `start`. Within a tokio runtime.
     ///
     /// # Errors
     /// What it takes to speak TLS cannot be made.
-    pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>) -> io::Result<Self> {
-        let host = Self::new(plan, seed, Arc::default());
+    pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>, start: Instant) -> io::Result<Self> {
+        let host = Self::new(plan, seed, start, Arc::default());
         host.0.lock().encrypt()?;
         host.0.lock().open_outside(gates, &host.0);
         host.begin();
         Ok(host)
     }
 
-    fn new(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> Self {
-        let state = Mutex::new(State::new(plan, seed));
+    fn new(plan: &Plan, seed: Seed, start: Instant, clock: Arc<AtomicU64>) -> Self {
+        let state = Mutex::new(State::new(plan, seed, start));
         Self(Arc::new(Shared {
             state,
             news: Notify::new(),

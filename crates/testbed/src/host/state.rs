@@ -119,11 +119,10 @@ struct Client {
 }
 
 impl State {
-    pub(super) fn new(plan: &Plan, seed: Seed) -> Self {
+    pub(super) fn new(plan: &Plan, seed: Seed, start: Instant) -> Self {
         let cluster = &plan.cluster;
         let data = cluster.data_nodes().into_iter().map(|(node, group)| (node, cluster.groups[group].auth.is_some()));
         let sentinels = cluster.sentinel_nodes().into_iter().map(|node| (node, cluster.sentinel_auth.is_some()));
-        let start = Instant::now();
         Self {
             world: Some(World::new(plan, seed)),
             start,
