@@ -320,6 +320,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_back_at_once_begins_the_budget_anew() {
+        let mut story = Story::failover();
+        story.state(20_000, B, NodeState::Down);
+        story.state(20_000, B, NodeState::Up);
+        story.bad(900, 20_000..20_001, Cause::Connection, "closed");
+        assert!(against(&plan(), &story).is_empty());
+        story.bad(901, 23_000..23_001, Cause::Connection, "closed");
+        assert_eq!(against(&plan(), &story).len(), 1);
+    }
+
+    #[test]
     fn a_master_that_refuses_for_lack_of_replicas_does_not_serve_yet() {
         let mut story = Story::failover();
         story.bad(900, 20_000..20_001, Cause::Server, "NOREPLICAS");

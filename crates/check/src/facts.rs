@@ -354,20 +354,20 @@ impl<'a> Facts<'a> {
         changes.iter().filter(|(_, of)| of.is_none()).map(|(at, _)| *at)
     }
 
+    /// When a node's process ended, each time.
+    pub(crate) fn ends(&self, node: NodeId) -> impl DoubleEndedIterator<Item = Time> {
+        let changes = self.states.get(&node).map_or(&[][..], Steps::changes);
+        changes.iter().filter(|(_, state)| *state == NodeState::Down).map(|(at, _)| *at)
+    }
+
     /// When a node's process ended last, up to `until`: what it held is gone, for a data node keeps nothing.
     pub(crate) fn emptied(&self, node: NodeId, until: Time) -> Option<Time> {
-        let changes = self.states.get(&node).map_or(&[][..], Steps::changes);
-        let ends = changes.iter().filter(|(at, state)| *at <= until && *state == NodeState::Down);
-        ends.map(|(at, _)| *at).next_back()
+        self.ends(node).rfind(|at| *at <= until)
     }
 
     /// When the last of `nodes` went down, after `at`; [`Time::NEVER`] if one did not.
     pub(crate) fn down_after(&self, nodes: &[NodeId], at: Time) -> Time {
-        let down = |node| {
-            let changes = self.states.get(node).map_or(&[][..], Steps::changes);
-            let down = changes.iter().find(|(when, state)| *when >= at && *state == NodeState::Down);
-            down.map_or(Time::NEVER, |(when, _)| *when)
-        };
+        let down = |node: &NodeId| self.ends(*node).find(|when| *when >= at).unwrap_or(Time::NEVER);
         nodes.iter().map(down).max().unwrap_or(at)
     }
 

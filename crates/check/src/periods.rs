@@ -39,8 +39,8 @@ pub(crate) struct Periods {
     /// reach more tell the truth than not, and none of them has gone ahead to another master. Commands in such a period
     /// (but for the budget) must succeed.
     ///
-    /// A new one begins where the master showed that it does not serve: connections were cut at it, or it refused a
-    /// command of the client with an error such as `NOREPLICAS`.
+    /// A new one begins where the master showed that it does not serve: connections were cut at it, its process ended and
+    /// began at one moment, or it refused a command of the client with an error such as `NOREPLICAS`.
     pub(crate) good: Vec<Period>,
     /// Moreover a replica is there to be read from: it runs, follows a master, and nothing stands between. Reads from
     /// replicas in such a period (but for the budget) must succeed, whichever node serves them. None where replicas
@@ -175,7 +175,10 @@ fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
         .iter()
         .filter(|(_, execution)| execution.error.as_deref().is_some_and(|error| NOT_SERVING.contains(&error)));
     let refused = refused.map(|(at, execution)| (*at, execution.node));
-    let mut all: Vec<(Time, NodeId)> = cut.chain(refused).collect();
+    // A process may be back at the moment at which it ended, but its connections are not.
+    let ended =
+        facts.plan.cluster.data_nodes().into_iter().flat_map(|(node, _)| facts.ends(node).map(move |at| (at, node)));
+    let mut all: Vec<(Time, NodeId)> = cut.chain(refused).chain(ended).collect();
     all.sort_unstable();
     all.dedup();
     all

@@ -25,6 +25,8 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub struct Node {
     pub(crate) config: Config,
+    /// Its configuration file.
+    pub(crate) file: Config,
     pub(crate) run_id: RunId,
     pub(crate) started: Time,
     pub(crate) clients: BTreeMap<Conn, Client>,
@@ -103,6 +105,7 @@ impl Node {
         let users = users(config.auth.as_ref());
         let dice = seed.derive(&format!("node:{}", config.identity.node)).stream(&format!("dice:{boot}"));
         Self {
+            file: config.clone(),
             config,
             run_id,
             started: now,
@@ -138,6 +141,11 @@ impl Node {
             begun: false,
             ended: false,
         }
+    }
+
+    /// Its configuration file, which it starts from the next time: as it was at the start, or when `CONFIG REWRITE` was last told.
+    pub fn file(&self) -> &Config {
+        &self.file
     }
 
     /// Takes an input and whatever is due at `now`. The first call, which should be an [`Input::Tick`] at the start,

@@ -21,8 +21,8 @@ pub(crate) enum Machine {
 pub(crate) enum Saved {
     /// Nothing yet: it starts as the plan says.
     Fresh,
-    /// A data node that follows this address, or is a master.
-    Data(Option<Addr>),
+    /// The configuration file of a data node.
+    Data(Box<node::Config>),
     /// The text of a Sentinel's configuration file.
     Sentinel(String),
 }
@@ -31,11 +31,16 @@ impl Machine {
     /// Starts a process of the cluster, for the `boot`-th time.
     pub(crate) fn start(cluster: &Cluster, id: NodeId, saved: &Saved, seed: Seed, boot: u32, now: Time) -> Self {
         if let Some((group, place)) = cluster.place(id) {
-            let replica_of = match saved {
-                Saved::Data(of) => of.clone(),
-                _ => (place > 0).then(|| named(cluster, cluster.first_master(group), cluster.announce_hostnames)),
+            let config = match saved {
+                Saved::Data(file) => {
+                    node::Config { identity: Identity { node: id, addr: cluster.address(id) }, ..(**file).clone() }
+                }
+                _ => {
+                    let first = || named(cluster, cluster.first_master(group), cluster.announce_hostnames);
+                    data_config(cluster, id, (place > 0).then(first))
+                }
             };
-            return Self::Data(Node::new(data_config(cluster, id, replica_of), seed, boot, now));
+            return Self::Data(Node::new(config, seed, boot, now));
         }
         let text = match saved {
             Saved::Sentinel(text) => Some(text),
@@ -54,7 +59,7 @@ impl Machine {
     /// What it leaves on disk if it ends now.
     pub(crate) fn save(&self) -> Saved {
         match self {
-            Self::Data(node) => Saved::Data(node.master_addr().cloned()),
+            Self::Data(node) => Saved::Data(Box::new(node.file().clone())),
             Self::Sentinel(sentinel) => Saved::Sentinel(sentinel.config_file()),
         }
     }

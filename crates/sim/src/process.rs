@@ -89,7 +89,7 @@ impl Process {
     pub(crate) fn follows(&self) -> Option<&Addr> {
         match (&self.machine, &self.saved) {
             (Some(machine), _) => machine.data().and_then(node::Node::master_addr),
-            (None, Saved::Data(of)) => of.as_ref(),
+            (None, Saved::Data(file)) => file.replica_of.as_ref(),
             (None, _) => None,
         }
     }

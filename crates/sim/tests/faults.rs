@@ -84,6 +84,28 @@ fn a_killed_first_master_restarts_as_a_master() {
 }
 
 #[test]
+fn a_restarted_node_is_what_its_configuration_file_says() {
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    let restarted = |lab: &mut Lab| {
+        lab.inject(&Fault::Kill(node("redis-1")));
+        lab.inject(&Fault::Restart(node("redis-1")));
+        let conn = lab.open(MASTER);
+        let Some(Reply::Map(told)) = lab.ask(conn, "CONFIG GET replica-priority") else { panic!("a map") };
+        (last_role(lab, MASTER), told[0].1.as_text().expect("a text").into_owned(), conn)
+    };
+    lab.ask(conn, "CONFIG SET replica-priority 80");
+    lab.inject(&Fault::ReplicaOf { target: node("redis-1"), of: Some(node("redis-2")) });
+    let (role, priority, conn) = restarted(&mut lab);
+    assert_eq!((role.as_str(), priority.as_str()), ("master", "100"), "nothing was written");
+    lab.ask(conn, "CONFIG SET replica-priority 80");
+    lab.inject(&Fault::ReplicaOf { target: node("redis-1"), of: Some(node("redis-2")) });
+    lab.ask(conn, "CONFIG REWRITE");
+    let (role, priority, _) = restarted(&mut lab);
+    assert_eq!((role.as_str(), priority.as_str()), ("redis-2", "80"));
+}
+
+#[test]
 fn shutdown_ends_the_process() {
     let mut lab = Lab::ready();
     let conn = lab.open(MASTER);

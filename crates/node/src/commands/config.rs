@@ -360,8 +360,8 @@ pub(crate) fn set(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     OK
 }
 
-/// There is no file to write to; as far as the others can tell it was written.
-pub(crate) fn rewrite(_: &mut Node, _: &mut Call<'_>) -> Outcome {
+pub(crate) fn rewrite(node: &mut Node, _: &mut Call<'_>) -> Outcome {
+    node.file = Config { replica_of: node.master_addr().cloned(), ..node.config.clone() };
     OK
 }
 
