@@ -31,14 +31,11 @@ impl Machine {
     /// Starts a process of the cluster, for the `boot`-th time.
     pub(crate) fn start(cluster: &Cluster, id: NodeId, saved: &Saved, seed: Seed, boot: u32, now: Time) -> Self {
         if let Some((group, place)) = cluster.place(id) {
-            let config = match saved {
-                Saved::Data(file) => {
-                    node::Config { identity: Identity { node: id, addr: cluster.address(id) }, ..(**file).clone() }
-                }
-                _ => {
-                    let first = || named(cluster, cluster.first_master(group), cluster.announce_hostnames);
-                    data_config(cluster, id, (place > 0).then(first))
-                }
+            let config = if let Saved::Data(file) = saved {
+                node::Config { identity: Identity { node: id, addr: cluster.address(id) }, ..(**file).clone() }
+            } else {
+                let first = || named(cluster, cluster.first_master(group), cluster.announce_hostnames);
+                data_config(cluster, id, (place > 0).then(first))
             };
             return Self::Data(Node::new(config, seed, boot, now));
         }
