@@ -21,6 +21,15 @@ pub struct Allowed<'a> {
 }
 
 impl Commands<'_> {
+    /// Whether a rule about a category is about a command: a category has a command with all its subcommands.
+    fn is_under(&self, at: usize, category: &str) -> bool {
+        let container = || {
+            let (of, _) = self.names[at].split_once('|')?;
+            self.names.iter().position(|name| *name == of)
+        };
+        (self.is_in)(at, category) || container().is_some_and(|container| (self.is_in)(container, category))
+    }
+
     /// As Redis 7.0 puts it: the categories that fit best, then the commands in which those differ from what is allowed.
     /// Redis has these in the order of a hash table, which differs from process to process.
     pub fn describe(&self, user: &Allowed<'_>) -> String {
@@ -47,7 +56,7 @@ impl Commands<'_> {
             let Some((category, ..)) = best else { break };
             words.push(format!("{sign}@{category}"));
             used.push(category);
-            for at in (0..names.len()).filter(|at| is_in(*at, category)) {
+            for at in (0..names.len()).filter(|at| self.is_under(*at, category)) {
                 told[at] = add;
                 left[at] = !add;
             }

@@ -309,7 +309,7 @@ impl Selector {
         if !CATEGORIES.contains(&category) {
             return Err(UNKNOWN.into());
         }
-        for (index, spec) in TABLE.iter().enumerate().filter(|(_, spec)| spec.is_in(category)) {
+        for (index, spec) in TABLE.iter().enumerate().filter(|(_, spec)| spec.is_under(category)) {
             self.set(index, spec, to);
         }
         Ok(())

@@ -21,6 +21,15 @@ impl Sentinel {
         table.number("quorum", i64::from(master.config.quorum));
         table.number("failover-timeout", master.failover_timeout());
         table.number("parallel-syncs", i64::from(master.config.parallel_syncs));
+        let config = &master.config;
+        for (name, path) in [
+            ("notification-script", &config.notification_script),
+            ("client-reconfig-script", &config.client_reconfig_script),
+        ] {
+            if let Some(path) = path {
+                table.push(name, Reply::bulk(path.clone()));
+            }
+        }
         table.reply()
     }
 

@@ -158,7 +158,7 @@ pub(crate) fn keys(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 /// What `SCAN` and its kin are asked for. Within a collection the cursor is the number of items already seen, in their
 /// order.
-pub(crate) struct ScanOptions<'a> {
+struct ScanOptions<'a> {
     cursor: usize,
     count: usize,
     pattern: Option<&'a Bytes>,
@@ -166,9 +166,7 @@ pub(crate) struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
-    pub(crate) fn parse(cursor: &Bytes, options: &'a [Bytes], typed: bool) -> Result<Self, Failure> {
-        let cursor = parse_int(cursor).and_then(|cursor| usize::try_from(cursor).ok());
-        let cursor = cursor.ok_or(Failure::from("ERR invalid cursor"))?;
+    fn parse(cursor: usize, options: &'a [Bytes], typed: bool) -> Result<Self, Failure> {
         let mut parsed = Self { cursor, count: 10, pattern: None, kind: None };
         for option in options.chunks(2) {
             let [name, value] = option else { return Err(SYNTAX) };
@@ -186,18 +184,32 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// The next items, each of one or two words, and the cursor after them.
-pub(crate) fn scan_page(options: &ScanOptions<'_>, items: &[Vec<Bytes>]) -> Reply {
+fn cursor(arg: &[u8]) -> Result<usize, Failure> {
+    let cursor = parse_int(arg).and_then(|cursor| usize::try_from(cursor).ok());
+    cursor.ok_or(Failure::from("ERR invalid cursor"))
+}
+
+/// The next items of a collection, each of one or two words, and the cursor after them. Of a collection that is not there
+/// no option is read.
+pub(crate) fn scan_items(
+    args: &[Bytes],
+    items: impl FnOnce() -> Result<Option<Vec<Vec<Bytes>>>, Failure>,
+) -> DataResult {
+    let cursor = cursor(&args[2])?;
+    let Some(items) = items()? else {
+        return Ok(Reply::Array(vec![Reply::Bulk(number(0)), Reply::Array(Vec::new())]));
+    };
+    let options = ScanOptions::parse(cursor, &args[3..], false)?;
     let end = options.cursor.saturating_add(options.count).min(items.len());
     let page = items.get(options.cursor..end).unwrap_or_default();
     let wanted = |item: &&Vec<Bytes>| options.pattern.is_none_or(|pattern| glob(pattern, &item[0]));
     let found = page.iter().filter(wanted).flatten().cloned().map(Reply::Bulk).collect();
     let next = if end == items.len() { 0 } else { end };
-    Reply::Array(vec![Reply::Bulk(number(next)), Reply::Array(found)])
+    Ok(Reply::Array(vec![Reply::Bulk(number(next)), Reply::Array(found)]))
 }
 
 pub(crate) fn scan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let options = ScanOptions::parse(&args[1], &args[2..], true)?;
+    let options = ScanOptions::parse(cursor(&args[1])?, &args[2..], true)?;
     let (mut keys, next) = access.raw().scan(options.cursor as u64, options.count);
     keys.retain(|key| {
         options.pattern.is_none_or(|pattern| glob(pattern, key))

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use model::{Command, Reply};
 
-use super::generic::{ScanOptions, scan_page};
+use super::generic::scan_items;
 use super::strings::{finite, sum};
 use crate::access::{Access, DataResult};
 use crate::args::{bulks, int, number, parse_int, wrong_arity, yes_no};
@@ -113,9 +113,8 @@ pub(crate) fn hincrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
 }
 
 pub(crate) fn hscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let options = ScanOptions::parse(&args[2], &args[3..], false)?;
-    let items: Vec<Vec<Bytes>> = access
-        .hash(&args[1])?
-        .map_or(Vec::new(), |hash| hash.iter().map(|(field, value)| vec![field.clone(), value.clone()]).collect());
-    Ok(scan_page(&options, &items))
+    scan_items(args, || {
+        let hash = access.hash(&args[1])?;
+        Ok(hash.map(|hash| hash.iter().map(|(field, value)| vec![field.clone(), value.clone()]).collect()))
+    })
 }

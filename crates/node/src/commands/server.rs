@@ -46,7 +46,7 @@ pub(crate) fn memory_doctor(_: &mut Node, _: &mut Call<'_>) -> Outcome {
     let text = "Hi Sam, this instance is empty or is using very little memory, my issues detector can't be used in these \
                 conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be \
                 back to our programming as soon as I finished rebooting.\n";
-    Ok(Reply::word(text).into())
+    Ok(Reply::Verbatim(text.into()).into())
 }
 
 /// Every field of Redis, of what little there is.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use model::{Command, Reply};
 
-use super::generic::{ScanOptions, scan_page};
+use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, positive, yes_no};
 use crate::keyspace::{Value, own};
@@ -78,10 +78,7 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn sscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let options = ScanOptions::parse(&args[2], &args[3..], false)?;
-    let items: Vec<Vec<Bytes>> =
-        access.set(&args[1])?.map_or(Vec::new(), |set| set.iter().map(|item| vec![item.clone()]).collect());
-    Ok(scan_page(&options, &items))
+    scan_items(args, || Ok(access.set(&args[1])?.map(|set| set.iter().map(|item| vec![item.clone()]).collect())))
 }
 
 pub(crate) fn smove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {

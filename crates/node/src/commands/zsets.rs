@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use model::{Command, Reply, double_text};
 
-use super::generic::{ScanOptions, scan_page};
+use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, float, int, is, number, positive, wrong_arity};
 use crate::blocking;
@@ -409,9 +409,8 @@ pub(crate) fn bzpopmax(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn zscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let options = ScanOptions::parse(&args[2], &args[3..], false)?;
-    let items: Vec<Vec<Bytes>> = access.zset(&args[1])?.map_or(Vec::new(), |zset| {
-        zset.iter().map(|(member, score)| vec![member.clone(), number(double_text(score))]).collect()
-    });
-    Ok(scan_page(&options, &items))
+    scan_items(args, || {
+        let words = |(member, score): (&Bytes, f64)| vec![member.clone(), number(double_text(score))];
+        Ok(access.zset(&args[1])?.map(|zset| zset.iter().map(words).collect()))
+    })
 }

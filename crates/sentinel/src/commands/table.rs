@@ -36,6 +36,12 @@ impl Spec {
         self.categories.split(' ').any(|known| known == category)
     }
 
+    /// Whether a rule about a category is about it: a category has a command with all its subcommands.
+    pub(crate) fn is_under(&self, category: &str) -> bool {
+        let container = || find(self.name.split_once('|')?.0);
+        self.is_in(category) || container().is_some_and(|container| TABLE[container].is_in(category))
+    }
+
     /// The entry of `COMMAND INFO`, with those of its subcommands.
     pub(crate) fn entry(&self) -> Reply {
         let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty());

@@ -177,12 +177,20 @@ pub(crate) fn xlen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 fn xrange_of(access: &mut Access<'_>, args: &[Bytes], reverse: bool) -> DataResult {
     let (low, high) = if reverse { (&args[3], &args[2]) } else { (&args[2], &args[3]) };
     let (low, high) = (bound(low, true)?, bound(high, false)?);
-    let count = match &args[4..] {
-        [] => usize::MAX,
-        [word, count] if is(word, "COUNT") => usize::try_from(int(count)?).unwrap_or(0),
-        _ => return Err(SYNTAX),
-    };
-    let Some(stream) = access.stream(&args[1])?.filter(|_| low <= high) else { return Ok(Reply::Array(Vec::new())) };
+    let mut count = usize::MAX;
+    for option in args[4..].chunks(2) {
+        match option {
+            [word, value] if is(word, "COUNT") => count = usize::try_from(int(value)?).unwrap_or(0),
+            _ => return Err(SYNTAX),
+        }
+    }
+    let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Array(Vec::new())) };
+    if count == 0 {
+        return Ok(Reply::NullArray);
+    }
+    if low > high {
+        return Ok(Reply::Array(Vec::new()));
+    }
     let entries = stream.entries.range(low..=high).map(|(id, fields)| entry(*id, fields));
     Ok(Reply::Array(if reverse { entries.rev().take(count).collect() } else { entries.take(count).collect() }))
 }

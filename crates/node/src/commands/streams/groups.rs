@@ -5,21 +5,28 @@ use model::Reply;
 
 use super::ids::id;
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, int, is, text, yes_no};
+use crate::args::{int, is, text, wrong_subcommand, yes_no};
 use crate::keyspace::stream::{Consumer, Group};
 
 /// The event of a consumer that was not there before.
 pub(super) const NEW_CONSUMER: &str = "xgroup-createconsumer";
 
+/// How many entries a group has read, -1 if it is not known.
+fn entries_read(arg: &[u8]) -> Result<i64, Failure> {
+    let read = int(arg)?;
+    if read < -1 { Err("ERR value for ENTRIESREAD must be positive or -1".into()) } else { Ok(read) }
+}
+
 pub(crate) fn xgroup_create(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (key, name) = (&args[2], &args[3]);
     let (mut make, mut read) = (false, -1);
+    let syntax = || wrong_subcommand("XGROUP", &args[1]);
     let mut rest = args[5..].iter();
     while let Some(option) = rest.next() {
         match () {
             () if is(option, "MKSTREAM") => make = true,
-            () if is(option, "ENTRIESREAD") => read = int(rest.next().ok_or(SYNTAX)?)?,
-            () => return Err(SYNTAX),
+            () if is(option, "ENTRIESREAD") => read = entries_read(rest.next().ok_or_else(syntax)?)?,
+            () => return Err(syntax()),
         }
     }
     if access.stream(key)?.is_none() && !make {
@@ -45,14 +52,15 @@ fn named<'a>(access: &'a mut Access<'_>, args: &[Bytes]) -> Result<&'a mut Group
 }
 
 pub(crate) fn xgroup_setid(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let read = match &args[5..] {
+        [] => -1,
+        [word, read] if is(word, "ENTRIESREAD") => entries_read(read)?,
+        _ => return Err(wrong_subcommand("XGROUP", &args[1])),
+    };
     let last = access.stream(&args[2])?.map(|stream| stream.last_id).unwrap_or_default();
     let group = named(access, args)?;
     group.last_id = if &args[4][..] == b"$" { last } else { id(&args[4], 0)? };
-    group.read = match &args[5..] {
-        [] => -1,
-        [word, read] if is(word, "ENTRIESREAD") => int(read)?,
-        _ => return Err(SYNTAX),
-    };
+    group.read = read;
     access.changed("xgroup-setid", &args[2], 1);
     Ok(Reply::OK)
 }

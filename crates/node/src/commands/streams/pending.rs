@@ -129,10 +129,15 @@ pub(crate) fn xclaim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let mut rest = args[5 + count..].iter();
     while let Some(option) = rest.next() {
         let mut value = || rest.next().ok_or(SYNTAX);
+        let count = |value: &Bytes| {
+            let invalid =
+                |_| Failure::from(format!("ERR Invalid {} option argument for XCLAIM", text(option).to_uppercase()));
+            int(value).map(|count| count.max(0) as u64).map_err(invalid)
+        };
         match () {
-            () if is(option, "IDLE") => at = now.saturating_sub(int(value()?)?.max(0) as u64),
-            () if is(option, "TIME") => at = int(value()?)?.max(0) as u64,
-            () if is(option, "RETRYCOUNT") => times = Some(int(value()?)?.max(0) as u64),
+            () if is(option, "IDLE") => at = now.saturating_sub(count(value()?)?),
+            () if is(option, "TIME") => at = count(value()?)?,
+            () if is(option, "RETRYCOUNT") => times = Some(count(value()?)?),
             () if is(option, "LASTID") => last = Some(id(value()?, 0)?),
             () if is(option, "FORCE") => force = true,
             () if is(option, "JUSTID") => just_id = true,

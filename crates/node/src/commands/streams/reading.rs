@@ -85,10 +85,14 @@ impl Reading {
         }
         let mut entries = Vec::new();
         if let Some(after) = after {
-            let own = group.pending.range(after.next().unwrap_or(StreamId::MAX)..);
-            for (id, _) in own.filter(|(_, pending)| pending.consumer == *consumer).take(self.count) {
+            // An entry that is read again is delivered again, which Redis does not tell its replicas.
+            let own = group.pending.range_mut(after.next().unwrap_or(StreamId::MAX)..);
+            for (id, pending) in own.filter(|(_, pending)| pending.consumer == *consumer).take(self.count) {
                 entries.push(match stream.entries.get(id) {
-                    Some(fields) => entry(*id, fields),
+                    Some(fields) => {
+                        (pending.at, pending.times) = (now, pending.times + 1);
+                        entry(*id, fields)
+                    }
                     None => Reply::Array(vec![id_reply(*id), Reply::NullArray]),
                 });
             }
@@ -128,6 +132,10 @@ fn no_group(key: &Bytes, name: &Bytes) -> Failure {
     format!("NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option").into()
 }
 
+fn only_of_groups(option: &str) -> Failure {
+    format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead.").into()
+}
+
 /// The last id of a stream, in which there must be the group if one is given.
 fn last_id(access: &mut Access<'_>, key: &Bytes, group: Option<&(Bytes, Bytes)>) -> Result<StreamId, Failure> {
     let stream = access.stream(key)?;
@@ -162,11 +170,13 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
                 block = Some(u64::try_from(millis).map_err(|_| "ERR timeout is negative")?);
                 at += 2;
             }
-            () if with_group && is(word, "GROUP") => {
+            () if is(word, "GROUP") => {
                 group = Some((next.ok_or(SYNTAX)?.clone(), args.get(at + 2).ok_or(SYNTAX)?.clone()));
+                with_group.then_some(()).ok_or_else(|| only_of_groups("GROUP"))?;
                 at += 3;
             }
-            () if with_group && is(word, "NOACK") => {
+            () if is(word, "NOACK") => {
+                with_group.then_some(()).ok_or_else(|| only_of_groups("NOACK"))?;
                 no_ack = true;
                 at += 1;
             }
