@@ -33,10 +33,14 @@ const PASSES: Duration = Duration::from_secs(12);
 /// How long a group takes at the most until all agree, after everything healed: a failover, and one that failed before.
 /// A master that says it is a replica is taken for down two rounds of `INFO` later than one that says nothing, and what
 /// was attached to a wrong node is put right a `failover-timeout` after it was found.
-pub(crate) fn settling(group: &Group, timeline: &[Step]) -> Duration {
-    let usurped = timeline.iter().any(|step| matches!(step.fault, Fault::Demote(_) | Fault::ReplicaOf { .. }));
+pub(crate) fn settling(group: &Group, usurped: bool) -> Duration {
     let found_out = if usurped { INFO * 3 + group.failover_timeout } else { Duration::ZERO };
     group.down_after + group.failover_timeout * 2 + PASSES + found_out
+}
+
+/// True if somebody but the Sentinels may make a master a replica.
+pub(crate) fn has_usurper(timeline: &[Step]) -> bool {
+    timeline.iter().any(|step| matches!(step.fault, Fault::Demote(_) | Fault::ReplicaOf { .. }))
 }
 
 /// Something that the cluster must not do.
@@ -81,6 +85,9 @@ struct Auditor<'a> {
     down: BTreeMap<(NodeId, String), Option<Time>>,
     /// By how much the clock of a Sentinel was put back. What it was told looks so much younger to it.
     put_back: BTreeMap<NodeId, Duration>,
+    /// The masters that said they are replicas. Sentinels may have told them so: one that has not yet heard of a failover makes
+    /// the new master a replica of the one before, as the last step of its own failover, or to put it right.
+    usurped: BTreeSet<String>,
     /// The masters of which a Sentinel ended a failover after one of a later epoch, or two promoted a node in the same.
     overtaken: BTreeSet<String>,
     last_fault: Time,
@@ -100,6 +107,7 @@ impl<'a> Auditor<'a> {
             configs: BTreeMap::new(),
             down: BTreeMap::new(),
             put_back: BTreeMap::new(),
+            usurped: BTreeSet::new(),
             overtaken: BTreeSet::new(),
             last_fault: Time::ZERO,
         }
@@ -168,6 +176,9 @@ impl<'a> Auditor<'a> {
                 if self.promoted.keys().any(|(of, epoch)| of == master && *epoch > own) {
                     self.overtaken.insert((*master).to_owned());
                 }
+            }
+            (EventName::RoleChanged, ["master", master, .., "slave"]) => {
+                self.usurped.insert((*master).to_owned());
             }
             (EventName::SwitchMaster, [master, _, _, ip, port]) => {
                 if let Some(until) = self.down.get_mut(&(node, (*master).to_owned())) {
@@ -239,7 +250,8 @@ impl<'a> Auditor<'a> {
         let Some(healed) = healed.map(|healed| healed.max(self.last_fault)) else { return };
         let cluster = &self.plan.cluster;
         for (index, group) in cluster.groups.iter().enumerate() {
-            let settled = end.since(healed) >= settling(group, &self.plan.timeline);
+            let usurped = has_usurper(&self.plan.timeline) || self.usurped.contains(&group.name);
+            let settled = end.since(healed) >= settling(group, usurped);
             if !settled || self.overtaken.contains(&group.name) {
                 continue;
             }

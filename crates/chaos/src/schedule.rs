@@ -21,7 +21,7 @@ use proptest::sample::select;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::audit::settling;
+use crate::audit::{has_usurper, settling};
 use crate::fault::{Blow, blow, ms};
 use crate::kind::Kind;
 use crate::nemesis::Nemesis;
@@ -231,7 +231,8 @@ pub(crate) fn recovery(cluster: &Cluster, timeline: &[Step]) -> Duration {
         _ => false,
     };
     let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
-    let settling = cluster.groups.iter().map(|group| settling(group, timeline)).max().unwrap_or_default();
+    let usurped = has_usurper(timeline);
+    let settling = cluster.groups.iter().map(|group| settling(group, usurped)).max().unwrap_or_default();
     tilt + settling + MARGIN
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use model::history::{Record, What};
 use model::{EventName, History, NodeId, Plan, Seed};
@@ -113,6 +114,31 @@ fn sentinels_that_disagree_and_nodes_that_follow_another_in_the_end() {
         _ => false,
     });
     assert_eq!(follows, ["agreement"]);
+}
+
+/// A Sentinel that has not yet heard of a failover may make the new master a replica.
+#[test]
+fn a_master_that_says_it_is_a_replica_takes_longer_to_be_found_out() {
+    let (mut plan, mut history) = killed();
+    for record in &mut history.records {
+        if let What::Final(data) = &mut record.what
+            && data.of.is_some()
+        {
+            data.of = Some(data.node);
+        }
+    }
+    assert_eq!(rules(&plan, &history), ["agreement"]);
+    let switched = |record: &Record| matches!(&record.what, What::Event { event: EventName::SwitchMaster, .. });
+    let switch = history.records.iter().position(switched).expect("a switch");
+    let what = What::Event {
+        node: NodeId::sentinel(1),
+        event: EventName::RoleChanged,
+        payload: "master mymaster 10.0.0.2 6379 new reported role is slave".into(),
+    };
+    history.records.insert(switch, Record { at: history.records[switch].at, what });
+    assert_eq!(audit(&plan, &history), []);
+    plan.run_for += Duration::from_secs(60);
+    assert_eq!(rules(&plan, &history), ["agreement"]);
 }
 
 /// What Redis itself does to a failover that is overtaken is not held against it, and that alone is why.

@@ -76,9 +76,16 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
                     let all = drivers::all();
                     let all: Vec<&str> = all.iter().map(|driver| driver.name()).collect();
                     let all = all.join(", ");
-                    print::error(&format!(
-                        "{option} {name}: there is no such driver; there are {all}, all, and `exec:` with a command"
-                    ));
+                    let defect = format!("wrong-{name}");
+                    let meant = if zoo::all().iter().any(|driver| driver.name() == defect) {
+                        format!("did you mean `{defect}`?")
+                    } else {
+                        format!(
+                            "there are {all}; `all`; `zoo` for the clients that are wrong on purpose, which \
+                             `sentinel-lab drivers --zoo` lists; and `exec:` with a command"
+                        )
+                    };
+                    print::error(&format!("{option} {name}: there is no such driver; {meant}"));
                     return None;
                 }
             },

@@ -174,6 +174,11 @@ impl RunId {
         (text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(Arc::from(text)))
     }
 
+    /// What somebody calls its own, which a Sentinel does not look at.
+    pub fn told(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -127,7 +127,7 @@ impl Node {
         loading: bool,
     ) -> Option<Failure> {
         let write = flags & flag::WRITE != 0;
-        if !client.authenticated && !spec.has(flag::NO_AUTH) {
+        if !client.authenticated && !self.is_open() && !spec.has(flag::NO_AUTH) {
             return Some("NOAUTH Authentication required.".into());
         }
         if let Some(denied) = self.denied(client, spec, command) {

@@ -382,10 +382,10 @@ impl Matrix {
                 amiss.push(format!("{scenario} catches no defect"));
             }
         }
-        for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate().skip(1) {
-            if self.caught(column).is_empty() {
-                amiss.push(format!("no scenario catches {driver}"));
-            }
+        let uncaught = (1..self.drivers.len()).filter(|column| self.caught(*column).is_empty());
+        let uncaught: Vec<&str> = uncaught.map(|column| self.drivers[column].name.as_str()).collect();
+        if !uncaught.is_empty() {
+            amiss.push(format!("no scenario catches {}", uncaught.join(", ")));
         }
         amiss
     }

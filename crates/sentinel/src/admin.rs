@@ -102,9 +102,8 @@ impl Sentinel {
         let down = self.tilt_since.is_none() && self.masters[m].base.s_down;
         let candidate = word(command, 5);
         let (mut leader, mut leader_epoch) = (None, 0);
-        if candidate != "*"
-            && let Some(candidate) = RunId::parse(&candidate)
-        {
+        if candidate != "*" {
+            let candidate = RunId::told(&candidate);
             let now = self.clock(now);
             self.vote(m, epoch as u64, &candidate, now, out);
             let ballot = &self.masters[m].ballot;
