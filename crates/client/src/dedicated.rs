@@ -297,13 +297,8 @@ impl Dedicated {
             }
             debug_assert_eq!(self.node.target, Target::Master);
             let known = Known::nothing();
-            let dialled = async {
-                if self.tracked {
-                    discovery::tracked_master(&self.node.core, &address, known.clone()).await
-                } else {
-                    discovery::master_of_its_own(&self.node.core, &address).await
-                }
-            };
+            let told = self.tracked.then(|| known.clone());
+            let dialled = discovery::master_of_its_own(&self.node.core, &address, told);
             match timeout_at(deadline, dialled).await {
                 Err(_) => return Err(Cause::Searching),
                 // The next turn finds it there, and still at the right place.

@@ -72,24 +72,18 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
 /// A connection to the node at `address`, if it says that it is a master.
 pub(crate) async fn master_at(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
     core.turn().await;
-    master_of_its_own(core, address).await
+    master_of_its_own(core, address, None).await
 }
 
 /// The same without waiting for a turn: there is one for each [`Dedicated`](crate::Dedicated), and however many they are,
-/// they must not keep the client from its search.
-pub(crate) async fn master_of_its_own(core: &Core, address: &Address) -> Result<Link, DiscoveryError> {
-    let (link, role) = data_node(core, address).await?;
+/// they must not keep the client from its search. `known` hears when something changes that was read on the connection.
+pub(crate) async fn master_of_its_own(
+    core: &Core,
+    address: &Address,
+    known: Option<Known>,
+) -> Result<Link, DiscoveryError> {
+    let (link, role) = data_node(core, address, known).await?;
     match role {
-        Role::Master => Ok(link),
-        role => Err(DiscoveryError::NotMaster { address: address.clone(), role }),
-    }
-}
-
-/// The same, of which `known` hears what changes.
-pub(crate) async fn tracked_master(core: &Core, address: &Address, known: Known) -> Result<Link, DiscoveryError> {
-    let unreachable = |error| DiscoveryError::NodeUnreachable { address: address.clone(), error };
-    let link = Link::to_data_tracked(address, core, known).await.map_err(unreachable)?;
-    match link.role(core.settings.response_timeout).await.map_err(unreachable)? {
         Role::Master => Ok(link),
         role => Err(DiscoveryError::NotMaster { address: address.clone(), role }),
     }
@@ -130,7 +124,7 @@ async fn replicas(core: &Core, name: &str, one: bool) -> Result<Replicas, Discov
     let (mut synced, mut stale, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
     for address in &addresses {
         core.turn().await;
-        match data_node(core, address).await {
+        match data_node(core, address, None).await {
             // ROLE is answered while the data set is being loaded; other commands are not.
             Ok((link, Role::Replica { connected: true })) => {
                 match link.ask(&cmd("PING"), core.settings.response_timeout).await {
@@ -226,9 +220,13 @@ fn no_answer<T>(name: &str, answers: Vec<Answer<T>>) -> DiscoveryError {
     }
 }
 
-async fn data_node(core: &Core, address: &Address) -> Result<(Link, Role), DiscoveryError> {
+async fn data_node(core: &Core, address: &Address, known: Option<Known>) -> Result<(Link, Role), DiscoveryError> {
     let unreachable = |error| DiscoveryError::NodeUnreachable { address: address.clone(), error };
-    let link = Link::to_data(address, core).await.map_err(unreachable)?;
+    let link = match known {
+        Some(known) => Link::to_data_tracked(address, core, known).await,
+        None => Link::to_data(address, core).await,
+    };
+    let link = link.map_err(unreachable)?;
     let role = link.role(core.settings.response_timeout).await.map_err(unreachable)?;
     Ok((link, role))
 }
