@@ -135,6 +135,12 @@ impl Campaign {
         Some((Origin { by, number, driver: self.driver.clone(), seed, signature: finding.signature.clone() }, shrunk))
     }
 
+    /// Its cases, in order.
+    pub fn cases(&self) -> impl Iterator<Item = Case> {
+        let numbers = self.source.numbers();
+        self.shard.seeds(numbers.start, numbers.end).map(|number| self.case(number))
+    }
+
     /// The case of a number.
     fn case(&self, number: u64) -> Case {
         let driver = self.driver.as_str();
@@ -179,6 +185,15 @@ impl Finding {
     pub const SEEDS: usize = 5;
 }
 
+/// Runs that lack the same evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// How many there were.
+    pub runs: u64,
+    /// The first of them, as in [`Finding::seeds`].
+    pub seeds: Vec<u64>,
+}
+
 /// What the runs of a campaign came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -188,8 +203,8 @@ pub struct Summary {
     pub coverage: Coverage,
     /// What was wrong, each kind once, in the order of the first seed.
     pub findings: Vec<Finding>,
-    /// What evidence was missing, and in how many runs, in words without numbers.
-    pub missing: BTreeMap<String, u64>,
+    /// What evidence was missing, in words without numbers.
+    pub missing: BTreeMap<String, Missing>,
     /// Time that passed on the virtual clocks, in milliseconds.
     pub virtual_ms: u64,
 }
@@ -219,7 +234,11 @@ impl Summary {
             }
         }
         for text in &result.missing {
-            *self.missing.entry(crate::case::plain(text)).or_default() += 1;
+            let known = self.missing.entry(crate::case::plain(text)).or_default();
+            known.runs += 1;
+            if known.seeds.len() < Finding::SEEDS {
+                known.seeds.push(result.id());
+            }
         }
     }
 

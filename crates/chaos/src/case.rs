@@ -39,6 +39,11 @@ impl Case {
     pub fn systematic(seed: u64, number: u64, driver: &str, plan: Plan) -> Self {
         Self { seed, number: Some(number), driver: driver.to_owned(), plan }
     }
+
+    /// What it is known by in its campaign: its number, or its seed.
+    pub fn id(&self) -> u64 {
+        self.number.unwrap_or(self.seed)
+    }
 }
 
 /// How a run ended.
@@ -97,7 +102,8 @@ pub fn carry_out(case: &Case, drivers: &[Arc<dyn Driver>], watchdog: Duration) -
     let (chosen, others): (Vec<_>, Vec<_>) = drivers.iter().cloned().partition(|driver| driver.name() == case.driver);
     let mut run = Run::new(case.plan.clone(), Seed(case.seed), chosen.into_iter().chain(others).collect());
     run.watchdog = watchdog;
-    run.quiet = Some(QUIET);
+    // And no client is let off before it must have recovered.
+    run.quiet = Some(case.plan.clients.iter().map(|client| client.budget).fold(QUIET, Duration::max));
     match run.run() {
         Ok(outcome) => judged(case, &outcome),
         Err(error) => CaseResult::broken(case, &error),

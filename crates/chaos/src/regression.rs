@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use model::Plan;
 
+use crate::case::Case;
 use crate::shrink::Shrunk;
 
 /// How a finding came about.
@@ -60,6 +61,23 @@ pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<
         rule.trim().to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let path = folder.join(format!("{}-{rule}-{}.yaml", origin.driver, origin.number));
     std::fs::write(&path, text(origin, shrunk))?;
+    Ok(path)
+}
+
+/// Writes a case that nothing is said of into `folder`, which is made if it is not there; gives its path.
+///
+/// # Errors
+/// The folder cannot be made, or the file not written.
+pub fn save_case(folder: &Path, by: &str, case: &Case) -> std::io::Result<PathBuf> {
+    let Case { seed, driver, plan, .. } = case;
+    std::fs::create_dir_all(folder)?;
+    let name: String = by.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let path = folder.join(format!("{name}-{}.yaml", case.id()));
+    let head = format!(
+        "# Drawn by sentinel-lab {} for {by}.\n# seed: {seed}\n# driver: {driver}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    std::fs::write(&path, head + &scenario::render(plan))?;
     Ok(path)
 }
 

@@ -42,6 +42,21 @@ fn results_are_the_same_in_other_processes_and_however_many_run_at_a_time() {
 }
 
 #[test]
+fn schedules_are_written_as_scenario_files_and_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lab = |arguments: &[&str]| output(Command::new(LAB).args(arguments));
+    let schedules = folder.path().to_str().expect("a path");
+    let (code, written, errors) = lab(&["chaos", "--profile", "gentle", "--seeds", "7..9", "--schedules", schedules]);
+    assert_eq!(code, 0, "{errors}");
+    let files: Vec<&str> = written.lines().collect();
+    assert_eq!(files.len(), 2, "{written}");
+    let (code, _, errors) = lab(&["check", schedules]);
+    assert_eq!(code, 0, "{errors}");
+    let text = std::fs::read_to_string(files[1]).expect("a schedule");
+    assert!(text.contains("# seed: 8\n") && text.contains("title: chaos of profile gentle, seed 8"), "{text}");
+}
+
+#[test]
 fn shards_of_other_settings_or_binaries_are_refused_and_missing_ones_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let shard = |name: &str, more: &str| {

@@ -40,8 +40,8 @@ struct State {
     failed_rounds: u32,
     /// Since when every round that came to an end said that every Sentinel answers and none knows the name.
     unknown_since: Option<Instant>,
-    /// Why the last round failed, since the last connection.
-    error: Option<DiscoveryError>,
+    /// Why the last round failed, since the last connection, and when it had failed.
+    error: Option<(DiscoveryError, Instant)>,
 }
 
 /// The longest wait before a connection that was lost is searched for. Chance says how much of it: clients that lost
@@ -58,7 +58,7 @@ pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
 impl State {
     /// True if there is no sense in waiting for another round of the search.
     fn is_hopeless(&self) -> bool {
-        self.error.as_ref().is_some_and(DiscoveryError::is_refusal)
+        self.error.as_ref().is_some_and(|(error, _)| error.is_refusal())
             || self.unknown_since.is_some_and(|since| since.elapsed() >= UNKNOWN)
     }
 }
@@ -150,9 +150,15 @@ impl Node {
                 || !matches!(timeout_at(deadline, states.receiver.changed()).await, Ok(Ok(())))
             {
                 *seen = Some(rounds);
-                return Err(error.map_or(Cause::Searching, Cause::from));
+                let error = error.filter(|(error, failed)| self.still_holds(error, *failed));
+                return Err(error.map_or(Cause::Searching, |(error, _)| error.into()));
             }
         }
+    }
+
+    /// False if the round that failed for want of Sentinels has been followed by a word of one of them.
+    fn still_holds(&self, error: &DiscoveryError, failed: Instant) -> bool {
+        !(matches!(error, DiscoveryError::Unreachable { .. }) && self.core.sentinels().has_answered_since(failed))
     }
 
     /// Starts the keeper, unless it runs. It may have ended with its runtime, or by a panic in what the application gave.
@@ -356,7 +362,7 @@ async fn search(
                         state.failed_rounds = state.failed_rounds.wrapping_add(1);
                         state.unknown_since =
                             error.nobody_knows().then(|| state.unknown_since.unwrap_or_else(Instant::now));
-                        state.error = Some(error);
+                        state.error = Some((error, Instant::now()));
                     });
                     wait(pause, hints, shared).await
                 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
+
 use crate::address::Address;
 
 /// The Sentinels in the order in which they are asked.
@@ -13,6 +15,8 @@ pub(crate) struct Sentinels {
     /// Their run ids, as far as they are known. A Sentinel that is configured by its name is told of by its address as well,
     /// which may be asked in its stead, but has no vote of its own.
     ids: BTreeMap<Address, String>,
+    /// When one of them last gave an answer, to whatever question.
+    answered: Option<Instant>,
 }
 
 impl Sentinels {
@@ -24,7 +28,7 @@ impl Sentinels {
                 order.push(seed.clone());
             }
         }
-        Self { seeds: order.clone(), order, ids: BTreeMap::new() }
+        Self { seeds: order.clone(), order, ids: BTreeMap::new(), answered: None }
     }
 
     /// In the order in which to ask.
@@ -51,6 +55,16 @@ impl Sentinels {
     /// The one at `sentinel` has this run id.
     pub(crate) fn identify(&mut self, sentinel: &Address, id: String) {
         self.ids.insert(sentinel.clone(), id);
+    }
+
+    /// One of them has just given an answer.
+    pub(crate) fn has_answered(&mut self) {
+        self.answered = Some(Instant::now());
+    }
+
+    /// True if one of them has given an answer since `then`.
+    pub(crate) fn has_answered_since(&self, then: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered >= then)
     }
 
     /// This one answered: it is asked first from now on.

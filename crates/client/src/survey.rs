@@ -77,8 +77,9 @@ pub(crate) async fn ask_sentinel<T>(
         replies.and_then(|replies| read(&replies)).inspect_err(|_| core.forget(&link))
     };
     let result = asked.await;
-    if let Err(error) = &result {
-        tracing::debug!(%sentinel, %error, "a sentinel gave no answer");
+    match &result {
+        Ok(_) => core.sentinels().has_answered(),
+        Err(error) => tracing::debug!(%sentinel, %error, "a sentinel gave no answer"),
     }
     result
 }

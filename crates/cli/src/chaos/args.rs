@@ -72,7 +72,11 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
 
-    /// Leave findings as large as they were found
+    /// Run nothing, but write what each seed draws, or each case is, as a scenario file into this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "results", "time_limit", "fail_fast"])]
+    pub schedules: Option<PathBuf>,
+
+    /// Leave findings as large as they were found, and save none
     #[arg(long)]
     pub no_shrink: bool,
 

@@ -29,6 +29,9 @@ const MOST_COMPARED: usize = 3;
 
 pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     let Some(setup) = Setup::of(args) else { return Exit::Unusable };
+    if let Some(folder) = &args.schedules {
+        return write_schedules(&setup, folder);
+    }
     let mut results = match args.results.as_deref().map(|path| Results::create(path, &setup.header)).transpose() {
         Ok(results) => results,
         Err(error) => {
@@ -132,6 +135,23 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         return Exit::Unusable;
     }
     worst
+}
+
+/// Writes the cases of all campaigns, and runs none.
+fn write_schedules(setup: &Setup, folder: &Path) -> Exit {
+    for campaign in setup.campaigns(1) {
+        let by = campaign.source.to_string();
+        for case in campaign.cases() {
+            match regression::save_case(folder, &by, &case) {
+                Ok(path) => print::out(&path.display().to_string()),
+                Err(error) => {
+                    print::error(&format!("{}: {error}", folder.display()));
+                    return Exit::Unusable;
+                }
+            }
+        }
+    }
+    Exit::Pass
 }
 
 /// How a campaign ends that did what it should.

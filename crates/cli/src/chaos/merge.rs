@@ -78,10 +78,10 @@ fn text(name: &str, mix: Option<&Mix>, summary: &Summary) -> String {
     };
     let mut text = format!("{title}\n  {} runs: {}\n", summary.runs(), show::endings(summary));
     text += &show::coverage(&summary.coverage, mix);
-    text += &show::missing(summary);
+    text += &show::missing(mix.is_none(), summary);
     for finding in &summary.findings {
         let Finding { signature, runs, driver, text: told, .. } = finding;
-        let known = show::known(mix.is_none(), finding);
+        let known = show::known(mix.is_none(), &finding.seeds);
         let _ = writeln!(text, "\n  {signature} in {runs} runs of {driver} ({known})\n    {told}");
     }
     text.trim_end().to_owned()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chaos::campaign::{Campaign, Finding, Source, Summary};
+use chaos::campaign::{Campaign, Missing, Source, Summary};
 use chaos::case::Ending;
 use chaos::coverage::Coverage;
 use chaos::kind::Kind;
@@ -52,9 +52,9 @@ pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         endings(summary),
     );
     text += &coverage(&summary.coverage, campaign.source.mix());
-    text += &missing(summary);
+    text += &missing(campaign.source.mix().is_none(), summary);
     for (index, finding) in summary.findings.iter().enumerate() {
-        let known = known(campaign.source.mix().is_none(), finding);
+        let known = known(campaign.source.mix().is_none(), &finding.seeds);
         let _ = writeln!(text, "\n  {} in {} runs ({known})", finding.signature, finding.runs);
         let _ = writeln!(text, "    {}", finding.text);
         let Some(saved) = saved.get(index).and_then(Option::as_ref) else { continue };
@@ -104,8 +104,8 @@ pub(super) fn one(campaign: &Campaign, id: u64) -> String {
 }
 
 /// By what the cases of a finding are known: `seeds 3, 17`.
-pub(super) fn known(systematic: bool, finding: &Finding) -> String {
-    let numbers: Vec<String> = finding.seeds.iter().map(ToString::to_string).collect();
+pub(super) fn known(systematic: bool, seeds: &[u64]) -> String {
+    let numbers: Vec<String> = seeds.iter().map(ToString::to_string).collect();
     format!("{} {}", if systematic { "cases" } else { "seeds" }, numbers.join(", "))
 }
 
@@ -141,10 +141,10 @@ pub(super) fn coverage(coverage: &Coverage, mix: Option<&Mix>) -> String {
     text
 }
 
-pub(super) fn missing(summary: &Summary) -> String {
+pub(super) fn missing(systematic: bool, summary: &Summary) -> String {
     let mut text = String::new();
-    for (what, runs) in &summary.missing {
-        let _ = writeln!(text, "  inconclusive in {runs} runs: {what}");
+    for (what, Missing { runs, seeds }) in &summary.missing {
+        let _ = writeln!(text, "  inconclusive in {runs} runs ({}): {what}", known(systematic, seeds));
     }
     text
 }
