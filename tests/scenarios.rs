@@ -53,3 +53,19 @@ fn clients_that_cling_fail() {
         assert!(violated(&verdict).contains(&expected), "{driver} in {scenario}: {:?}", verdict.findings);
     }
 }
+
+/// A dial to an address of the inside is seen, also where the client gets over it.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_dials_an_address_of_the_inside_is_told() {
+    let plan = load(&folder("../scenarios/6-addresses/nat-internal.yaml"));
+    for defect in [zoo::Defect::IgnoresMap, zoo::Defect::MapsAnswersOnly] {
+        let driver: Arc<dyn Driver> = Arc::new(zoo::Zoo(Some(defect)));
+        let verdict = Run::new(plan.clone(), Seed(1), vec![driver]).run().expect("a run").verdict;
+        assert!(
+            verdict.findings.iter().any(|finding| finding.rule == Rule::Astray),
+            "{defect:?}: {:?}",
+            verdict.findings
+        );
+    }
+}

@@ -13,8 +13,9 @@ use model::plan::{Client, Workload};
 use model::verdict::Conformance;
 use model::{ClientId, Fault, NodeId, Time};
 
-use crate::facts::{Connection, Facts, Firing};
-use crate::faults::fault_of;
+use crate::facts::{Connection, Facts, Firing, is_question};
+use crate::faults::{Standing, fault_of};
+use crate::honest::contradiction;
 
 /// How long a client may wait for one Sentinel; the guideline says a few hundred milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,12 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SEARCH: Duration = Duration::from_secs(1);
 
 /// What the run shows of `client`, by the number of the clause.
-pub(crate) fn of(facts: &Facts<'_>, client: &Client) -> Vec<Conformance> {
+pub(crate) fn of(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client) -> Vec<Conformance> {
     let mut counts = Counts::default();
     let carriers = carriers(facts, client);
     questions(facts, client, &mut counts);
     silent_sentinels(facts, client, &mut counts);
-    useless_sentinels(facts, client, &mut counts);
+    useless_sentinels(facts, faults, client, &mut counts);
     new_connections(facts, client, &carriers, &mut counts);
     old_master(facts, client, &carriers, &mut counts);
     let id = ClientId::new(&client.id);
@@ -83,18 +84,6 @@ fn carriers<'f, 'a>(facts: &'f Facts<'a>, client: &Client) -> Vec<Carrier<'f, 'a
     let mut carriers: Vec<_> = facts.connections_of(client).into_iter().filter_map(carrier).collect();
     carriers.sort_by_key(|carrier| carrier.connection.opened);
     carriers
-}
-
-/// A question to a Sentinel about the master or its replicas, and not one about the Sentinel itself.
-fn is_question(execution: &Execution) -> bool {
-    const QUESTIONS: [&str; 5] = [
-        "SENTINEL GET-MASTER-ADDR-BY-NAME",
-        "SENTINEL MASTER",
-        "SENTINEL MASTERS",
-        "SENTINEL REPLICAS",
-        "SENTINEL SLAVES",
-    ];
-    execution.node.is_sentinel() && QUESTIONS.contains(&execution.command.as_str())
 }
 
 fn asked(facts: &Facts<'_>, client: &Client, from: Time, until: Time, of: impl Fn(&Execution) -> bool) -> bool {
@@ -167,8 +156,9 @@ fn silent_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
     }
 }
 
-/// 4 and 9: a Sentinel that is out, errs or does not know the name is not the end. 25 and 26: if all are, the error says which.
-fn useless_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
+/// 4 and 9: a Sentinel that is out, errs or does not know the name is not the end. 25 and 26: if all are, the error says which, as I7
+/// has it.
+fn useless_sentinels(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, counts: &mut Counts) {
     let all = facts.plan.cluster.sentinel_nodes();
     for firing in &facts.firings {
         let (clause, wrong) = match fault_of(facts, firing) {
@@ -186,20 +176,26 @@ fn useless_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
         let until = firing.until.min(facts.end);
         let failed = facts.ops_of(client).filter_map(|op| match op.ended {
             Some((at, OpResult::Failed(error) | OpResult::Ambiguous(error)))
-                if op.started >= firing.at && at <= until =>
+                // At the moment of the heal somebody may have answered.
+                if op.started >= firing.at && at < until =>
             {
-                Some((op, error))
+                Some((op, at, error))
             }
             _ => None,
         });
         if out.len() == all.len() {
-            let (clause, right, wrong) = match wrong {
-                Cause::UnknownMaster => (26, Cause::UnknownMaster, Cause::NoSentinel),
-                Cause::NoSentinel => (25, Cause::NoSentinel, Cause::UnknownMaster),
+            let clause = match wrong {
+                Cause::UnknownMaster => 26,
+                Cause::NoSentinel => 25,
                 _ => continue,
             };
-            for (op, error) in failed.filter(|(_, error)| error.cause == right || error.cause == wrong) {
-                counts.note(clause, error.cause == right, || format!("{} failed with \"{}\"", op.id, error.error));
+            for (op, at, error) in failed {
+                if matches!(error.cause, Cause::NoSentinel | Cause::UnknownMaster) {
+                    let lie = contradiction(facts, faults, client, op, at, error);
+                    counts.note(clause, lie.is_none(), || {
+                        format!("{} failed with \"{}\", {}", op.id, error.error, lie.unwrap_or_default())
+                    });
+                }
             }
             continue;
         }
@@ -208,7 +204,7 @@ fn useless_sentinels(facts: &Facts<'_>, client: &Client, counts: &mut Counts) {
             counts.kept(clause);
             continue;
         }
-        if let Some((op, error)) = failed.into_iter().find(|(_, error)| error.cause == wrong) {
+        if let Some((op, _, error)) = failed.into_iter().find(|(_, _, error)| error.cause == wrong) {
             counts.broken(clause, || {
                 format!("{} failed with \"{}\", and no other Sentinel was asked", op.id, error.error)
             });
@@ -352,7 +348,7 @@ mod tests {
         assert_eq!(told(kill(), &[1, 2, 3], None, Cause::NoSentinel), [0, 0, 1, 0]);
         assert_eq!(told(kill(), &[1, 2, 3], None, Cause::UnknownMaster), [0, 0, -1, 0]);
         assert_eq!(told(null(), &[1, 2, 3], None, Cause::UnknownMaster), [0, 0, 0, 1]);
-        assert_eq!(told(null(), &[1, 2, 3], None, Cause::NoSentinel), [0, 0, 0, -1]);
+        assert_eq!(told(null(), &[1, 2, 3], Some(1), Cause::NoSentinel), [0, 0, 0, -1]);
     }
 
     #[test]

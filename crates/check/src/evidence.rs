@@ -6,7 +6,7 @@ use model::{Fault, Plan, Time};
 
 use crate::converge::held_to;
 use crate::facts::{Facts, Mastership};
-use crate::findings::Findings;
+use crate::findings::{Findings, counted};
 use crate::periods::Periods;
 
 /// Fewer operations than that show nothing.
@@ -62,7 +62,7 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
         findings.unproven(
             Some(id),
             facts.end,
-            format!("{id} began {ops} operations; less than {FEWEST_OPERATIONS} show nothing"),
+            format!("{id} began {}; less than {FEWEST_OPERATIONS} show nothing", counted(ops as u64, "operation")),
         );
         return;
     }

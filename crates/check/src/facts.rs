@@ -34,6 +34,10 @@ pub(crate) struct Facts<'a> {
     executions: BTreeMap<&'a str, Vec<(Time, &'a Execution)>>,
     /// Connections, by number.
     connections: BTreeMap<u64, Connection<'a>>,
+    /// Clients that sent requests without letting time pass: when, who, how many at that instant.
+    pub(crate) spins: Vec<(Time, &'a ClientId, u32)>,
+    /// Dials to where others meet a node and nobody answers this client: when, who, which node.
+    pub(crate) astray: Vec<(Time, &'a ClientId, NodeId)>,
     /// Publications that reached a subscriber.
     pub(crate) delivered: BTreeSet<&'a OpId>,
     /// What is left of the clients: connections and tasks.
@@ -46,6 +50,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) changes: Vec<Time>,
     /// The last moment of the history.
     pub(crate) end: Time,
+    /// How many times as fast as the real clock that of the run went; `None` in virtual time.
+    pub(crate) speed: Option<u32>,
 }
 
 /// A node's time as the answer of the majority.
@@ -194,12 +200,15 @@ impl<'a> Facts<'a> {
             ops: BTreeMap::new(),
             executions: BTreeMap::new(),
             connections: BTreeMap::new(),
+            spins: Vec::new(),
+            astray: Vec::new(),
             delivered: BTreeSet::new(),
             residue: BTreeMap::new(),
             streams: Vec::new(),
             finals: BTreeMap::new(),
             changes: vec![Time::ZERO],
             end: Time::ZERO,
+            speed: history.header.speed,
         }
     }
 
@@ -246,6 +255,8 @@ impl<'a> Facts<'a> {
                 let open = Connection { number, client, node, opened: at, closed: Time::NEVER, by: None };
                 self.connections.insert(number, open);
             }
+            What::Spins { client, requests } => self.spins.push((at, client, *requests)),
+            What::Astray { client, node } => self.astray.push((at, client, *node)),
             What::Closed { conn, by, .. } => {
                 if let Some(connection) = self.connections.get_mut(conn) {
                     connection.closed = at;
@@ -395,4 +406,16 @@ impl<'a> Facts<'a> {
     pub(crate) fn connections_of(&self, client: &Client) -> Vec<Connection<'a>> {
         self.connections.values().filter(|connection| connection.client.as_str() == client.id).copied().collect()
     }
+}
+
+/// A question to a Sentinel about the master or its replicas, and not one about the Sentinel itself.
+pub(crate) fn is_question(execution: &Execution) -> bool {
+    const QUESTIONS: [&str; 5] = [
+        "SENTINEL GET-MASTER-ADDR-BY-NAME",
+        "SENTINEL MASTER",
+        "SENTINEL MASTERS",
+        "SENTINEL REPLICAS",
+        "SENTINEL SLAVES",
+    ];
+    execution.node.is_sentinel() && QUESTIONS.contains(&execution.command.as_str())
 }

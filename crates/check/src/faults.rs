@@ -27,8 +27,10 @@ pub(crate) enum Witness {
     True,
     /// It is made to answer something else than it knows.
     Lies,
-    /// It answers nothing of use: it hangs, gives an error or null.
+    /// It answers nothing of use: an error or null.
     Useless,
+    /// It does not answer, or far too late.
+    Mute,
 }
 
 /// The faults of a run that last, with the sides that they were resolved to when they fired.
@@ -109,9 +111,10 @@ impl<'a> Standing<'a> {
                 continue;
             }
             match answer {
-                Answer::Null | Answer::Error(_) | Answer::Hang => return Witness::Useless,
+                Answer::Null | Answer::Error(_) => return Witness::Useless,
+                Answer::Hang => return Witness::Mute,
                 // A client asks some Sentinels one after the other: three slow answers must fit into its budget.
-                Answer::Slow(by) if *by * 3 > client.budget => return Witness::Useless,
+                Answer::Slow(by) if *by * 3 > client.budget => return Witness::Mute,
                 Answer::Stale | Answer::WrongAddress(_) => witness = Witness::Lies,
                 Answer::Slow(_) | Answer::NoSwitchEvent | Answer::LateSwitchEvent(_) => {}
             }

@@ -18,7 +18,7 @@ use model::history::{Action, Cause, OpError, OpResult};
 use model::plan::Client;
 use model::verdict::Invariant;
 
-use crate::facts::{Facts, Op};
+use crate::facts::{Facts, Op, is_question};
 use crate::faults::{Path, Standing, Witness};
 use crate::findings::Findings;
 
@@ -42,7 +42,8 @@ fn ran_after_all(op: &Op<'_>, claimed_undone: bool) -> Option<String> {
     Some(format!("which says that it did not run, but {} executed it at {at}", execution.node))
 }
 
-fn contradiction(
+/// What speaks against the cause that an error of `op` names.
+pub(crate) fn contradiction(
     facts: &Facts<'_>,
     faults: &Standing<'_>,
     client: &Client,
@@ -69,7 +70,8 @@ fn contradiction(
         }
         Cause::UnknownMaster => {
             let excused = facts.group_of(client).is_none() || faults.unknown_was_answered(budget_before, ended);
-            let refused = during(budget_before).any(|(_, e)| e.node.is_sentinel() && e.error.is_some());
+            // What else a Sentinel refused, such as CLIENT SETINFO, says nothing of the master.
+            let refused = during(budget_before).any(|(_, e)| is_question(e) && e.error.is_some());
             (!excused && !refused)
                 .then(|| format!("which says that the Sentinels do not know {}, but none had said so", client.master))
         }
@@ -103,7 +105,7 @@ fn reachable_throughout(
     std::iter::once(from).chain(inside).all(|at| {
         facts.up(sentinel, at)
             && faults.path(client, sentinel, at) == Path::Clear
-            && faults.witness(client, sentinel, at) != Witness::Useless
+            && faults.witness(client, sentinel, at) != Witness::Mute
     })
 }
 
@@ -156,12 +158,23 @@ mod tests {
         plan.timeline.push(step(15_000, Fault::Override { target: Target::Sentinels, answer: Answer::Hang }));
         story.fault(15_000, 1, "override", &[NodeId::sentinel(3)]);
         assert!(against(&plan, &story).is_empty(), "it hung");
+        plan.timeline[1].fault = Fault::Override { target: Target::Sentinels, answer: Answer::Null };
+        assert_eq!(against(&plan, &story).len(), 1, "it answered that it does not know the master");
     }
 
     #[test]
     fn unknown_master_is_a_lie_unless_some_sentinel_said_so() {
         let mut story = claim(Cause::UnknownMaster);
         assert!(against(&plan(), &story)[0].ends_with("do not know mymaster, but none had said so"));
+        let refused = |command: &str| {
+            let mut story = claim(Cause::UnknownMaster);
+            let command = command.to_owned();
+            let refusal = Execution { error: Some("ERR".into()), op: None, command, ..incr(0, NodeId::sentinel(1)) };
+            story.tell(15_550, What::Executed(refusal));
+            against(&plan(), &story).len()
+        };
+        assert_eq!(refused("SENTINEL MASTERS"), 0, "one refused to say");
+        assert_eq!(refused("CLIENT SETINFO"), 1, "that was no question about the master");
         let mut unknown = plan();
         unknown.clients[0].master = "other".into();
         assert!(against(&unknown, &story).is_empty(), "there is no such master");

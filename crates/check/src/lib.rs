@@ -18,6 +18,7 @@
 //! | `locks` | who believes that it has a lock |
 //! | `jobs` | whether each job ended, and once |
 //! | `cached` | what was read through a cache, and whether that was old |
+//! | `conduct` | what no client may do, whatever the scenario is |
 //! | `recovery` | each change of master in its parts |
 //! | `expect` | the expectations of the plan |
 //! | `evidence` | what must have happened for the run to prove anything |
@@ -26,6 +27,7 @@
 
 mod bounded;
 mod cached;
+mod conduct;
 mod conformance;
 mod converge;
 mod evidence;

@@ -132,7 +132,7 @@ fn discoverable(
         match faults.witness(client, sentinel, at) {
             Witness::True if facts.answer(sentinel, group, at) == Some(master) => truthful += 1,
             Witness::True | Witness::Lies => misled += 1,
-            Witness::Useless => {}
+            Witness::Useless | Witness::Mute => {}
         }
     }
     truthful > misled

@@ -12,8 +12,8 @@ use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::Periods;
 use crate::{
-    bounded, cached, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, recovery, residue,
-    stale,
+    bounded, cached, conduct, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, recovery,
+    residue, stale,
 };
 
 /// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
@@ -33,6 +33,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         cached::check(&facts, client, &periods, &mut findings);
         lost += loss::check(&facts, client, &mut findings);
         bounded::check(&facts, client, &mut findings);
+        conduct::check(&facts, client, &mut findings);
         load::check(&facts, client, &mut findings);
         honest::check(&facts, &faults, client, &mut findings);
         evidence::check_client(&facts, client, &periods, &mut findings);
@@ -43,7 +44,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
     let failovers = recovery::all(&facts, history);
     let clients = plan.clients.iter().map(|client| summary(&facts, client)).collect();
     let (outcome, findings) = findings.conclude();
-    let conformance = plan.clients.iter().flat_map(|client| conformance::of(&facts, client)).collect();
+    let conformance = plan.clients.iter().flat_map(|client| conformance::of(&facts, &faults, client)).collect();
     Verdict { outcome, findings, failovers, clients, acknowledged_writes_lost: lost, conformance }
 }
 

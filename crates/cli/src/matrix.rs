@@ -129,7 +129,11 @@ fn column(driver: &dyn Driver) -> Column {
 /// Adds a run to its cell.
 fn take(cell: &mut Cell, outcome: Result<RunOutcome, RunError>, replay: String) {
     let (result, reason, verdict) = match outcome {
-        Err(RunError::NotApplicable { .. }) => return,
+        Err(RunError::NotApplicable { driver, need, .. }) => {
+            let why = drivers::why_not(&driver, need).map(|why| format!(" ({why})")).unwrap_or_default();
+            cell.lacks = Some(format!("{need}{why}"));
+            return;
+        }
         Err(error) => (Standing::Broken, Some(error.to_string()), None),
         Ok(RunOutcome { verdict, .. }) => match verdict.outcome {
             Outcome::Pass => (Standing::Pass, None, Some(verdict)),

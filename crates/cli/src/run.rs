@@ -128,9 +128,11 @@ impl<'a> Output<'a> {
                 Exit::Inconclusive
             }
             Err(error) => {
+                // What is not the client's fault, such as a program that ends, is not held against it.
+                let exit = if matches!(error, RunError::Driver { .. }) { Exit::Unusable } else { Exit::Violation };
                 let replay = replay(&job.scenario.file, job.driver.name(), job.seed);
                 self.progress.error(&format!("{}, seed {}: {error}\nreplay: {replay}", job.scenario.file, job.seed));
-                Exit::Violation
+                exit
             }
         };
         if let Some(difference) = &done.difference {

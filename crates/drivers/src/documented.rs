@@ -1,5 +1,7 @@
-//! Failures that a client's own documentation announces: whoever reads it is not surprised.
+//! What is known of a driver besides what runs show: failures that its client's own documentation announces, so that whoever reads
+//! it is not surprised, and why it cannot do what its client seems to be able to.
 
+use model::plan::Need;
 use model::verdict::{Invariant, Rule};
 
 /// A failure that is announced.
@@ -7,7 +9,7 @@ use model::verdict::{Invariant, Rule};
 pub struct Documented {
     /// The driver.
     pub driver: &'static str,
-    /// The rules whose violation the words account for, and no other.
+    /// The rules whose violation the words account for, with what [follows](follows) from it, and no other.
     pub rules: &'static [Rule],
     /// The words.
     pub quote: &'static str,
@@ -16,12 +18,7 @@ pub struct Documented {
 }
 
 /// What follows from a connection, or an address, that is held for ever.
-const CLINGS: &[Rule] = &[
-    Rule::Invariant(Invariant::I1),
-    Rule::Invariant(Invariant::I2),
-    Rule::RecoveredWithin,
-    Rule::AcknowledgedWritesLost,
-];
+const CLINGS: &[Rule] = &[Rule::Invariant(Invariant::I1), Rule::Invariant(Invariant::I2), Rule::AcknowledgedWritesLost];
 
 /// All of them.
 pub const DOCUMENTED: &[Documented] = &[
@@ -40,13 +37,44 @@ pub const DOCUMENTED: &[Documented] = &[
     },
 ];
 
+/// Drivers, what each cannot do, and why.
+const WHY_NOT: &[(&str, Need, &str)] = &[
+    (
+        "deadpool-redis",
+        Need::Tls,
+        "its configuration has no place for an authority: deadpool-redis 0.23.1, src/sentinel/config.rs, SentinelNodeConnectionInfo",
+    ),
+    (
+        "rustis",
+        Need::Tls,
+        "its feature tokio-rustls brings aws-lc-rs, a second provider of cryptography, next to which rustls has no default: rustis \
+         0.27.2, Cargo.toml",
+    ),
+];
+
+/// Why a driver cannot do what its client seems to be able to; `None` if there is nothing to explain.
+pub fn why_not(driver: &str, need: Need) -> Option<&'static str> {
+    WHY_NOT.iter().find(|(of, what, _)| (*of, *what) == (driver, need)).map(|(_, _, why)| *why)
+}
+
 /// The announcement by the documentation of `driver` that it breaks all of `rules`.
 pub fn documented(driver: &str, rules: &[Rule]) -> Option<&'static Documented> {
     announced(DOCUMENTED, driver, rules)
 }
 
 fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule]) -> Option<&'a Documented> {
-    table.iter().find(|entry| entry.driver == driver && rules.iter().all(|rule| entry.rules.contains(rule)))
+    let broken = |rule: &Rule| rules.contains(rule);
+    table.iter().find(|entry| {
+        let accounts = |rule: &Rule| entry.rules.contains(rule);
+        let accounted = |rule: &Rule| accounts(rule) || follows(*rule).is_some_and(|of| broken(&of) && accounts(&of));
+        entry.driver == driver && rules.iter().all(accounted)
+    })
+}
+
+/// The rule that is the reason where both are broken: operations that fail because the client does not converge are counted, and are
+/// the time until it has.
+fn follows(rule: Rule) -> Option<Rule> {
+    matches!(rule, Rule::FailedAtMost | Rule::RecoveredWithin).then_some(Rule::Invariant(Invariant::I1))
 }
 
 #[cfg(test)]
@@ -63,12 +91,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_explained_is_so() {
+        for (driver, need, why) in WHY_NOT {
+            assert_eq!(why_not(driver, *need), Some(*why));
+            assert!(crate::by_name(driver).is_none_or(|driver| !driver.can(*need)), "{driver} can do {need}");
+        }
+    }
+
+    #[test]
     fn what_is_not_announced_is_not_excused() {
         let [i1, i3] = [Invariant::I1, Invariant::I3].map(Rule::Invariant);
         let table =
             [Documented { driver: "a", rules: &[Rule::Invariant(Invariant::I1)], quote: "it does", source: "b" }];
         assert_eq!(announced(&table, "a", &[i1]), Some(&table[0]));
         assert_eq!(announced(&table, "a", &[i1, i3]), None);
+        assert_eq!(announced(&table, "a", &[i1, Rule::FailedAtMost]), Some(&table[0]), "for the same reason");
+        assert_eq!(announced(&table, "a", &[Rule::FailedAtMost]), None, "for a reason of its own");
         assert_eq!(announced(&table, "b", &[i1]), None);
     }
 }

@@ -9,11 +9,14 @@ use ::fred::interfaces::{
     ClientLike, EventInterface as _, LuaInterface as _, PubsubInterface as _, TransactionInterface as _,
 };
 use ::fred::prelude::{Builder, Config, ReconnectPolicy, ServerConfig, TcpConfig};
-use ::fred::types::config::Server;
+use ::fred::rustls::pki_types::CertificateDer;
+use ::fred::rustls::pki_types::pem::PemObject as _;
+use ::fred::rustls::{ClientConfig, RootCertStore};
+use ::fred::types::config::{Server, TlsConfig, TlsConnector};
 use ::fred::types::{ConnectHandle, CustomCommand, Value};
 use model::history::Cause;
 use model::plan::{Need, Workload};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings, Tls};
 
 /// `fred::clients::Client` with a Sentinel configuration.
 pub struct Fred;
@@ -31,10 +34,7 @@ impl Driver for Fred {
     fn can(&self, need: Need) -> bool {
         !matches!(
             need,
-            Need::Workload(Workload::ReplicaReads | Workload::CachedReads)
-                | Need::AddressMap
-                | Need::Tls
-                | Need::ServerName
+            Need::Workload(Workload::ReplicaReads | Workload::CachedReads) | Need::AddressMap | Need::ServerName
         )
     }
 
@@ -49,6 +49,18 @@ impl Driver for Fred {
             Ok(Box::new(FredSession { settings, master, popping: None }) as Box<dyn Session>)
         })
     }
+}
+
+/// Its one setting of TLS, which holds for Sentinels and data nodes alike.
+fn tls(tls: &Tls) -> Result<TlsConfig, CallError> {
+    let refused = |text: String| CallError { may_have_run: false, cause: Cause::Other, text };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(tls.authority.as_bytes()) {
+        let certificate = certificate.map_err(|error| refused(format!("the authority's certificate: {error:?}")))?;
+        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(config).into())
 }
 
 /// A client and the task that drives its connection.
@@ -73,6 +85,7 @@ impl Lane {
             username: data_auth.and_then(|auth| auth.user.clone()),
             password: data_auth.map(|auth| auth.password.clone()),
             database: u8::try_from(settings.database).ok(),
+            tls: settings.tls.as_ref().map(tls).transpose()?,
             ..Config::default()
         };
         // The crate draws its jitter from a generator that nothing can seed; a single client has nobody to avoid.

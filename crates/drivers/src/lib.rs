@@ -40,7 +40,7 @@ mod rustis;
 mod sentinel_client;
 
 pub use deadpool_redis::DeadpoolRedis;
-pub use documented::{DOCUMENTED, Documented, documented};
+pub use documented::{DOCUMENTED, Documented, documented, why_not};
 #[cfg(feature = "fred")]
 pub use fred::Fred;
 pub use program::{Complaints, EXEC, Program, ProgramError};

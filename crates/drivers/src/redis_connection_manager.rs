@@ -1,9 +1,10 @@
 //! Driver `redis-connection-manager`: the `ConnectionManager` of the crate `redis` on the address that its Sentinel
 //! client found at the start. It reconnects by itself, to that address.
 
-use model::plan::{Need, Workload};
+use model::plan::Need;
 use redis::Client;
-use redis::aio::{ConnectionManager, MultiplexedConnection};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::caching::CacheConfig;
 use redis::sentinel::SentinelServerType;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
 
@@ -23,7 +24,7 @@ impl Driver for RedisConnectionManager {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Workload(Workload::CachedReads) | Need::AddressMap | Need::ServerName)
+        !matches!(need, Need::AddressMap | Need::ServerName)
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
@@ -33,7 +34,8 @@ impl Driver for RedisConnectionManager {
                 redis_setup::sentinel_client(&settings, SentinelServerType::Master).map_err(connecting)?;
             let client = sentinel.async_get_client().await.map_err(connecting)?;
             let master = ConnectionManager::new(client.clone()).await.map_err(connecting)?;
-            Ok(Box::new(ManagerSession { settings, client, master, replica: None, popping: None }) as Box<dyn Session>)
+            Ok(Box::new(ManagerSession { settings, client, master, replica: None, caching: None, popping: None })
+                as Box<dyn Session>)
         })
     }
 }
@@ -45,6 +47,8 @@ struct ManagerSession {
     master: ConnectionManager,
     /// Opened by the first read from a replica.
     replica: Option<ConnectionManager>,
+    /// With a cache, which its documentation has in the connection; opened by the first read through it.
+    caching: Option<ConnectionManager>,
     /// Opened by the first blocking command, and again after it failed.
     popping: Option<MultiplexedConnection>,
 }
@@ -57,6 +61,16 @@ impl ManagerSession {
             let mut sentinel = redis_setup::sentinel_client(&self.settings, SentinelServerType::Replica)?;
             let client = sentinel.async_get_client().await?;
             Ok(self.replica.insert(ConnectionManager::new(client).await?))
+        }
+    }
+
+    async fn caching(&mut self) -> redis::RedisResult<&mut ConnectionManager> {
+        if let Some(ref mut connection) = self.caching {
+            Ok(connection)
+        } else {
+            let client = redis_setup::told_of_changes(&self.client)?;
+            let config = ConnectionManagerConfig::new().set_cache_config(CacheConfig::new());
+            Ok(self.caching.insert(ConnectionManager::new_with_config(client, config).await?))
         }
     }
 }
@@ -75,6 +89,9 @@ impl Session for ManagerSession {
                 Request::ReplicaGet(_) => {
                     self.replica().await.map_err(|error| outcome::call_error(Stage::Connecting, &error))?
                 }
+                Request::CachedGet(_) => {
+                    self.caching().await.map_err(|error| outcome::call_error(Stage::Connecting, &error))?
+                }
                 _ => &mut self.master,
             };
             request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::of(request), &error))
@@ -83,7 +100,14 @@ impl Session for ManagerSession {
 
     fn share(&self) -> Option<Box<dyn Session>> {
         let (settings, client) = (self.settings.clone(), self.client.clone());
-        Some(Box::new(Self { settings, client, master: self.master.clone(), replica: None, popping: None }))
+        Some(Box::new(Self {
+            settings,
+            client,
+            master: self.master.clone(),
+            replica: None,
+            caching: None,
+            popping: None,
+        }))
     }
 
     fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisResult, TlsCertificates, TlsMode};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisResult, TlsCertificates, TlsMode};
 use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Tls};
 
 use crate::outcome::{self, Stage};
@@ -64,6 +64,13 @@ pub(crate) fn response_timeout(request: &Request) -> Duration {
 /// The configuration of a connection that can carry `request`: the crate's own, but for its [`response_timeout`].
 pub(crate) fn connection_config(request: &Request) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_response_timeout(Some(response_timeout(request)))
+}
+
+/// `client` with RESP3, in which nodes tell what has changed of what a client keeps.
+pub(crate) fn told_of_changes(client: &Client) -> RedisResult<Client> {
+    let info = client.get_connection_info().clone();
+    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(redis))
 }
 
 /// Opens a connection to `client`'s address for blocking commands like `request` where there is none yet, and runs

@@ -36,6 +36,9 @@ pub struct Header {
     /// Addresses of nodes, of those that have others than the usual ones.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub addresses: BTreeMap<NodeId, Addr>,
+    /// How many times as fast as the real clock that of the run went, 1 or more; `None` in virtual time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speed: Option<u32>,
 }
 
 impl Header {
@@ -132,6 +135,20 @@ pub enum What {
         client: ClientId,
         /// Number of the connection in this run.
         conn: u64,
+    },
+    /// A client dialled an address at which others meet the node, and nobody answers this client. Told once for each node.
+    Astray {
+        /// The client.
+        client: ClientId,
+        /// The node.
+        node: NodeId,
+    },
+    /// A client sent requests without end and let no time pass. From here on each takes 1 ms on its way, so that time does.
+    Spins {
+        /// The client.
+        client: ClientId,
+        /// How many it had sent at this instant.
+        requests: u32,
     },
     /// A client's connection ended.
     Closed {

@@ -447,7 +447,7 @@ impl fmt::Display for Need {
             Self::Database => f.write_str("another database than 0"),
             Self::AddressMap => f.write_str("a translation of the addresses that Sentinels tell"),
             Self::Names => f.write_str("names that are looked up within the process of the run"),
-            Self::Tls => f.write_str("TLS with an authority of one's own, on data nodes and Sentinels apart"),
+            Self::Tls => f.write_str("TLS with an authority of one's own"),
             Self::ServerName => f.write_str("certificates with another name than the host that is dialled"),
         }
     }

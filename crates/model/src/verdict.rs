@@ -24,7 +24,7 @@ pub enum Invariant {
     I4,
     /// Bounded: every call returns by its deadline.
     I5,
-    /// Load: connects per second and open sockets per client stay under a cap.
+    /// Load: connects per second and open sockets per client stay under a cap, and time passes between requests.
     I6,
     /// Honest error: the error names the true cause.
     I7,
@@ -159,6 +159,8 @@ pub enum Rule {
     FailedAtMost,
     /// An expectation of the plan: `most_connects`.
     MostConnects,
+    /// A client dials no address at which nobody answers it, if it was told what to dial in its place.
+    Astray,
     /// Something that should have happened, for the run to prove anything, did not.
     Evidence,
 }
@@ -172,6 +174,7 @@ impl fmt::Display for Rule {
             Self::AcknowledgedWritesLost => f.write_str("acknowledged_writes_lost"),
             Self::FailedAtMost => f.write_str("failed_at_most"),
             Self::MostConnects => f.write_str("most_connects"),
+            Self::Astray => f.write_str("astray"),
             Self::Evidence => f.write_str("evidence"),
         }
     }

@@ -82,6 +82,7 @@ pub fn live(plan: &Plan, binaries: &Binaries, stop: &dyn Fn() -> bool) -> Result
         nodes: plan.cluster.nodes(),
         addresses: plan.cluster.addresses.clone(),
         clients: Vec::new(),
+        speed: Some(1),
     };
     let master = NodeId::data(1);
     let mut run = Run {

@@ -120,6 +120,12 @@ impl<'a> Teller<'a> {
                 event(node.to_string(), text.into(), None)
             }
             What::Opened { node, client, .. } => did(client, format!("connects to {node}"), Some(Ink::Faint)),
+            What::Astray { node, client } => {
+                did(client, format!("dials {node} where nobody answers it"), Some(Ink::Bad))
+            }
+            What::Spins { client, requests } => {
+                did(client, format!("has sent {requests} requests at this instant, and goes on"), Some(Ink::Bad))
+            }
             What::Closed { node, client, by, .. } => match by {
                 ClosedBy::Client => did(client, format!("closes its connection to {node}"), Some(Ink::Faint)),
                 ClosedBy::Node => did(client, format!("is disconnected by {node}"), None),

@@ -71,6 +71,8 @@ pub struct Cell {
     pub replay: Option<String>,
     /// In which words the client's documentation announces it, and where.
     pub documented: Option<String>,
+    /// What the scenario asks for and the client has not, if it is not applicable.
+    pub lacks: Option<String>,
 }
 
 /// What a cell says.
@@ -164,6 +166,10 @@ impl Matrix {
             out.push('\n');
         }
         for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate() {
+            for (lacks, scenarios) in self.lacks(column) {
+                let text = format!("not applicable, for it lacks {lacks}: {}", scenarios.join(", "));
+                let _ = writeln!(out, "\n{driver}\n{}", style.wrap("  ", &text));
+            }
             for (row, scenario) in self.scenarios.iter().enumerate() {
                 let cell = self.cell(row, column);
                 let Some(reason) = &cell.reason else { continue };
@@ -217,6 +223,17 @@ impl Matrix {
         format!("{}/{}", told.iter().filter(|told| *told == "yes").count(), told.len())
     }
 
+    /// What a driver has not, each with the scenarios that ask for it.
+    fn lacks(&self, driver: usize) -> BTreeMap<&str, Vec<&str>> {
+        let mut lacks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (row, scenario) in self.scenarios.iter().enumerate() {
+            if let Some(what) = &self.cell(row, driver).lacks {
+                lacks.entry(what).or_default().push(scenario);
+            }
+        }
+        lacks
+    }
+
     fn seeds(&self) -> String {
         if self.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.seeds) }
     }
@@ -268,10 +285,14 @@ impl Matrix {
             out.push_str(&self.guideline_page());
         }
         for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate() {
-            if self.cells.iter().skip(column).step_by(self.drivers.len()).all(|cell| cell.reason.is_none()) {
+            let quiet = |cell: &Cell| cell.reason.is_none() && cell.lacks.is_none();
+            if self.cells.iter().skip(column).step_by(self.drivers.len()).all(quiet) {
                 continue;
             }
             let _ = write!(out, "\n## {driver}\n\n{about}.\n\n");
+            for (lacks, scenarios) in self.lacks(column) {
+                let _ = writeln!(out, "- Not applicable, for it lacks {lacks}: {}", scenarios.join(", "));
+            }
             for (row, scenario) in self.scenarios.iter().enumerate() {
                 let cell = self.cell(row, column);
                 let Some(reason) = &cell.reason else { continue };

@@ -25,7 +25,18 @@ pub(crate) struct Client {
     doors: Vec<Door>,
     /// Nothing that it does is recorded.
     unrecorded: bool,
+    /// How many requests it has sent, and at which instant.
+    sent: (Time, u32),
+    /// It lets no time pass by itself.
+    spins: bool,
 }
+
+/// Requests of one client at one instant from which on it is taken to go on for ever. An outage leaves some thousands to be sent
+/// at once; and a run in which time stands still never ends.
+const SPINS: u32 = 20_000;
+
+/// What each request of a client that spins takes on its way. A real network is not faster by much.
+const SPINNING: Duration = Duration::from_millis(1);
 
 impl World {
     /// Adds a client that the plan does not have, in `zone`. One that there is already stays as it is.
@@ -37,7 +48,8 @@ impl World {
         let host = format!("10.192.{}.{}", index / 250, index % 250 + 1);
         let doors = vec![Door::Open; self.nodes.len()];
         let (id, zone, host) = (client.clone(), zone.to_owned(), Arc::from(host));
-        let added = Client { id, zone, host, doors, unrecorded: false };
+        let (sent, spins) = ((Time::ZERO, 0), false);
+        let added = Client { id, zone, host, doors, unrecorded: false, sent, spins };
         for standing in &mut self.standing {
             standing.admit(self.nodes.len() + index, &added);
         }
@@ -54,6 +66,11 @@ impl World {
         if let Some(client) = self.outside {
             self.clients[client].unrecorded = true;
         }
+    }
+
+    /// Says how many times as fast as the real clock that of the run goes, for the header of the history.
+    pub fn set_speed(&mut self, speed: u32) {
+        self.history.header.speed = Some(speed);
     }
 
     /// Names the driver of a client, for the header of the history.
@@ -109,11 +126,34 @@ impl World {
     pub fn receive(&mut self, now: Time, conn: u64, frame: Frame) {
         self.advance(now);
         if let Some((link, end)) = self.outer(conn) {
+            let mut extra = Duration::ZERO;
             if !self.is_unrecorded(link) {
                 self.links[link].unheard.push_back(self.now);
+                if self.links[link].client().is_some_and(|client| self.spins(client)) {
+                    extra = SPINNING;
+                }
             }
-            self.send(link, end.other(), Parcel::Frame(frame), Duration::ZERO);
+            self.send(link, end.other(), Parcel::Frame(frame), extra);
         }
+    }
+
+    /// Counts a request of a client; true if it sends them without letting time pass.
+    fn spins(&mut self, client: usize) -> bool {
+        let now = self.now;
+        let client = &mut self.clients[client];
+        let (at, requests) = &mut client.sent;
+        *requests = if *at == now { *requests + 1 } else { 1 };
+        *at = now;
+        if *requests >= SPINS && !std::mem::replace(&mut client.spins, true) {
+            self.history.push(now, What::Spins { client: client.id.clone(), requests: *requests });
+        }
+        client.spins
+    }
+
+    /// A client dialled an address at which nobody answers it, and others meet the node.
+    pub fn astray(&mut self, now: Time, client: &ClientId, node: NodeId) {
+        self.advance(now);
+        self.history.push(self.now, What::Astray { client: client.clone(), node });
     }
 
     /// The other side closed a connection, or it could not be had. Nothing more is taken on it.

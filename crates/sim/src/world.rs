@@ -83,6 +83,7 @@ impl World {
             nodes: ids.clone(),
             clients: Vec::new(),
             addresses: plan.cluster.addresses.clone(),
+            speed: None,
         };
         let mut world = Self {
             seed,

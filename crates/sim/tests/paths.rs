@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Lab, MASTER, node};
-use model::history::ClosedBy;
+use model::history::{ClosedBy, What};
 use model::{EventName, Fault, NodeId, Reply, Target, Time};
 use sentinel_lab_sim::Door;
 
@@ -185,4 +185,33 @@ fn a_close_waits_behind_what_was_sent_before() {
         _ => None,
     });
     assert_eq!(by, Some(ClosedBy::Node));
+}
+
+#[test]
+fn a_client_that_lets_no_time_pass_is_made_to() {
+    let told = |lab: &Lab| {
+        let spins = |record: &model::Record| match &record.what {
+            What::Spins { client, requests } => Some((record.at, client.clone(), *requests)),
+            _ => None,
+        };
+        lab.history().records.iter().filter_map(spins).collect::<Vec<_>>()
+    };
+    let mut lab = Lab::ready();
+    let conn = lab.open(MASTER);
+    for _ in 1..20_000 {
+        lab.send(conn, "PING");
+    }
+    lab.run_for(1);
+    for _ in 1..20_000 {
+        lab.send(conn, "PING");
+    }
+    assert!(told(&lab).is_empty(), "time has passed in between");
+    assert_eq!(lab.replies(conn).len(), 39_998);
+    let (now, other) = (lab.world.now(), lab.open(NodeId::data(2)));
+    assert_eq!(lab.ask(other, "PING"), None);
+    assert_eq!(told(&lab), [(now, Lab::client(), 20_000)]);
+    lab.run_for(1);
+    assert_eq!(lab.replies(other).len(), 1);
+    lab.run_for(1_000);
+    assert_eq!(lab.ask(other, "PING"), None, "from here on each takes its time");
 }

@@ -23,6 +23,8 @@ use sim::Door;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::c_library::drops::dropped;
+
 /// Attempts that wait while the host is busy; Redis's own `tcp-backlog`.
 const BACKLOG: i32 = 511;
 
@@ -43,7 +45,7 @@ pub(crate) struct Gate {
 enum Standing {
     Open(TcpListener),
     Refused,
-    Silent { _listener: Socket, _filler: Socket },
+    Silent { listener: Socket, _filler: Socket },
 }
 
 impl Gate {
@@ -122,7 +124,7 @@ impl Gate {
                     Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
                     result => result?,
                 }
-                Standing::Silent { _listener: listener, _filler: filler }
+                Standing::Silent { listener, _filler: filler }
             }
         };
         Ok(())
@@ -135,6 +137,11 @@ impl Gate {
             Standing::Refused => Door::Refused,
             Standing::Silent { .. } => Door::Silent,
         }
+    }
+
+    /// True if somebody has dialled it since it fell silent, as far as the system tells.
+    pub(crate) fn was_dialled(&self) -> bool {
+        matches!(&self.standing, Standing::Silent { listener, .. } if dropped(listener) > 0)
     }
 
     /// The next connection; never, while the gate is not open.
@@ -205,6 +212,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test(start_paused = true)]
+    async fn who_dials_where_nobody_answers_is_seen() {
+        let mut gate = Gate::open(Block::claim().unwrap().addr(0, 6379).0, 0).unwrap();
+        gate.set(Door::Silent).unwrap();
+        assert!(!gate.was_dialled(), "its own filler is nobody");
+        let dial = timeout(Duration::from_secs(1), TcpStream::connect(gate.addr()));
+        assert!(dial.await.is_err());
+        assert!(gate.was_dialled());
+        gate.set(Door::Open).unwrap();
+        assert!(!gate.was_dialled());
     }
 
     #[tokio::test(start_paused = true)]

@@ -231,6 +231,9 @@ async fn play(
     }
     let start = Instant::now();
     let host = Arc::new(Host::start(&plan, seed, clock)?);
+    if let Some(speed) = speed {
+        host.set_speed(speed);
+    }
     host.answer_names(speed.is_none())?;
     if watch_deliveries {
         host.watch_deliveries();

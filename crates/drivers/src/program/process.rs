@@ -65,7 +65,10 @@ pub enum ProgramError {
         complaints: Complaints,
     },
     /// It ended while it was needed.
-    #[error("`{command}` {how} after {lines} lines; a program goes on until its standard input ends{complaints}")]
+    #[error(
+        "`{command}` {how} {}; a program says its hello first, then carries out what it is told until its standard input ends{complaints}",
+        after(*lines)
+    )]
     Ended {
         /// The command.
         command: String,
@@ -78,7 +81,7 @@ pub enum ProgramError {
     },
     /// It said what it may not say.
     #[error(
-        "`{command}`, line {number} of its standard output: {problem}: `{line}`; only lines of the protocol go there, see docs/writing-a-driver.md{complaints}"
+        "`{command}`, line {number} of its standard output, `{line}`: {problem}; only lines of the protocol go there, see docs/writing-a-driver.md{complaints}"
     )]
     Line {
         /// The command.
@@ -103,6 +106,15 @@ pub enum ProgramError {
         /// What it said on standard error.
         complaints: Complaints,
     },
+}
+
+/// After so many lines of its standard output.
+fn after(lines: u64) -> String {
+    match lines {
+        0 => "before it had said anything on its standard output".to_owned(),
+        1 => "after line 1 of its standard output".to_owned(),
+        lines => format!("after {lines} lines of its standard output"),
+    }
 }
 
 /// The last that a program said on standard error.

@@ -9,12 +9,26 @@
 
 use model::history::Cause;
 use model::plan::{Need, Workload};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use testbed::driver::{Answer, CallError, Request, Settings};
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u32 = 1;
+
+/// A hello.
+const EXAMPLE: &str =
+    r#"{"protocol": 1, "name": "redis-py", "version": "7.1.0", "about": "a Sentinel client", "can": ["counter"]}"#;
+
+/// The object of JSON that a line is, or what is wrong with it.
+fn object<T: DeserializeOwned>(line: &str) -> Result<T, String> {
+    let value: Value = serde_json::from_str(line).map_err(|_| "it is not JSON".to_owned())?;
+    if !value.is_object() {
+        return Err("it is JSON, but no object".to_owned());
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
 
 /// What a program says first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -32,7 +46,8 @@ pub(super) struct Hello {
 impl Hello {
     /// What it says, or what is wrong with it.
     pub(super) fn read(line: &str) -> Result<Self, String> {
-        let hello: Self = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let hello: Self =
+            object(line).map_err(|problem| format!("{problem}; its hello is a line such as {EXAMPLE}"))?;
         if hello.protocol == PROTOCOL {
             Ok(hello)
         } else {
@@ -203,8 +218,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 impl Said {
     /// What the line says, or what is wrong with it.
     pub(super) fn read(line: &str) -> Result<Self, String> {
-        let Raw { id, value, message, error, cause, may_have_run } =
-            serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let Raw { id, value, message, error, cause, may_have_run } = object(line)?;
         if error.is_none() && (cause.is_some() || may_have_run.is_some()) {
             return Err("`cause` and `may_have_run` go with an `error`".to_owned());
         }
@@ -287,7 +301,8 @@ mod tests {
             (r#"{"id":1,"value":1,"cause":"auth"}"#, Err("`cause` and `may_have_run` go with an `error`")),
             (r#"{"id":1,"error":"x","cause":"bug"}"#, Err("unknown variant `bug`, expected one of `connection`")),
             (r#"{"id":1,"valeu":1}"#, Err("unknown field `valeu`")),
-            ("hello", Err("expected value at line 1 column 1")),
+            ("hello", Err("it is not JSON")),
+            ("7", Err("it is JSON, but no object")),
         ];
         for (line, expected) in table {
             match (Said::read(line), expected) {

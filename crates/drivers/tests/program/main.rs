@@ -139,17 +139,18 @@ fn what_a_program_does_wrong_ends_the_run_and_is_told() {
     let faults = [
         (
             "end",
-            "ended (exit status: 1) after 3 lines; a program goes on until its standard input ends; its standard error:\nout of ideas",
+            "ended (exit status: 1) after 3 lines of its standard output; a program says its hello first, then carries out what it is told \
+             until its standard input ends; its standard error:\nout of ideas",
         ),
         (
             "garbage",
-            "line 4 of its standard output: expected value at line 1 column 1: `DEBUG: the third order`; only lines of the protocol",
+            "line 4 of its standard output, `DEBUG: the third order`: it is not JSON; only lines of the protocol",
         ),
-        ("unknown", "line 4 of its standard output: there was no operation 99: `{\"id\": 99, \"value\": null}`"),
-        ("again", "line 4 of its standard output: operation 1 has ended before"),
-        ("value", "line 4 of its standard output: such a value is no reply to that"),
-        ("message", "line 4 of its standard output: operation 3 is no subscription"),
-        ("endless", "line 4 of its standard output: it has no end within 1048576 bytes: `xxxxx"),
+        ("unknown", "line 4 of its standard output, `{\"id\": 99, \"value\": null}`: there was no operation 99"),
+        ("again", "`: operation 1 has ended before; only lines"),
+        ("value", "`: such a value is no reply to that"),
+        ("message", "`: operation 3 is no subscription"),
+        ("endless", "xxxxx`: it has no end within 1048576 bytes"),
         ("deaf", "has closed its standard input: Broken pipe (os error 32); nothing on its standard error"),
     ];
     std::thread::scope(|scope| {
@@ -180,12 +181,21 @@ fn a_program_that_does_not_begin_well_is_no_driver() {
     let text = told("no-such-program --fast");
     assert!(text.starts_with("`no-such-program --fast` cannot be started: No such file or directory"), "{text}");
     let text = told("true");
-    assert!(text.starts_with("`true` ended (exit status: 0) after 0 lines; "), "{text}");
+    assert!(
+        text.starts_with("`true` ended (exit status: 0) before it had said anything on its standard output; "),
+        "{text}"
+    );
     let Some(command) = worker("hello-end") else { return };
     let text = told(&command);
-    assert!(text.contains("ended (exit status: 1) after 0 lines") && text.contains("cannot load the client"), "{text}");
+    assert!(
+        text.contains("ended (exit status: 1) before it had said anything") && text.contains("cannot load the client"),
+        "{text}"
+    );
     let text = told(&worker("hello-garbage").unwrap());
-    assert!(text.contains("line 1 of its standard output: expected value at line 1 column 1: `Hello!`"), "{text}");
+    assert!(
+        text.contains("line 1 of its standard output, `Hello!`: it is not JSON; its hello is a line such as {"),
+        "{text}"
+    );
     let text = told(&worker("protocol").unwrap());
     assert!(text.contains("it speaks protocol 2, and this is protocol 1"), "{text}");
 }

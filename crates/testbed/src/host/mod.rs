@@ -168,6 +168,11 @@ impl Host {
         self.0.lock().add_client(client, zone, &self.0)
     }
 
+    /// Says how many times as fast as the real clock that of the run goes, for the header of the history.
+    pub(crate) fn set_speed(&self, speed: u32) {
+        self.0.lock().with_world(|world, _| world.set_speed(speed));
+    }
+
     /// Names the driver of a client, for the header of the history.
     pub(crate) fn set_driver(&self, client: &ClientId, driver: &str) {
         self.0.lock().with_world(|world, _| world.set_driver(client, driver));

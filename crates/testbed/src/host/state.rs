@@ -112,10 +112,17 @@ type Gates = BTreeMap<NodeId, (Gate, Option<AbortHandle>)>;
 struct Client {
     view: Arc<View>,
     gates: Gates,
-    /// Where nodes are for those inside; nobody answers there.
-    _inside: Vec<Gate>,
+    inside: Vec<Inside>,
     /// Held as long as the gates, which stand in it.
     block: Option<Arc<Block>>,
+}
+
+/// Where a node is for those inside: nobody answers a client there.
+struct Inside {
+    node: NodeId,
+    gate: Gate,
+    /// The client has dialled it, which the world knows.
+    dialled: bool,
 }
 
 impl State {
@@ -339,7 +346,8 @@ impl State {
         let view = View::new(&self.cluster, nodes);
         let told = inside.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         let view = Arc::new(view.outside(&self.cluster, &told));
-        let client = Client { view: Arc::clone(&view), gates, block, _inside: inside.into_values().collect() };
+        let inside = inside.into_iter().map(|(node, gate)| Inside { node, gate, dialled: false });
+        let client = Client { view: Arc::clone(&view), gates, block, inside: inside.collect() };
         self.clients.insert(id.clone(), client);
         for (node, _) in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
@@ -549,8 +557,21 @@ impl State {
         Poll::Ready(())
     }
 
+    /// Tells the world of clients that have dialled where nobody answers them.
+    fn look_inside(&mut self) {
+        let now = self.now();
+        let Some(world) = &mut self.world else { return };
+        for (id, client) in &mut self.clients {
+            for inside in client.inside.iter_mut().filter(|inside| !inside.dialled && inside.gate.was_dialled()) {
+                inside.dialled = true;
+                world.astray(now, id, inside.node);
+            }
+        }
+    }
+
     /// Does what the world asks for, writes, and sets the timer.
     pub(super) fn settle(&mut self, shared: &Arc<Shared>) {
+        self.look_inside();
         self.carry_out(shared);
         match &mut self.flusher {
             None => self.flush(shared),
