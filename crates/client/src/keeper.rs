@@ -266,7 +266,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
     loop {
         let before = shared.state.borrow().failed_rounds;
         let kept = match next {
-            Next::Use(kept) => kept,
+            Next::Use(kept) => *kept,
             Next::Search => search(&core, &shared, &mut hints, None, brief).await,
             Next::Try(place) => search(&core, &shared, &mut hints, Some(place), brief).await,
         };
@@ -416,7 +416,7 @@ enum Next {
     /// The master has moved here.
     Try(Place),
     /// This connection is better.
-    Use(Kept),
+    Use(Box<Kept>),
 }
 
 /// Why a connection is looked at.
@@ -540,7 +540,9 @@ async fn examine(
             // Better one that the Sentinels have given up, a stale one, or the master, than none; but one that they list
             // as healthy, and that is in sync, is better.
             (Target::Replica, _) => {
-                return discovery::synced_replica(core, &shared.name).await.map(Kept::replica).map(Next::Use);
+                return discovery::synced_replica(core, &shared.name)
+                    .await
+                    .map(|link| Next::Use(Box::new(Kept::replica(link))));
             }
             (Target::Master, Role::Master) => {}
             (Target::Master, _) => return Some(Next::Search),
@@ -555,7 +557,7 @@ async fn examine(
     tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");
     pause();
     Some(match discovery::master_at(core, &new.master).await {
-        Ok(link) => Next::Use(Kept { link, place: new, by: None }),
+        Ok(link) => Next::Use(Box::new(Kept { link, place: new, by: None })),
         Err(_) => Next::Try(new),
     })
 }
