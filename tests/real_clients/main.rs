@@ -103,6 +103,22 @@ fn the_blocking_client_of_redis_asks_for_the_role_without_a_limit() {
     });
 }
 
+/// redis, 9: nobody has told the client of changes since the connection was lost.
+#[test]
+fn the_cache_of_redis_outlives_its_connection() {
+    test("redis-multiplexed and what it has cached", async |binaries| {
+        let mut lab = Lab::start(&binaries, "redis-multiplexed", NEVER).await;
+        let (write, read) = (Request::Set("key".into(), "old".into()), Request::CachedGet("key".into()));
+        lab.session.call(&write).await.expect("written");
+        assert_eq!(lab.session.call(&read).await, Ok(Answer::Value(b"old".to_vec())));
+        lab.node(MASTER).kill().expect("killed");
+        assert!(lab.incr().await.is_err());
+        let uncached = lab.session.call(&Request::Get("key".into())).await;
+        assert!(uncached.is_err(), "{uncached:?}");
+        assert_eq!(lab.session.call(&read).await, Ok(Answer::Value(b"old".to_vec())), "it forgets");
+    });
+}
+
 /// Demotes the master by hand, which leaves the connections of its clients open.
 fn demote(lab: &mut Lab) {
     let replica = lab.cluster.addr(REPLICA).expect("an address");
