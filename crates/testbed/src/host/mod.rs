@@ -8,7 +8,8 @@
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
 //! | [`dial`] | how a node connects to an address outside |
 //! | [`ports`] | the ports that no client dials from again |
-//! | [`names`] | how clients look names up |
+//! | [`names`] | how names are looked up |
+//! | [`inside`] | addresses at which nobody answers a client |
 //!
 //! One task sleeps until the world's next deadline, one per open [`Gate`](crate::gate::Gate) accepts, one per connection
 //! reads. Each is a poll of the state and holds nothing itself, so a socket is closed at the moment when the world says
@@ -19,6 +20,7 @@ mod connection;
 mod dial;
 #[cfg(test)]
 mod fuzz;
+mod inside;
 mod names;
 mod ports;
 mod state;

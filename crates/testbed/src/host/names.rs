@@ -1,4 +1,4 @@
-//! [`NamesOf`]: how the clients of a run look names up.
+//! [`NamesOf`]: how the clients of a run look names up; [`look_up`]: how a Sentinel in real time does.
 //!
 //! All clients of a cluster with names share one address block, and are told apart by their ports: who looks a name up cannot
 //! be known, and all are told the same.
@@ -7,10 +7,14 @@
 //! chance, so one waits until nothing else happens any more in the run, and is answered then. With a pool of one thread
 //! that makes the order of everything the same every time.
 
+use std::net::ToSocketAddrs as _;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
+
+use model::Frame;
+use sim::World;
 
 use super::{Shared, TaskCount};
 use crate::c_library::resolver::{Resolve, Resolved};
@@ -73,5 +77,19 @@ pub(super) async fn answer(count: TaskCount) {
             let Some(lookup) = state.lookups.pop_front() else { break };
             let _ = lookup.answer.send(state.resolve(&lookup.name));
         }
+    }
+}
+
+/// A name that a Sentinel in real time is told to watch is one of the system's, which is asked as Redis asks it: everybody
+/// waits for the answer.
+pub(super) fn look_up(world: &mut World, frame: &Frame) {
+    let Frame::Command(command) = frame else { return };
+    let told = command.len() == 6 && command.is("SENTINEL") && command.0[1].eq_ignore_ascii_case(b"MONITOR");
+    let Some(name) = command.0.get(3).filter(|_| told).and_then(|name| std::str::from_utf8(name).ok()) else { return };
+    if !name.is_empty()
+        && model::hosts::literal(name).is_none()
+        && let Some(found) = (name, 0).to_socket_addrs().ok().and_then(|mut found| found.next())
+    {
+        world.learn_name(name, found.ip());
     }
 }

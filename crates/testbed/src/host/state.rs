@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::Connection;
 use super::dial::dial;
-use super::names::Lookup;
+use super::inside::Inside;
+use super::names::{Lookup, look_up};
 use super::ports::KeptPorts;
 use super::tls::{Authority, Session};
 use super::{HEAD_START, Shared};
@@ -112,17 +113,9 @@ type Gates = BTreeMap<NodeId, (Gate, Option<AbortHandle>)>;
 struct Client {
     view: Arc<View>,
     gates: Gates,
-    inside: Vec<Inside>,
+    inside: Inside,
     /// Held as long as the gates, which stand in it.
     block: Option<Arc<Block>>,
-}
-
-/// Where a node is for those inside: nobody answers a client there.
-struct Inside {
-    node: NodeId,
-    gate: Gate,
-    /// The client has dialled it, which the world knows.
-    dialled: bool,
 }
 
 impl State {
@@ -346,8 +339,7 @@ impl State {
         let view = View::new(&self.cluster, nodes);
         let told = inside.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         let view = Arc::new(view.outside(&self.cluster, &told));
-        let inside = inside.into_iter().map(|(node, gate)| Inside { node, gate, dialled: false });
-        let client = Client { view: Arc::clone(&view), gates, block, inside: inside.collect() };
+        let client = Client { view: Arc::clone(&view), gates, block, inside: Inside::new(inside) };
         self.clients.insert(id.clone(), client);
         for (node, _) in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
@@ -562,9 +554,8 @@ impl State {
         let now = self.now();
         let Some(world) = &mut self.world else { return };
         for (id, client) in &mut self.clients {
-            for inside in client.inside.iter_mut().filter(|inside| !inside.dialled && inside.gate.was_dialled()) {
-                inside.dialled = true;
-                world.astray(now, id, inside.node);
+            for node in client.inside.newly_dialled() {
+                world.astray(now, id, node);
             }
         }
     }
@@ -794,19 +785,5 @@ impl State {
             task.abort();
         }
         self.lookups.clear();
-    }
-}
-
-/// A name that a Sentinel in real time is told to watch is one of the system's, which is asked as Redis asks it: everybody
-/// waits for the answer.
-fn look_up(world: &mut World, frame: &Frame) {
-    let Frame::Command(command) = frame else { return };
-    let told = command.len() == 6 && command.is("SENTINEL") && command.0[1].eq_ignore_ascii_case(b"MONITOR");
-    let Some(name) = command.0.get(3).filter(|_| told).and_then(|name| std::str::from_utf8(name).ok()) else { return };
-    if !name.is_empty()
-        && model::hosts::literal(name).is_none()
-        && let Some(found) = (name, 0).to_socket_addrs().ok().and_then(|mut found| found.next())
-    {
-        world.learn_name(name, found.ip());
     }
 }
