@@ -34,6 +34,11 @@ fn of_a_sentinel_on_connections() {
 }
 
 #[test]
+fn of_a_sentinel_to_hellos() {
+    same_replies("sentinel-hello.script", include_str!("data/parity/sentinel-hello.script"));
+}
+
+#[test]
 fn of_a_sentinel_about_clients() {
     same_replies("sentinel-client.script", include_str!("data/parity/sentinel-client.script"));
 }

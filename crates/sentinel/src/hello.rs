@@ -18,6 +18,12 @@ struct Hello<'a> {
     config_epoch: u64,
 }
 
+/// As Redis reads a number: the digits at the front, 0 without any.
+fn number(text: &str) -> u64 {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    if digits == 0 { 0 } else { text[..digits].parse().unwrap_or(u64::MAX) }
+}
+
 impl<'a> Hello<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let fields: Vec<&str> = text.split(',').collect();
@@ -25,12 +31,12 @@ impl<'a> Hello<'a> {
             return None;
         };
         Some(Self {
-            addr: Addr::new(ip, port.parse().ok()?),
+            addr: Addr::new(ip, number(port).try_into().ok()?),
             id: RunId::parse(id)?,
-            current_epoch: current_epoch.parse().ok()?,
+            current_epoch: number(current_epoch),
             master,
-            master_addr: Addr::new(master_ip, master_port.parse().ok()?),
-            config_epoch: config_epoch.parse().ok()?,
+            master_addr: Addr::new(master_ip, number(master_port).try_into().ok()?),
+            config_epoch: number(config_epoch),
         })
     }
 }
@@ -142,7 +148,10 @@ mod tests {
         let hello = Hello::parse(&good).unwrap();
         assert_eq!((hello.current_epoch, hello.master, hello.config_epoch), (3, "mymaster", 2));
         assert_eq!(hello.master_addr.to_string(), "10.0.0.2:6379");
-        for bad in ["", "a,b", &format!("{good},x"), &good.replace(&id, "short"), &good.replace("26379", "port")] {
+        let odd = good.replace("26379", "port").replace("6379", "63x").replace(",3,", ",x,").replace(",2", ",2nd");
+        let hello = Hello::parse(&odd).unwrap();
+        assert_eq!((hello.addr.port, hello.master_addr.port, hello.current_epoch, hello.config_epoch), (0, 63, 0, 2));
+        for bad in ["", "a,b", &format!("{good},x"), &good.replace(&id, "short"), &good.replace("26379", "99999")] {
             assert!(Hello::parse(bad).is_none(), "{bad}");
         }
     }

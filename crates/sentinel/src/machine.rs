@@ -41,6 +41,8 @@ pub struct Sentinel {
     started: Time,
     last_pass: Option<Ms>,
     next_pass: Time,
+    /// How often a second it has a look around, which each pass draws anew.
+    pub(crate) hz: u64,
     /// Its clock at time zero.
     clock_base: Ms,
     clock_offset: Ms,
@@ -57,6 +59,8 @@ pub struct Sentinel {
     /// Commands and errors, for `INFO stats`.
     pub(crate) executed: u64,
     pub(crate) errors: u64,
+    /// Bytes of the commands of clients.
+    pub(crate) received_bytes: u64,
     /// Connections that `maxclients` forbade.
     pub(crate) rejected: u64,
     /// The configuration file that it was started from.
@@ -136,6 +140,8 @@ impl Sentinel {
             started: now,
             last_pass: None,
             next_pass,
+            hz: 10,
+            received_bytes: 0,
             clock_base: config.unix_start.as_millis() as Ms,
             clock_offset: 0,
             answers: Vec::new(),
@@ -281,9 +287,8 @@ impl Sentinel {
                 }
                 if now >= self.next_pass {
                     self.pass(now, out);
-                    // `serverCron` runs at a frequency that each pass draws anew, from 10 to 19 Hz.
-                    let hz: u64 = 10 + self.rng.random_range(0..10);
-                    self.next_pass = now + std::time::Duration::from_millis(1_000 / hz);
+                    self.hz = 10 + self.rng.random_range(0..10);
+                    self.next_pass = now + std::time::Duration::from_millis(1_000 / self.hz);
                 }
             }
             Input::Connected(conn) => self.links.connected(conn, out),

@@ -70,12 +70,13 @@ impl Sentinel {
         ))
         .port(&self.identity.addr)
         .str(format!(
-            "\r\nserver_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\nhz:10\r\nconfigured_hz:10\r\n\
+            "\r\nserver_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\nhz:{}\r\nconfigured_hz:10\r\n\
              lru_clock:{}\r\nexecutable:/usr/bin/redis-sentinel\r\nconfig_file:/etc/redis/sentinel.conf\r\n\
              io_threads_active:0\r\n",
             clock * 1_000,
             uptime.as_secs(),
             uptime.as_secs() / 86_400,
+            self.hz,
             (clock / 1_000) & 0xff_ffff,
         ))
     }
@@ -114,6 +115,7 @@ impl Sentinel {
                 "tracking_total_prefixes" => self.tracking().1 as u64,
                 "rejected_connections" => self.rejected,
                 "total_error_replies" => self.errors,
+                "total_net_input_bytes" => self.received_bytes,
                 "total_reads_processed" | "total_writes_processed" => self.executed,
                 _ => {
                     let _ = write!(text, "{name}:{value}\r\n");

@@ -63,6 +63,7 @@ impl Sentinel {
             out.push(Output::Send(conn, Frame::Reply(reply)));
         }
         self.executed += 1;
+        self.received_bytes += command.encoded_len();
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // It is for one command that is not `CLIENT`.
         if let Some(tracking) = &mut session.tracking
