@@ -148,7 +148,7 @@ fn pairs(line: &str) -> String {
             continue;
         };
         let name = key.rsplit(':').next().unwrap_or(key);
-        if MASKED_PAIRS.contains(&name) {
+        if MASKED_PAIRS.contains(&name) || name == "laddr" && is_ephemeral(value) {
             let end = value.trim_start_matches(|c: char| !matches!(c, ' ' | ',' | '\r' | '\n'));
             out.push_str(key);
             out.push_str("=<...>");
@@ -158,6 +158,12 @@ fn pairs(line: &str) -> String {
         }
     }
     out
+}
+
+/// True for an address with a port that the system gave.
+fn is_ephemeral(addr: &str) -> bool {
+    let port = addr.trim_end().rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    port.is_some_and(|port| port >= 32_768)
 }
 
 /// Replaces runs of exactly 40 hex digits.

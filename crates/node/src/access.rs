@@ -66,6 +66,8 @@ pub(crate) struct Access<'a> {
     pub(crate) resp3: bool,
     /// Lookups count as hits and misses, as those of commands that read do.
     pub(crate) counts: bool,
+    /// Its user may read every key, also those that the command does not name.
+    pub(crate) all_keys: bool,
     /// Somebody may want to hear of what is done to keys.
     pub(crate) notify: bool,
     pub(crate) effects: Effects,
@@ -73,7 +75,17 @@ pub(crate) struct Access<'a> {
 
 impl<'a> Access<'a> {
     pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
-        Self { data, db, now, expiry, resp3: false, counts: false, notify: false, effects: Effects::default() }
+        Self {
+            data,
+            db,
+            now,
+            expiry,
+            resp3: false,
+            counts: false,
+            all_keys: true,
+            notify: false,
+            effects: Effects::default(),
+        }
     }
 
     /// The database itself, expired keys and all.

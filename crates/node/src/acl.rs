@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::iter;
 
 use bytes::Bytes;
 use model::Command;
@@ -245,9 +246,12 @@ impl Selector {
             let fits = |pattern: &KeyPattern, read: bool, write: bool| {
                 (!read || pattern.read) && (!write || pattern.write) && glob(&pattern.pattern, key)
             };
-            self.all_keys || self.keys.iter().any(|pattern| fits(pattern, need.read, need.write))
+            self.keys.iter().any(|pattern| fits(pattern, need.read(), need.write()))
         };
-        if let Some((key, _)) = keys::of(spec, command).find(|(key, need)| !reaches(key, *need)) {
+        let denied = |(key, need): &(&'a Bytes, Need)| !reaches(key, *need);
+        if !self.all_keys
+            && let Some((key, _)) = keys::of(spec, command).into_iter().find(denied)
+        {
             return Some((Denied::Key, key));
         }
         let hears = |channel: &Bytes| self.channels.iter().any(|pattern| glob(pattern, channel));
@@ -323,6 +327,13 @@ impl User {
     /// True if nothing is denied, so that nothing need be checked.
     pub(crate) fn unrestricted(&self) -> bool {
         self.root.all_keys && self.root.all_channels && self.root.commands.all
+    }
+
+    /// True if it may read every key, also those that a command does not name.
+    pub(crate) fn reads_everything(&self) -> bool {
+        iter::once(&self.root).chain(&self.others).any(|selector| {
+            selector.all_keys || selector.keys.iter().any(|keys| keys.read && &keys.pattern[..] == b"*")
+        })
     }
 
     pub(crate) fn set_password(&mut self, password: &str) {

@@ -21,10 +21,35 @@ pub(crate) fn positive(bytes: &[u8]) -> Result<usize, Failure> {
     number.ok_or_else(|| "ERR value is out of range, must be positive".into())
 }
 
+/// A number above 0; `wrong` for anything else.
+pub(crate) fn whole(bytes: &[u8], wrong: &'static str) -> Result<usize, Failure> {
+    let number = parse_int(bytes).and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0);
+    number.ok_or(Cow::Borrowed(wrong))
+}
+
 /// A finite float.
 pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
-    let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    let text = std::str::from_utf8(bytes).ok()?;
+    let value: f64 = text.parse().ok().or_else(|| hexadecimal(text))?;
     value.is_finite().then_some(value)
+}
+
+/// A float as C reads it in hexadecimal: `0x1.8p3`.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let (sign, rest) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
+    let rest = rest.strip_prefix('+').filter(|_| sign > 0.0).unwrap_or(rest);
+    let digits = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"))?;
+    let (digits, exponent) = digits.split_once(['p', 'P']).unwrap_or((digits, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let exponent: i32 = exponent.parse().ok()?;
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    Some(sign * value * 2_f64.powi(exponent - 4 * fraction.len() as i32))
 }
 
 /// True if the argument is `word`, in any case.

@@ -227,6 +227,7 @@ fn only(pop: &Pop, key: &Bytes) -> Pop {
     match pop {
         Pop::First { end, .. } => Pop::First { keys: vec![key.clone()], end: *end },
         Pop::Score { highest, .. } => Pop::Score { keys: vec![key.clone()], highest: *highest },
+        Pop::Several(several) => Pop::Several(several.only(key)),
         whole @ (Pop::Move { .. } | Pop::Read(_)) => whole.clone(),
     }
 }

@@ -13,7 +13,7 @@ use crate::args::yes_no;
 use crate::commands::events::Event;
 use crate::dispatch::{Answer, Call, Outcome, Within};
 use crate::node::Node;
-use crate::script::{Ask, KILLED, Program, Thread};
+use crate::script::{Ask, KILLED, Program, Steps, Thread};
 use crate::table;
 
 /// What takes no time, in hundreds of thousands of steps.
@@ -57,6 +57,8 @@ pub(crate) struct UnderWay {
     busy_from: Time,
     /// `SCRIPT KILL`
     pub(crate) killed: bool,
+    /// What it is in the middle of.
+    steps: Steps,
     /// [`Node::dirty`] before it began.
     dirty: u64,
     /// What it did so far, which nobody has heard of yet.
@@ -72,7 +74,7 @@ impl Node {
         let mut caller = Caller { conn: call.conn, db, permit, wrote: false };
         if call.within != Within::Nothing || !program.may_take_long() {
             let looks = AtomicU32::new(0);
-            let go_on = move || looks.fetch_add(1, Ordering::Relaxed) < LOOKS_MAX;
+            let go_on = move |_| looks.fetch_add(1, Ordering::Relaxed) < LOOKS_MAX;
             let reply = program.run(&mut |ask| self.answer_script(&mut caller, ask, call.now, call.out), go_on);
             self.select_again(&caller);
             return outcome(reply);
@@ -84,6 +86,7 @@ impl Node {
             command: call.command.clone(),
             busy_from: if threshold == 0 { Time::NEVER } else { call.now + Duration::from_millis(threshold) },
             killed: false,
+            steps: Steps::Script,
             dirty: self.dirty,
             changes: Vec::new(),
             events: Vec::new(),
@@ -102,8 +105,9 @@ impl Node {
         let mut left = looks;
         loop {
             let reply = match script.thread.next() {
-                Ask::GoOn if script.killed => Reply::error(KILLED),
-                Ask::GoOn => {
+                Ask::GoOn(_) if script.killed => Reply::error(KILLED),
+                Ask::GoOn(steps) => {
+                    script.steps = steps;
                     left -= 1;
                     if left == 0 {
                         return None;
@@ -124,7 +128,7 @@ impl Node {
         match ask {
             Ask::Call(words, resp3) => self.call_of_script(caller, &Command(words), resp3, now, out),
             Ask::MayRun(words) => self.may_script_run(caller.conn, &Command(words)),
-            Ask::GoOn | Ask::Ended(_) => Reply::OK,
+            Ask::GoOn(_) | Ask::Ended(_) => Reply::OK,
         }
     }
 
@@ -203,7 +207,7 @@ impl Node {
     /// Serves the others as far as a script that takes long allows: not its own client, and not the master.
     pub(crate) fn serve_while_busy(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(script) = self.script_under_way() else { return };
-        if now < script.busy_from {
+        if now < script.busy_from || script.steps == Steps::Search {
             return;
         }
         let conn = script.caller.conn;

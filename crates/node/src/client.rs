@@ -9,7 +9,10 @@ use model::{Addr, Command, Time};
 use crate::acl::DEFAULT;
 use crate::table::Spec;
 
-/// One accepted connection.
+/// Whom `CLIENT LIST` shows for a connection that nothing is forbidden.
+const SUPERUSER: Bytes = Bytes::from_static(b"(superuser)");
+
+/// One accepted connection, or the link to the master.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// `CLIENT ID`
@@ -50,6 +53,8 @@ pub(crate) struct Client {
     pub(crate) takes_lineage: bool,
     /// Set by `PSYNC`: from then on it is a replica's link.
     pub(crate) replica: Option<ReplicaLink>,
+    /// It is the link to this node's own master.
+    pub(crate) master: bool,
 }
 
 /// What a client hears, by `CLIENT REPLY`.
@@ -118,7 +123,13 @@ impl Client {
             announced_host: None,
             takes_lineage: false,
             replica: None,
+            master: false,
         }
+    }
+
+    /// The link to the master, which Redis shows as a client too.
+    pub(crate) fn of_master(id: u64, master: Addr, now: Time) -> Self {
+        Self { master: true, user: SUPERUSER, ..Self::new(id, master, now, true) }
     }
 
     /// Number of channels and patterns that it is subscribed to.
@@ -127,7 +138,9 @@ impl Client {
     }
 
     pub(crate) fn kind(&self) -> ClientType {
-        if self.replica.is_some() {
+        if self.master {
+            ClientType::Master
+        } else if self.replica.is_some() {
             ClientType::Replica
         } else if self.subscriptions() > 0 {
             ClientType::Pubsub

@@ -1,14 +1,13 @@
 //! How a command of a client is checked, queued, run, propagated and reported: Redis's `processCommand` and `call`.
 
 use std::borrow::Cow;
-use std::mem;
 
 use bytes::Bytes;
 use model::machine::{Executed, Note};
 use model::{Command, Conn, Output, Reply, Time};
 
 use crate::access::{Access, DataResult, Effects, Expiry, Failure};
-use crate::acl::Denied;
+use crate::acl::{Denied, User};
 use crate::args::wrong_arity;
 use crate::blocking::Blocked;
 use crate::busy::BUSY;
@@ -175,6 +174,10 @@ impl Node {
         self.users.get(&client.user)?.denies(spec, command)
     }
 
+    fn reads_everything(&self, client: &Client) -> bool {
+        client.unrestricted || self.users.get(&client.user).is_some_and(User::reads_everything)
+    }
+
     /// Answers a command that is not run. A rejected command spoils the transaction that it was to be part of.
     fn reject(
         &mut self,
@@ -239,9 +242,6 @@ impl Node {
         if !self.invalid.is_empty() {
             self.send_invalidations(Some(conn), out);
         }
-        for conn in mem::take(&mut self.closing) {
-            self.close(now, conn, out);
-        }
     }
 
     fn answer(
@@ -285,13 +285,15 @@ impl Node {
     fn run_handler(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
         let client = self.clients.get(&call.conn);
         let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
+        let all_keys = client.is_none_or(|client| self.reads_everything(client));
         if spec.has(flag::READONLY) && client.is_some_and(|client| client.tracking.is_some()) {
-            self.remember_reads(call.conn, keys::of(spec, call.command).map(|(key, _)| key));
+            let keys = keys::of(spec, call.command);
+            self.remember_reads(call.conn, keys.into_iter().map(|(key, _)| key));
         }
         match spec.run {
             Run::Data(handler) => {
                 let counts = spec.has(flag::READONLY);
-                let (result, changed) = self.run_data(call.now, (db, resp3), counts, handler, call.command);
+                let (result, changed) = self.run_data(call.now, (db, resp3), (counts, all_keys), handler, call.command);
                 (result.map(Answer::Reply), changed)
             }
             Run::Server(handler) => {
@@ -304,12 +306,12 @@ impl Node {
     }
 
     /// Runs a data command in database `db` for a client, which may speak version 3 of the protocol. `counts` says whether
-    /// its lookups are hits and misses.
+    /// its lookups are hits and misses, `all_keys` whether its user may read every key.
     fn run_data(
         &mut self,
         now: Time,
         (db, resp3): (usize, bool),
-        counts: bool,
+        (counts, all_keys): (bool, bool),
         handler: fn(&mut Access<'_>, &[Bytes]) -> DataResult,
         command: &Command,
     ) -> (DataResult, bool) {
@@ -318,6 +320,7 @@ impl Node {
         let mut access = Access::new(&mut self.data, db, unix, expiry);
         access.resp3 = resp3;
         access.counts = counts;
+        access.all_keys = all_keys;
         access.notify = notify;
         let result = handler(&mut access, &command.0);
         let effects = access.effects;

@@ -2,6 +2,7 @@
 //! are kept in [`crate::replication`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 
 use bytes::Bytes;
 use model::history::Position;
@@ -256,6 +257,9 @@ impl Node {
             if self.asleep.is_some() || self.ended {
                 return;
             }
+            for conn in mem::take(&mut self.closing) {
+                self.close(now, conn, out);
+            }
             self.serve_ready(now, out);
             let Some(conn) = self.unblocked.pop_front() else { return };
             if let Some(client) = self.clients.get_mut(&conn) {
@@ -276,6 +280,11 @@ impl Node {
     /// Sends a reply, if the client wants to hear it.
     pub(crate) fn send(&mut self, conn: Conn, reply: Reply, out: &mut Vec<Output>) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
+        // What is answered would end up in the stream.
+        if client.replica.is_some() {
+            self.closing.push(conn);
+            return;
+        }
         match client.replies {
             Replies::On => out.push(Output::Send(conn, Frame::Reply(reply))),
             Replies::Off => {}

@@ -4,10 +4,11 @@
 
 mod convert;
 mod random;
+mod search;
 mod thread;
 
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use mlua::chunk::ChunkMode;
@@ -16,6 +17,7 @@ use model::Reply;
 
 use self::convert::{from_lua, to_lua, words};
 use self::random::Random;
+use self::search::{Search, Stop};
 pub(crate) use self::thread::{Ask, Thread};
 
 /// Steps of the interpreter after which a script asks whether it may go on, as in Redis.
@@ -27,6 +29,15 @@ const NAME: &str = "@user_script";
 const CJSON: &[u8] = b"cjson";
 /// Why a script ends that may not go on.
 pub(crate) const KILLED: &str = "Script killed by user with SCRIPT KILL...";
+
+/// What takes the time of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// Instructions.
+    Script,
+    /// A search with a pattern, in which Redis cannot look around.
+    Search,
+}
 
 /// The digest that `EVALSHA` names a script by.
 pub(crate) fn digest(script: &[u8]) -> String {
@@ -75,18 +86,20 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// True unless it is over soon in any case: there is no loop in it, nor anything that could be called again and again.
+    /// True unless it is over soon in any case: there is no loop in it, nor anything that could be called again and again,
+    /// nor a way to compile a text that has one, nor a search with a pattern. What has to be named is named in the script, but for the globals that are
+    /// found in `_G` by names that are put together.
     pub(crate) fn may_take_long(&self) -> bool {
         let has = |word: &str| self.script.windows(word.len()).any(|part| part == word.as_bytes());
-        ["while", "repeat", "for", "function", "load"].into_iter().any(has)
+        ["while", "repeat", "for", "function", "load", "_G", "find", "match", "gsub"].into_iter().any(has)
     }
 
-    /// Runs the script. `ask` carries out what it asks for, and `go_on` says every 100,000 steps whether it may go on. An
-    /// error is given with the place in the script, as Redis does.
+    /// Runs the script. `ask` carries out what it asks for, and `go_on` says every 100,000 steps whether it may go on, with
+    /// what the steps are of. An error is given with the place in the script, as Redis does.
     pub(crate) fn run(
         &self,
         ask: &mut dyn FnMut(Ask) -> Reply,
-        go_on: impl Fn() -> bool + Send + Sync + 'static,
+        go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
     ) -> Reply {
         try_run(self, ask, go_on).unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
     }
@@ -104,7 +117,7 @@ fn array(lua: &Lua, items: &[Bytes]) -> mlua::Result<Table> {
 fn try_run(
     program: &Program,
     ask: &mut dyn FnMut(Ask) -> Reply,
-    go_on: impl Fn() -> bool + Send + Sync + 'static,
+    go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
 ) -> mlua::Result<Reply> {
     let Program { script, sha, keys, argv, seed } = program;
     let lua = interpreter()?;
@@ -116,13 +129,12 @@ fn try_run(
         }
     };
     lua.set_memory_limit(MEMORY_MAX)?;
+    let go_on = Arc::new(go_on);
+    let may_search = Arc::clone(&go_on);
     let triggers = HookTriggers::new().every_nth_instruction(STEPS_BETWEEN_LOOKS);
-    lua.set_global_hook(
-        triggers,
-        move |_, _| {
-            if go_on() { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
-        },
-    )?;
+    lua.set_global_hook(triggers, move |_, _| {
+        if go_on(Steps::Script) { Ok(VmState::Continue) } else { Err(mlua::Error::runtime(KILLED)) }
+    })?;
     let prelude = prelude(&lua)?;
     // Only who names the library waits for it.
     let cjson = if script.windows(CJSON.len()).any(|word| word == CJSON) {
@@ -171,6 +183,10 @@ fn try_run(
             *random.borrow_mut() = Random::new(seed as i64 as u32);
             Ok(())
         })?;
+        let guarded = lua.create_function(move |lua, (name, native): (String, Function)| {
+            let may_search = Arc::clone(&may_search);
+            guarded(lua, name, native, move || may_search(Steps::Search))
+        })?;
         let place = lua.create_function(|lua, failure: Value| locate(lua, &failure))?;
         let (keys, argv) = (array(&lua, keys)?, array(&lua, argv)?);
         let (ok, value): (bool, Value) = prelude.call((
@@ -185,6 +201,7 @@ fn try_run(
             draw,
             reseed,
             place,
+            guarded,
             cjson,
             keys,
             argv,
@@ -220,14 +237,69 @@ fn failed(error: &Value) -> Option<&str> {
 fn library(lua: &Lua, run: Function) -> mlua::Result<Function> {
     lua.create_function(move |lua, args: MultiValue| {
         let (done, value): (bool, Value) = run.call(args)?;
-        if done {
-            return Ok(value);
-        }
-        let line = lua
-            .inspect_stack(1, |frame| frame.current_line().filter(|_| frame.source().source.as_deref() == Some(NAME)));
-        let place = line.flatten().map_or_else(String::new, |line| format!("{}:{line}: ", &NAME[1..]));
-        Err(mlua::Error::external(Raised(format!("{place}{}", value.to_string()?))))
+        if done { Ok(value) } else { Err(raised(lua, &value.to_string()?)) }
     })
+}
+
+/// A complaint of a function that a script has called, with the place of the call.
+fn raised(lua: &Lua, complaint: &str) -> mlua::Error {
+    let line =
+        lua.inspect_stack(1, |frame| frame.current_line().filter(|_| frame.source().source.as_deref() == Some(NAME)));
+    let place = line.flatten().map_or_else(String::new, |line| format!("{}:{line}: ", &NAME[1..]));
+    // What a function of the script complains of has its place.
+    let place = if complaint.starts_with(&NAME[1..]) { "" } else { &place };
+    mlua::Error::external(Raised(format!("{place}{complaint}")))
+}
+
+/// A function of `string` that searches with a pattern, which asks now and then whether it may go on.
+fn guarded(
+    lua: &Lua,
+    name: String,
+    native: Function,
+    may_go_on: impl Fn() -> bool + Send + 'static,
+) -> mlua::Result<Function> {
+    lua.create_function(move |lua, args: MultiValue| {
+        match rehearsed(&name, &args, &may_go_on) {
+            Ok(()) | Err(Stop::Malformed) => {}
+            Err(Stop::Killed) => return Err(mlua::Error::runtime(KILLED)),
+            Err(Stop::TooDeep) => return Err(raised(lua, "pattern too complex")),
+        }
+        native.call::<MultiValue>(args).map_err(|error| match &error {
+            mlua::Error::RuntimeError(text) if !text.contains(KILLED) => {
+                let text = text.split("\nstack traceback:").next().unwrap_or_default();
+                raised(lua, &as_called(lua, &name, text))
+            }
+            _ => error,
+        })
+    })
+}
+
+/// A complaint about an argument of `name`, by the name and the number that it has in the script: a method does not count its
+/// first one.
+fn as_called(lua: &Lua, name: &str, complaint: &str) -> String {
+    let complaint = complaint.replace("'?'", &format!("'{name}'"));
+    let method = lua.inspect_stack(0, |frame| frame.names().name_what == Some("method")).unwrap_or(false);
+    let number = complaint.strip_prefix("bad argument #").and_then(|rest| rest.split_once(' '));
+    match number.and_then(|(number, rest)| Some((number.parse::<u8>().ok()?, rest))) {
+        Some((number @ 2.., rest)) if method => format!("bad argument #{} {rest}", number - 1),
+        _ => complaint,
+    }
+}
+
+/// Makes the search that `name` will make. Where to begin is counted from 1, and from the end if it is negative.
+fn rehearsed(name: &str, args: &MultiValue, may_go_on: &dyn Fn() -> bool) -> Result<(), Stop> {
+    let (Some(Value::String(text)), Some(Value::String(pattern))) = (args.front(), args.get(1)) else { return Ok(()) };
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    let mut search = Search::new(&text, &pattern, may_go_on);
+    if matches!(name, "gsub" | "gmatch") {
+        return search.run(0, true, name == "gsub");
+    }
+    if name == "find" && args.get(3).is_some_and(|plain| !matches!(plain, Value::Nil | Value::Boolean(false))) {
+        return Ok(());
+    }
+    let from = args.get(2).and_then(Value::as_f64).unwrap_or(1.0);
+    let from = if from < 0.0 { (text.len() as f64 + from).max(0.0) } else { (from - 1.0).max(0.0) };
+    search.run(from as usize, false, true)
 }
 
 /// A function of `redis` as scripts see it, from one that gives the text of its complaint and a value. See [`library`].
@@ -267,16 +339,21 @@ fn locate(lua: &Lua, failure: &Value) -> mlua::Result<Table> {
     placed(lua, table)
 }
 
-/// Adds the line of the script.
+/// What is around the script, or no Lua at all.
+const NO_SCRIPT: [&str; 3] = ["=prelude", "=cjson", "=[C]"];
+
+/// Adds the line of the script, or of a text that it has compiled.
 fn placed(lua: &Lua, table: Table) -> mlua::Result<Table> {
     for level in 1..200 {
         let line = lua.inspect_stack(level, |frame| {
-            (frame.source().source.as_deref() == Some(NAME)).then(|| frame.current_line().unwrap_or(0))
+            let source = frame.source().source.filter(|source| !NO_SCRIPT.contains(&&**source))?;
+            Some((source.into_owned(), frame.current_line().unwrap_or(0)))
         });
         match line {
             None => break,
             Some(None) => {}
-            Some(Some(line)) => {
+            Some(Some((source, line))) => {
+                table.raw_set("source", source)?;
                 table.raw_set("line", line)?;
                 break;
             }
@@ -297,8 +374,11 @@ fn failure(value: &Value, sha: &str) -> Reply {
     };
     let text =
         table.raw_get::<mlua::LuaString>("err").map_or_else(|_| "ERR unknown error".into(), |e| e.to_string_lossy());
-    match table.raw_get::<Option<i64>>("line") {
-        Ok(Some(line)) => Reply::error(one_line(&format!("{text} script: {sha}, on {NAME}:{line}."))),
+    let place = (table.raw_get::<Option<String>>("source"), table.raw_get::<Option<i64>>("line"));
+    match place {
+        (Ok(Some(source)), Ok(Some(line))) => {
+            Reply::error(one_line(&format!("{text} script: {sha}, on {source}:{line}.")))
+        }
         _ => Reply::error(one_line(&format!("{text} script: {sha}."))),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Conn, Reply, Text, Time, tracking};
+use model::{Addr, Conn, Reply, Text, Time, tracking};
 
 use super::connection::valid_name;
 use crate::access::Failure;
@@ -39,15 +39,35 @@ fn kind(word: &[u8]) -> Result<ClientType, Failure> {
     }
 }
 
+/// This end of a connection. From which port the master was dialled only the system knows.
+fn local_addr(node: &Node, client: &Client) -> Addr {
+    let own = &node.config.identity.addr;
+    let port = if client.master { EPHEMERAL + (client.id % u64::from(u16::MAX - EPHEMERAL)) as u16 } else { own.port };
+    Addr::new(&own.host.to_string(), port)
+}
+
+/// The first port of those that systems give to who dials.
+const EPHEMERAL: u16 = 32_768;
+
+/// Every client, the link to the master among them, in the order in which they came.
+fn everybody(node: &Node) -> Vec<(Option<Conn>, &Client)> {
+    let mut all: Vec<(Option<Conn>, &Client)> =
+        node.clients.iter().map(|(conn, client)| (Some(*conn), client)).collect();
+    all.extend(node.repl.upstream.as_ref().and_then(|upstream| upstream.client.as_ref()).map(|link| (None, link)));
+    all.sort_by_key(|(_, client)| client.id);
+    all
+}
+
 /// One line of `CLIENT LIST`, with the fields of Redis 7.0 that mean something here.
-fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) -> Text {
+fn describe(node: &Node, now: Time, conn: Option<Conn>, client: &Client, lines: Text) -> Text {
     let mut flags = String::new();
     for (set, flag) in [
-        (node.monitors.contains(&conn), 'O'),
+        (conn.is_some_and(|conn| node.monitors.contains(&conn)), 'O'),
         (client.kind() == ClientType::Replica, 'S'),
+        (client.master, 'M'),
         (client.subscriptions() > 0, 'P'),
         (client.transaction.is_some(), 'x'),
-        (node.blocked.contains_key(&conn), 'b'),
+        (conn.is_some_and(|conn| node.blocked.contains_key(&conn)), 'b'),
     ] {
         if set {
             flags.push(flag);
@@ -79,12 +99,12 @@ fn describe(node: &Node, now: Time, conn: Conn, client: &Client, lines: Text) ->
         client.resp,
     );
     let head = lines.str(format!("id={} addr=", client.id)).host_port(&client.from).str(" laddr=");
-    head.host_port(&node.config.identity.addr).str(rest)
+    head.host_port(&local_addr(node, client)).str(rest)
 }
 
 pub(crate) fn info(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
-    Ok(Reply::Verbatim(describe(node, call.now, call.conn, client, Text::new())).into())
+    Ok(Reply::Verbatim(describe(node, call.now, Some(call.conn), client, Text::new())).into())
 }
 
 pub(crate) fn list(node: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -99,13 +119,11 @@ pub(crate) fn list(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         }
         Some(_) => return Err(SYNTAX),
     }
-    let mut shown: Vec<(&Conn, &Client)> = node.clients.iter().collect();
-    shown.sort_by_key(|(_, client)| client.id);
-    let wanted = shown.into_iter().filter(|(_, client)| {
+    let wanted = everybody(node).into_iter().filter(|(_, client)| {
         of_kind.is_none_or(|kind| client.kind() == kind)
             && ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)))
     });
-    let lines = wanted.fold(Text::new(), |lines, (conn, client)| describe(node, call.now, *conn, client, lines));
+    let lines = wanted.fold(Text::new(), |lines, (conn, client)| describe(node, call.now, conn, client, lines));
     Ok(Reply::Verbatim(lines).into())
 }
 
@@ -146,7 +164,7 @@ impl Filter {
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == client.kind())
             && self.addr.as_ref().is_none_or(|addr| *addr == client.from.to_string())
-            && self.laddr.as_ref().is_none_or(|addr| *addr == node.config.identity.addr.to_string())
+            && self.laddr.as_ref().is_none_or(|addr| *addr == local_addr(node, client).to_string())
             && self.user.as_ref().is_none_or(|name| *name == text(&client.user))
     }
 }
@@ -165,26 +183,22 @@ pub(crate) fn kill(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     if filter.kind.is_some() && node.ignore_client_kill {
         return Ok(Reply::Int(0).into());
     }
-    if filter.kind == Some(ClientType::Master) {
-        let linked = node.link_up();
-        if linked {
-            node.abandon_link(call.now, call.out);
-            node.dial(call.now, call.out);
-        }
-        return Ok(Reply::Int(i64::from(linked)).into());
-    }
-    let hit =
-        |(conn, client): &(&Conn, &Client)| (filter.include_me || **conn != call.conn) && filter.hits(node, client);
-    let conns: Vec<Conn> = node.clients.iter().filter(hit).map(|(conn, _)| *conn).collect();
+    let hit = |(conn, client): &(Option<Conn>, &Client)| {
+        (filter.include_me || *conn != Some(call.conn)) && filter.hits(node, client)
+    };
+    let conns: Vec<Option<Conn>> = everybody(node).into_iter().filter(hit).map(|(conn, _)| conn).collect();
     if old_form && conns.is_empty() {
         return Err("ERR No such client".into());
     }
     for conn in &conns {
-        if *conn == call.conn {
+        match *conn {
             // It still hears how many it killed.
-            node.closing.push(*conn);
-        } else {
-            node.close(call.now, *conn, call.out);
+            Some(conn) if conn == call.conn => node.closing.push(conn),
+            Some(conn) => node.close(call.now, conn, call.out),
+            None => {
+                node.abandon_link(call.now, call.out);
+                node.dial(call.now, call.out);
+            }
         }
     }
     if old_form { OK } else { Ok(Reply::Int(conns.len() as i64).into()) }

@@ -1,10 +1,4 @@
 //! `COMMAND`, and `HELP` of every container.
-//!
-//! What the table does not need for itself, tips and the places of keys for machines, is in `data/commands.txt`, recorded
-//! from Redis 7.0.15: `name | tips | places`, each place `flags begin_search find_keys notes`.
-
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 use model::{Command, Reply};
@@ -13,17 +7,7 @@ use crate::args::{SYNTAX, glob, is, text};
 use crate::dispatch::{Call, Outcome};
 use crate::keys;
 use crate::node::Node;
-use crate::table;
-
-/// Tips and places by the name of the command.
-static NOTES: LazyLock<BTreeMap<&'static str, [&'static str; 2]>> = LazyLock::new(|| {
-    let line = |line: &'static str| {
-        let (name, rest) = line.split_once(" | ")?;
-        let (tips, places) = rest.split_once('|')?;
-        Some((name, [tips.trim(), places.trim()]))
-    };
-    include_str!("../../data/commands.txt").lines().filter_map(line).collect()
-});
+use crate::table::{self, flag};
 
 /// `CONTAINER HELP`
 pub(crate) fn help(_: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -71,12 +55,15 @@ pub(crate) fn getkeys(_: &mut Node, call: &mut Call<'_>) -> Outcome {
 fn keys_of(call: &Call<'_>, show: impl Fn(&Bytes, keys::Need) -> Reply) -> Outcome {
     let command = Command(call.args()[2..].to_vec());
     let spec = table::lookup(&command).map_err(|_| "ERR Invalid command specified")?;
+    if !keys::has_any(spec) {
+        return Err("ERR The command has no key arguments".into());
+    }
     if !spec.takes(command.len()) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
-    let found: Vec<Reply> = keys::of(spec, &command).map(|(key, need)| show(key, need)).collect();
-    if found.is_empty() {
-        return Err("ERR The command has no key arguments".into());
+    let found: Vec<Reply> = keys::of(spec, &command).into_iter().map(|(key, need)| show(key, need)).collect();
+    if found.is_empty() && !spec.has(flag::NO_MANDATORY_KEYS) {
+        return Err("ERR Invalid arguments specified for command".into());
     }
     Ok(Reply::Array(found).into())
 }
@@ -110,7 +97,7 @@ fn describe(spec: &table::Spec) -> Reply {
     });
     let subcommands: Vec<Reply> = subcommands.map(describe).collect();
     let categories = table::cat::NAMES.iter().filter(|(bit, _)| spec.categories() & bit != 0);
-    let [tips, places] = NOTES.get(spec.name).copied().unwrap_or_default();
+    let (tips, places) = keys::notes(spec).map_or(("", &[][..]), |notes| (notes.tips, &notes.places));
     Reply::Array(vec![
         Reply::word(spec.name),
         Reply::Int(i64::from(spec.arity)),
@@ -120,25 +107,22 @@ fn describe(spec: &table::Spec) -> Reply {
         Reply::Int(i64::from(step)),
         Reply::Set(categories.map(|(_, name)| word(format!("@{name}"))).collect()),
         Reply::Set(tips.split_whitespace().map(Reply::word).collect()),
-        Reply::Set(places.split(" ; ").filter_map(place).collect()),
+        Reply::Set(places.iter().map(place).collect()),
         if subcommands.is_empty() { Reply::Set(subcommands) } else { Reply::Array(subcommands) },
     ])
 }
 
-/// One place of keys: `RW,access index:1 range:0:1:0 notes`.
-fn place(line: &'static str) -> Option<Reply> {
-    let mut words = line.splitn(4, ' ');
-    let (flags, begin, find) = (words.next()?, words.next()?, words.next()?);
-    let flags = flags.split(',').map(|flag| Reply::Simple(flag.into())).collect();
+fn place(place: &'static keys::Place) -> Reply {
+    let flags = place.flags.split(',').map(|flag| Reply::Simple(flag.into())).collect();
     let mut fields = vec![
         (Reply::word("flags"), Reply::Set(flags)),
-        (Reply::word("begin_search"), search(begin)),
-        (Reply::word("find_keys"), search(find)),
+        (Reply::word("begin_search"), search(place.begin)),
+        (Reply::word("find_keys"), search(place.find)),
     ];
-    if let Some(notes) = words.next() {
+    if let Some(notes) = place.notes {
         fields.insert(0, (Reply::word("notes"), Reply::word(notes)));
     }
-    Some(Reply::Map(fields))
+    Reply::Map(fields)
 }
 
 /// How keys are looked for: a kind and its numbers, `range:0:1:0`.
@@ -157,23 +141,10 @@ fn search(text: &'static str) -> Reply {
     Reply::Map(vec![(Reply::word("type"), Reply::word(kind)), (Reply::word("spec"), Reply::Map(fields))])
 }
 
-/// The same as [`getkeys`], with what the command does to each. Of a command that names its keys in one way for all, it is
-/// what the first place says.
+/// The same as [`getkeys`], with what the command does to each.
 pub(crate) fn getkeysandflags(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let command = Command(call.args()[2..].to_vec());
-    let places = table::lookup(&command).ok().and_then(|spec| NOTES.get(spec.name)).map_or("", |notes| notes[1]);
-    let places: Vec<&str> = places.split(" ; ").collect();
-    let number = std::cell::Cell::new(0);
     keys_of(call, |key, need| {
-        let place = places.get(number.get()).or(places.last()).copied().unwrap_or_default();
-        number.set(number.get() + 1);
-        let flags = match place.split(' ').next().unwrap_or_default() {
-            // SET, which says what was there if it is asked.
-            flags if flags.ends_with(",variable_flags") && !need.read => "OW,update",
-            flags => flags.trim_end_matches(",variable_flags"),
-        };
-        let flags = flags.split(',');
-        let flags = flags.map(|flag| Reply::Simple(flag.to_owned().into())).collect();
+        let flags = need.0.split(',').map(|flag| Reply::Simple(flag.into())).collect();
         Reply::Array(vec![Reply::Bulk(key.clone()), Reply::Set(flags)])
     })
 }

@@ -17,8 +17,9 @@ impl Event {
     /// The letter of its class in the parameter.
     fn class(&self) -> char {
         match self.name {
-            "set" | "setrange" | "append" | "incrby" | "incrbyfloat" => '$',
-            "lpush" | "rpush" | "lpop" | "rpop" | "linsert" | "lset" | "lrem" | "ltrim" => 'l',
+            "pfadd" | "set" | "setbit" | "setrange" | "append" | "incrby" | "incrbyfloat" => '$',
+            "sortstore" | "lpush" | "rpush" | "lpop" | "rpop" | "linsert" | "lset" | "lrem" | "ltrim" => 'l',
+            "georadiusstore" | "geosearchstore" => 'z',
             "expired" => 'x',
             name if name.starts_with('h') => 'h',
             name if name.starts_with('s') => 's',

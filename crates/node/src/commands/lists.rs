@@ -8,6 +8,7 @@ use model::{Command, Reply};
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, bulks, int, is, positive, text, wrong_arity};
 use crate::blocking::pop_or_wait;
+use crate::commands::multi_pops::Several;
 use crate::commands::streams::Reading;
 use crate::commands::zsets;
 use crate::dispatch::{Call, Outcome};
@@ -31,14 +32,14 @@ impl End {
     }
 
     /// The event of an item that was taken from this end.
-    fn popped(self) -> &'static str {
+    pub(crate) fn popped(self) -> &'static str {
         match self {
             Self::Left => "lpop",
             Self::Right => "rpop",
         }
     }
 
-    fn parse(arg: &[u8]) -> Result<Self, Failure> {
+    pub(crate) fn parse(arg: &[u8]) -> Result<Self, Failure> {
         match () {
             () if is(arg, "LEFT") => Ok(Self::Left),
             () if is(arg, "RIGHT") => Ok(Self::Right),
@@ -60,7 +61,7 @@ impl End {
         }
     }
 
-    fn pop(self, list: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    pub(crate) fn pop(self, list: &mut VecDeque<Bytes>) -> Option<Bytes> {
         match self {
             Self::Left => list.pop_front(),
             Self::Right => list.pop_back(),
@@ -303,6 +304,8 @@ pub(crate) enum Pop {
     Move { from: Bytes, to: Bytes, ends: (End, End) },
     /// `BZPOPMIN`, `BZPOPMAX`
     Score { keys: Vec<Bytes>, highest: bool },
+    /// `BLMPOP`, `BZMPOP`
+    Several(Several),
     /// `XREAD`, `XREADGROUP`
     Read(Reading),
 }
@@ -317,6 +320,7 @@ impl Pop {
     pub(crate) fn keys(&self) -> &[Bytes] {
         match self {
             Self::First { keys, .. } | Self::Score { keys, .. } => keys,
+            Self::Several(several) => &several.keys,
             Self::Read(reading) => reading.keys(),
             Self::Move { from, .. } => std::slice::from_ref(from),
         }
@@ -350,6 +354,7 @@ impl Pop {
                 Ok(Some(Reply::Bulk(item)))
             }
             Self::Score { keys, highest } => zsets::take(access, keys, *highest),
+            Self::Several(several) => several.attempt(access),
             Self::Read(reading) => reading.attempt(access),
         }
     }

@@ -141,6 +141,11 @@ fn combine(access: &mut Access<'_>, keys: &[Bytes], how: Combine) -> Result<BTre
     Ok(result.unwrap_or_default())
 }
 
+/// What all sets have.
+pub(crate) fn intersection(access: &mut Access<'_>, keys: &[Bytes]) -> Result<BTreeSet<Bytes>, Failure> {
+    combine(access, keys, Combine::Intersect)
+}
+
 fn combined(access: &mut Access<'_>, args: &[Bytes], how: Combine) -> DataResult {
     Ok(Reply::Set(combine(access, &args[1..], how)?.into_iter().map(Reply::Bulk).collect()))
 }

@@ -287,7 +287,7 @@ pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
 }
 
 /// The longest string: `proto-max-bulk-len`.
-const STRING_MAX: usize = 512 * 1024 * 1024;
+pub(crate) const STRING_MAX: usize = 512 * 1024 * 1024;
 const TOO_LONG: Failure = std::borrow::Cow::Borrowed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
 pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {

@@ -7,6 +7,7 @@ use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, float, int, is, number, positive, wrong_arity};
 use crate::blocking;
+use crate::commands::combine::put;
 use crate::commands::lists::{Pop, seconds};
 use crate::dispatch::{Call, Outcome};
 use crate::keyspace::{ZSet, own};
@@ -16,7 +17,7 @@ const NOT_A_FLOAT: Failure = std::borrow::Cow::Borrowed("ERR value is not a vali
 const NOT_A_RANGE: Failure = std::borrow::Cow::Borrowed("ERR min or max is not a float");
 
 /// A score: a float, or infinite.
-fn score(text: &[u8]) -> Option<f64> {
+pub(crate) fn score(text: &[u8]) -> Option<f64> {
     match () {
         () if is(text, "inf") || is(text, "+inf") => Some(f64::INFINITY),
         () if is(text, "-inf") => Some(f64::NEG_INFINITY),
@@ -196,7 +197,7 @@ fn places(zset: &ZSet, start: i64, stop: i64, reverse: bool) -> Vec<(Bytes, f64)
     zset.iter().skip(skip).take(count).map(copy).collect()
 }
 
-fn members(items: Vec<(Bytes, f64)>, with_scores: bool, resp3: bool) -> Reply {
+pub(crate) fn members(items: Vec<(Bytes, f64)>, with_scores: bool, resp3: bool) -> Reply {
     let mut reply = Vec::with_capacity(items.len() * 2);
     for (member, score) in items {
         match (with_scores, resp3) {
@@ -222,11 +223,18 @@ struct RangeOptions {
     limit: Option<(i64, i64)>,
 }
 
-fn range(access: &mut Access<'_>, args: &[Bytes], mut options: RangeOptions, general: bool) -> DataResult {
-    let mut rest = args[4..].iter();
+/// The members that the words `key from to ..` mean. `general` says whether options may change the kind of range.
+fn range(
+    access: &mut Access<'_>,
+    args: &[Bytes],
+    options: &mut RangeOptions,
+    general: bool,
+    scores: bool,
+) -> Result<Vec<(Bytes, f64)>, Failure> {
+    let mut rest = args[3..].iter();
     while let Some(option) = rest.next() {
         match () {
-            () if is(option, "WITHSCORES") => options.with_scores = true,
+            () if scores && is(option, "WITHSCORES") => options.with_scores = true,
             () if is(option, "LIMIT") && (general || options.by != By::Place) => {
                 let (skip, count) = (rest.next().ok_or(SYNTAX)?, rest.next().ok_or(SYNTAX)?);
                 options.limit = Some((int(skip)?, int(count)?));
@@ -243,16 +251,14 @@ fn range(access: &mut Access<'_>, args: &[Bytes], mut options: RangeOptions, gen
     if options.with_scores && options.by == By::Member {
         return Err("ERR syntax error, WITHSCORES not supported in combination with BYLEX".into());
     }
-    let resp3 = access.resp3;
     if options.by == By::Place {
-        let (start, stop) = (int(&args[2])?, int(&args[3])?);
-        let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| places(zset, start, stop, options.reverse));
-        return Ok(members(items, options.with_scores, resp3));
+        let (start, stop) = (int(&args[1])?, int(&args[2])?);
+        return Ok(access.zset(&args[0])?.map_or(Vec::new(), |zset| places(zset, start, stop, options.reverse)));
     }
     let bound = if options.by == By::Score { Bound::score } else { Bound::member };
-    let (first, second) = (bound(&args[2])?, bound(&args[3])?);
+    let (first, second) = (bound(&args[1])?, bound(&args[2])?);
     let (low, high) = if options.reverse { (second, first) } else { (first, second) };
-    let mut items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
+    let mut items = access.zset(&args[0])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
     if options.reverse {
         items.reverse();
     }
@@ -261,7 +267,19 @@ fn range(access: &mut Access<'_>, args: &[Bytes], mut options: RangeOptions, gen
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         items = items.into_iter().skip(skip).take(count).collect();
     }
-    Ok(members(items, options.with_scores, resp3))
+    Ok(items)
+}
+
+fn show_range(access: &mut Access<'_>, args: &[Bytes], by: By, reverse: bool, general: bool) -> DataResult {
+    let mut options = plain(by, reverse);
+    let items = range(access, &args[1..], &mut options, general, true)?;
+    Ok(members(items, options.with_scores, access.resp3))
+}
+
+pub(crate) fn zrangestore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    access.counts = true;
+    let items = range(access, &args[2..], &mut plain(By::Place, false), true, false)?;
+    Ok(put(access, "zrangestore", &args[1], items.into_iter().collect()))
 }
 
 fn plain(by: By, reverse: bool) -> RangeOptions {
@@ -269,27 +287,27 @@ fn plain(by: By, reverse: bool) -> RangeOptions {
 }
 
 pub(crate) fn zrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Place, false), true)
+    show_range(access, args, By::Place, false, true)
 }
 
 pub(crate) fn zrevrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Place, true), false)
+    show_range(access, args, By::Place, true, false)
 }
 
 pub(crate) fn zrangebyscore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Score, false), false)
+    show_range(access, args, By::Score, false, false)
 }
 
 pub(crate) fn zrevrangebyscore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Score, true), false)
+    show_range(access, args, By::Score, true, false)
 }
 
 pub(crate) fn zrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Member, false), false)
+    show_range(access, args, By::Member, false, false)
 }
 
 pub(crate) fn zrevrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    range(access, args, plain(By::Member, true), false)
+    show_range(access, args, By::Member, true, false)
 }
 
 pub(crate) fn zlexcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -381,11 +399,16 @@ pub(crate) fn zpopmax(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     pop(access, args, true, "zpopmax")
 }
 
+/// The event of such a pop.
+pub(crate) fn popped(highest: bool) -> &'static str {
+    if highest { "zpopmax" } else { "zpopmin" }
+}
+
 /// Takes the lowest, or the highest, of the first of these that has any.
 pub(crate) fn take(access: &mut Access<'_>, keys: &[Bytes], highest: bool) -> Result<Option<Reply>, Failure> {
     for key in keys {
         let Some((member, score)) = access.zset(key)?.and_then(|zset| zset.pop(highest)) else { continue };
-        access.changed(if highest { "zpopmax" } else { "zpopmin" }, key, 1);
+        access.changed(popped(highest), key, 1);
         let name = if highest { "ZPOPMAX" } else { "ZPOPMIN" };
         access.propagate_instead(Command::of(&[name]).arg(key.clone()));
         return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), Reply::Bulk(member), Reply::Double(score)])));
@@ -408,9 +431,21 @@ pub(crate) fn bzpopmax(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     blocking_pop(node, call, true)
 }
 
+/// A score as `ZSCAN` shows it: what is packed is kept as an integer if it is one that is not too large.
+fn scanned(score: f64, packed: bool) -> Bytes {
+    const INTEGERS: f64 = (1_u64 << 62) as f64;
+    if packed && score.fract() == 0.0 && score.abs() < INTEGERS {
+        return number(score as i64);
+    }
+    number(double_text(score))
+}
+
 pub(crate) fn zscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     scan_items(args, || {
-        let words = |(member, score): (&Bytes, f64)| vec![member.clone(), number(double_text(score))];
-        Ok(access.zset(&args[1])?.map(|zset| zset.iter().map(words).collect()))
+        let value = access.zset(&args[1])?.map(|zset| {
+            let packed = zset.is_packed();
+            zset.iter().map(|(member, score)| vec![member.clone(), scanned(score, packed)]).collect()
+        });
+        Ok(value)
     })
 }

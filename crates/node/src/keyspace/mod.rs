@@ -51,7 +51,7 @@ impl Value {
             Self::Set(_) => "hashtable",
             Self::Hash(hash) if hash.len() <= 512 && hash.iter().all(|(f, v)| small(f) && small(v)) => "listpack",
             Self::Hash(_) => "hashtable",
-            Self::ZSet(zset) if zset.len() <= 128 && zset.iter().all(|(member, _)| small(member)) => "listpack",
+            Self::ZSet(zset) if zset.is_packed() => "listpack",
             Self::ZSet(_) => "skiplist",
             Self::Stream(_) => "stream",
         }

@@ -23,6 +23,16 @@ impl Ord for Score {
     }
 }
 
+impl FromIterator<(Bytes, f64)> for ZSet {
+    fn from_iter<T: IntoIterator<Item = (Bytes, f64)>>(items: T) -> Self {
+        let mut zset = Self::default();
+        for (member, score) in items {
+            zset.insert(member, score);
+        }
+        zset
+    }
+}
+
 /// A sorted set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ZSet {
@@ -33,6 +43,11 @@ pub(crate) struct ZSet {
 impl ZSet {
     pub(crate) fn len(&self) -> usize {
         self.scores.len()
+    }
+
+    /// True if Redis keeps it in one piece, by its default limits.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.len() <= 128 && self.scores.keys().all(|member| member.len() <= 64)
     }
 
     pub(crate) fn score(&self, member: &[u8]) -> Option<f64> {

@@ -16,9 +16,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
+use crate::args::parse_int;
 use crate::keyspace::{DATABASES, DataSet, Value, ZSet};
 
 const MAGIC: &[u8; 9] = b"REDIS0010";
+const VERSION: u16 = 10;
+const INT_8: u8 = 0xc0;
+const INT_16: u8 = 0xc1;
+const INT_32: u8 = 0xc2;
 const FUNCTION: u8 = 0xf5;
 const IDLE: u8 = 0xf8;
 const FREQUENCY: u8 = 0xf9;
@@ -95,7 +100,9 @@ pub(crate) fn write(data: &DataSet, lineage: &str, stream_db: usize) -> Bytes {
                 out.put_u8(EXPIRE_MILLIS);
                 out.put_u64_le(at);
             }
-            put_entry(&mut out, key, value);
+            out.put_u8(kind_of(value));
+            put_string(&mut out, key);
+            put_value(&mut out, value);
         }
     }
     out.put_u8(EOF);
@@ -104,32 +111,36 @@ pub(crate) fn write(data: &DataSet, lineage: &str, stream_db: usize) -> Bytes {
     out.freeze()
 }
 
-fn put_entry(out: &mut BytesMut, key: &[u8], value: &Value) {
-    let mut head = |kind: u8| {
-        out.put_u8(kind);
-        put_string(out, key);
-    };
+/// How a value is written.
+fn kind_of(value: &Value) -> u8 {
+    match value {
+        Value::Str(_) => STRING,
+        Value::List(_) => LIST,
+        Value::Set(_) => SET,
+        Value::Hash(_) => HASH,
+        Value::ZSet(_) => ZSET,
+        Value::Stream(_) => STREAM_2,
+    }
+}
+
+fn put_value(out: &mut BytesMut, value: &Value) {
     match value {
         Value::Str(text) => {
-            head(STRING);
             put_string(out, text);
         }
         Value::List(list) => {
-            head(LIST);
             put_length(out, list.len());
             for item in list {
                 put_string(out, item);
             }
         }
         Value::Set(set) => {
-            head(SET);
             put_length(out, set.len());
             for item in set {
                 put_string(out, item);
             }
         }
         Value::Hash(hash) => {
-            head(HASH);
             put_length(out, hash.len());
             for (field, value) in hash {
                 put_string(out, field);
@@ -137,7 +148,6 @@ fn put_entry(out: &mut BytesMut, key: &[u8], value: &Value) {
             }
         }
         Value::ZSet(zset) => {
-            head(ZSET);
             put_length(out, zset.len());
             for (member, score) in zset.iter() {
                 put_string(out, member);
@@ -145,7 +155,6 @@ fn put_entry(out: &mut BytesMut, key: &[u8], value: &Value) {
             }
         }
         Value::Stream(stream) => {
-            head(STREAM_2);
             streams::put(out, stream);
         }
     }
@@ -165,9 +174,51 @@ fn put_length(out: &mut BytesMut, length: usize) {
     }
 }
 
+/// A text, or the number that it is.
 fn put_string(out: &mut BytesMut, text: &[u8]) {
+    const DIGITS_MAX: usize = 11;
+    let number = if text.len() <= DIGITS_MAX { parse_int(text) } else { None };
+    if let Some(number) = number {
+        if let Ok(number) = i8::try_from(number) {
+            out.put_u8(INT_8);
+            return out.put_i8(number);
+        }
+        if let Ok(number) = i16::try_from(number) {
+            out.put_u8(INT_16);
+            return out.put_i16_le(number);
+        }
+        if let Ok(number) = i32::try_from(number) {
+            out.put_u8(INT_32);
+            return out.put_i32_le(number);
+        }
+    }
     put_length(out, text.len());
     out.put_slice(text);
+}
+
+/// A value by itself, as `DUMP` gives it: with the version of the format and a checksum behind it.
+pub(crate) fn dump(value: &Value) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(kind_of(value));
+    put_value(&mut out, value);
+    out.put_u16_le(VERSION);
+    let checksum = crc::crc64(&out);
+    out.put_u64_le(checksum);
+    out.freeze()
+}
+
+/// Reads what [`dump`] wrote, or Redis. An error of the checksum says that the version may be the reason too.
+pub(crate) fn restore(payload: &Bytes) -> Result<Value, ReadError> {
+    let body = payload.len().checked_sub(10).ok_or(ReadError::Checksum)?;
+    let mut footer = &payload[body..];
+    let (version, checksum) = (footer.get_u16_le(), footer.get_u64_le());
+    if version > VERSION || checksum != crc::crc64(&payload[..body + 2]) {
+        return Err(ReadError::Checksum);
+    }
+    let mut rest = Reader(payload.slice(..body));
+    let kind = rest.byte()?;
+    let value = rest.value(kind)?;
+    if value.is_empty() { Err(ReadError::Truncated) } else { Ok(value) }
 }
 
 /// Reads a file.

@@ -8,6 +8,7 @@ use model::{Addr, Command, Conn, Frame, Output, Reply, RunId, Time};
 
 use crate::access::{Access, Expiry};
 use crate::args::parse_int;
+use crate::client::Client;
 use crate::keyspace::DATABASES;
 use crate::node::Node;
 use crate::rdb;
@@ -29,6 +30,8 @@ pub(crate) struct Upstream {
     /// The place in history that the snapshot under way stands for.
     target: Option<(RunId, u64)>,
     pub(crate) stream: Stream,
+    /// The link as `CLIENT LIST` shows it, once it is in sync.
+    pub(crate) client: Option<Client>,
 }
 
 /// `ROLE` has the same states: `connect`, `connecting`, `handshake`, `sync`, `connected`.
@@ -71,6 +74,7 @@ impl Upstream {
             resumable: false,
             target: None,
             stream: Stream::default(),
+            client: None,
         }
     }
 
@@ -137,6 +141,7 @@ impl Node {
         upstream.conn = None;
         upstream.state = LinkState::Connect;
         upstream.stream.transaction = None;
+        upstream.client = None;
         if was_up {
             upstream.down_since = Some(now);
             upstream.resumable = true;
@@ -276,6 +281,8 @@ impl Node {
     fn in_sync(&mut self, now: Time, full: bool, out: &mut Vec<Output>) {
         self.repl.ensure_backlog(self.config.backlog_size);
         if let Some(upstream) = &mut self.repl.upstream {
+            self.last_client_id += 1;
+            upstream.client = Some(Client::of_master(self.last_client_id, upstream.master.clone(), now));
             upstream.state = LinkState::Connected;
             upstream.resumable = true;
             upstream.last_io = now;
@@ -319,9 +326,15 @@ impl Node {
         if command.is("SELECT") {
             let db = parse_int(word(1)).and_then(|db| usize::try_from(db).ok()).filter(|db| *db < DATABASES);
             upstream.stream.db = db.unwrap_or(upstream.stream.db);
-            return;
         }
         let db = upstream.stream.db;
+        if let Some(client) = &mut upstream.client
+            && let Ok(spec) = table::lookup(command)
+        {
+            client.db = db;
+            client.active_at = now;
+            client.last_command = spec.name;
+        }
         if command.is("REPLCONF") && word(1).eq_ignore_ascii_case(b"GETACK") {
             self.acknowledge(out);
         } else if command.is("PUBLISH") && command.len() == 3 {

@@ -1,5 +1,5 @@
 -- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
-local script, call, call_safely, told, may_run, checked, sha1hex, setresp, draw, seed, place, cjson, keys, argv = ...
+local script, call, call_safely, told, may_run, checked, sha1hex, setresp, draw, seed, place, guarded, cjson, keys, argv = ...
 local error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, floor, fmod, resume =
     error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, math.floor, math.fmod, coroutine.resume
 
@@ -32,6 +32,9 @@ math.random = function(low, high)
     return floor(r * (high - low + 1)) + low
 end
 math.randomseed = seed
+
+for _, name in pairs{'find', 'match', 'gmatch', 'gsub'} do string[name] = guarded(name, string[name]) end
+string.gfind = string.gmatch
 
 local threads = {}
 for name, value in pairs(coroutine) do threads[name] = value end

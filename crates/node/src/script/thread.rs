@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use model::Reply;
 
-use super::Program;
+use super::{Program, Steps};
 
 /// What a script asks of the node.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(crate) enum Ask {
     Call(Vec<Bytes>, bool),
     /// `redis.acl_check_cmd`
     MayRun(Vec<Bytes>),
-    /// Whether it may go on after so many steps; an error ends it.
-    GoOn,
+    /// Whether it may go on after so many steps of this kind; an error ends it.
+    GoOn(Steps),
     /// It has ended with this reply, and asks nothing.
     Ended(Reply),
 }
@@ -54,7 +54,7 @@ impl Thread {
         let line = Arc::new(Line { asks: asked, answers: Mutex::new(answered) });
         std::thread::Builder::new().name("script".to_owned()).spawn(move || {
             let looks = Arc::clone(&line);
-            let go_on = move || !matches!(looks.ask(Ask::GoOn), Reply::Error(_));
+            let go_on = move |steps| !matches!(looks.ask(Ask::GoOn(steps)), Reply::Error(_));
             let reply = program.run(&mut |ask| line.ask(ask), go_on);
             // Nobody waits for it if the node has ended.
             let _ = line.asks.send(Ask::Ended(reply));

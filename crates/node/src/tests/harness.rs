@@ -21,6 +21,8 @@ pub(super) struct Lab {
     next_conn: u64,
     /// What each client connection heard.
     pub(super) heard: BTreeMap<(usize, Conn), VecDeque<Reply>>,
+    /// What each client connection that asked for the stream of a master got of it.
+    pub(super) streams: BTreeMap<(usize, Conn), VecDeque<Command>>,
     pub(super) closed: Vec<(usize, Conn)>,
     pub(super) protocols: Vec<(Conn, u8)>,
     pub(super) notes: Vec<(usize, Note)>,
@@ -67,6 +69,7 @@ impl Lab {
             flying: VecDeque::new(),
             next_conn: 0,
             heard: BTreeMap::new(),
+            streams: BTreeMap::new(),
             closed: Vec::new(),
             protocols: Vec::new(),
             notes: Vec::new(),
@@ -169,6 +172,8 @@ impl Lab {
                     self.fly(to, Input::Received(there, frame));
                 } else if let Frame::Reply(reply) = frame {
                     self.heard.entry((from, conn)).or_default().push_back(reply);
+                } else if let Frame::Command(command) = frame {
+                    self.streams.entry((from, conn)).or_default().push_back(command);
                 }
             }
             Output::Close(conn) => {
@@ -234,6 +239,11 @@ impl Lab {
     }
 }
 
+/// Text as it is, other bytes so that they are told apart.
+pub(super) fn legible(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.escape_ascii().to_string())
+}
+
 /// Compact form of a reply: `+OK`, `-ERR …`, `:1`, `"bulk"`, `nil`, `nil*`, `[…]`, `{…}`, `>[…]`, `~[…]`.
 pub(super) fn show(reply: &Reply) -> String {
     let list = |items: &[Reply]| items.iter().map(show).collect::<Vec<_>>().join(" ");
@@ -241,7 +251,7 @@ pub(super) fn show(reply: &Reply) -> String {
         Reply::Simple(text) => format!("+{text}"),
         Reply::Error(text) => format!("-{text}"),
         Reply::Int(n) => format!(":{n}"),
-        Reply::Bulk(bytes) => format!("\"{}\"", String::from_utf8_lossy(bytes)),
+        Reply::Bulk(bytes) => format!("\"{}\"", legible(bytes)),
         Reply::Status(text) => format!("+{text}"),
         Reply::Text(text) | Reply::Verbatim(text) => format!("\"{text}\""),
         Reply::Double(value) => format!(",{value}"),

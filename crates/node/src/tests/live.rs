@@ -1,5 +1,5 @@
-//! Replies held against a live redis-server 7.0, in both versions of the protocol. The script is
-//! `tests/data/live.script`; its first lines say how it is written.
+//! Replies and the stream of replication held against a live redis-server 7.0, in both versions of the protocol. The scripts
+//! are `tests/data/*.script`; the first lines of `live.script` say how they are written.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,9 +9,10 @@ use std::time::Duration;
 use model::{Command, Conn, Frame, Input, Reply, double_text};
 use real::{Block, Options, Process, Program};
 
-use super::harness::Lab;
+use super::harness::{Lab, legible, show};
 
-const SCRIPT: &str = include_str!("../../tests/data/live.script");
+const LIVE: &str = include_str!("../../tests/data/live.script");
+const VALUES: &str = include_str!("../../tests/data/values.script");
 
 /// A redis-server; `None`, said loudly, if there is none on this machine.
 pub(super) fn server(what: &str) -> Option<(Process, Block)> {
@@ -45,6 +46,18 @@ impl Wire {
         self.0.get_mut().write_all(&bytes).expect("it reads");
     }
 
+    /// Asks for the stream of a master, and passes over the snapshot.
+    fn follow(&mut self) {
+        self.send(&words("PSYNC ? -1"));
+        let mut line = String::new();
+        while !line.starts_with('$') {
+            line.clear();
+            self.0.read_line(&mut line).expect("an answer to PSYNC");
+        }
+        let length = line[1..].trim_end().parse().expect("the length of a snapshot");
+        self.0.read_exact(&mut vec![0; length]).expect("a snapshot");
+    }
+
     fn read(&mut self) -> String {
         let mut line = Vec::new();
         if self.0.read_until(b'\n', &mut line).is_err() {
@@ -63,7 +76,7 @@ impl Wire {
                 self.0.read_exact(&mut bytes).expect("the whole of it");
                 bytes.truncate(count as usize);
                 let skip = if kind == "=" { 4 } else { 0 };
-                format!("\"{}\"", String::from_utf8_lossy(&bytes[skip..]))
+                format!("\"{}\"", legible(&bytes[skip..]))
             }
             "*" | ">" | "~" => {
                 let items: Vec<String> = (0..count).map(|_| self.read()).collect();
@@ -73,6 +86,7 @@ impl Wire {
                 let items: Vec<String> = (0..2 * count).map(|_| self.read()).collect();
                 format!("{{{}}}", items.join(" "))
             }
+            "closed" => "(closed)".to_owned(),
             other => panic!("not RESP: {other}{rest}"),
         }
     }
@@ -93,33 +107,13 @@ fn shown(reply: &Reply, resp3: bool) -> String {
             let flat: Vec<Reply> = pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
             if resp3 { format!("{{{}}}", list(&flat)) } else { format!("[{}]", list(&flat)) }
         }
-        other => super::harness::show(other),
+        other => show(other),
     }
 }
 
-/// Words as a shell would split them; `\x00`, `\n` and the like in double quotes.
 fn words(line: &str) -> Vec<Vec<u8>> {
-    let (mut words, mut word, mut quote): (Vec<Vec<u8>>, Option<Vec<u8>>, Option<char>) = (Vec::new(), None, None);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (None, ' ') => words.extend(word.take()),
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (Some(open), _) if c == open => quote = None,
-            (Some('"'), '\\') => word.get_or_insert_default().push(match chars.next() {
-                Some('n') => b'\n',
-                Some('0') => 0,
-                Some(other) => other as u8,
-                None => b'\\',
-            }),
-            _ => word.get_or_insert_default().extend(c.to_string().as_bytes()),
-        }
-    }
-    words.extend(word);
-    words
+    let split = model::words::split(line.as_bytes()).unwrap_or_else(|| panic!("quotes that are not balanced: {line}"));
+    split.iter().map(|word| word.to_vec()).collect()
 }
 
 /// Members of what has no order are compared in a fixed one.
@@ -150,6 +144,21 @@ fn monitored(line: &str) -> String {
     let (db, who) = from.split_once(' ').unwrap_or((from, ""));
     let who = if who == "lua" { who } else { "address" };
     format!("+ [{db} {who}]{command}")
+}
+
+/// The connection that follows the stream, and the word that ends what is looked at.
+const FOLLOWER: u8 = 9;
+const END: &str = "[\"PUBLISH\" \"end\" \"\"]";
+
+/// What a master sends by the clock.
+fn is_ping(command: &str) -> bool {
+    command.eq_ignore_ascii_case("[\"PING\"]")
+}
+
+/// What a stream held before its end, without what comes by the clock.
+fn changes(stream: impl Iterator<Item = String>) -> String {
+    let commands = stream.take_while(|command| command != END).filter(|command| !is_ping(command));
+    commands.collect::<Vec<_>>().join(" ")
 }
 
 struct Both {
@@ -196,6 +205,26 @@ impl Both {
         panic!("no connection is blocked");
     }
 
+    fn follow(&mut self) {
+        let conn = self.lab.client(0);
+        self.fakes.insert(FOLLOWER, conn);
+        self.lab.input(0, Input::Received(conn, Frame::Command(Command::of(&["PSYNC", "?", "-1"]))));
+        self.lab.run(6_000);
+        self.lab.heard.remove(&(0, conn));
+        self.reals.insert(FOLLOWER, Wire::open(self.addr));
+        self.reals.get_mut(&FOLLOWER).expect("connected").follow();
+    }
+
+    /// What the fake told its replicas since the last time, and what the real one did.
+    fn streamed(&mut self) -> (String, String) {
+        self.send(0, &words("PUBLISH end ''"));
+        self.read(0);
+        let stream = self.lab.streams.get_mut(&(0, self.fakes[&FOLLOWER])).map(std::mem::take).unwrap_or_default();
+        let whole = |Command(words)| show(&Reply::Array(words.into_iter().map(Reply::Bulk).collect()));
+        let real = self.reals.get_mut(&FOLLOWER).expect("connected");
+        (changes(stream.into_iter().map(whole)), changes(std::iter::from_fn(|| Some(real.read()))))
+    }
+
     /// The next reply of the fake, and of the real one.
     fn read(&mut self, number: u8) -> (String, String) {
         let conn = self.fakes[&number];
@@ -205,15 +234,18 @@ impl Both {
             self.lab.run(100);
             fake = self.lab.heard.get_mut(&(0, conn)).and_then(VecDeque::pop_front);
         }
-        let fake = fake.map_or("(nothing)".to_owned(), |reply| shown(&reply, self.resp3));
-        (fake, self.reals.get_mut(&number).expect("connected").read())
+        let silence = if self.lab.closed.contains(&(0, conn)) { "(closed)" } else { "(nothing)" };
+        let fake = fake.map_or(silence.to_owned(), |reply| shown(&reply, self.resp3));
+        let wire = self.reals.get_mut(&number).expect("connected");
+        let real = std::iter::repeat_with(|| wire.read()).find(|reply| !is_ping(reply)).expect("one after another");
+        (fake, real)
     }
 }
 
-fn compare(addr: SocketAddr, resp3: bool) -> Vec<String> {
+fn compare(script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
     let mut differences = Vec::new();
     let mut both = Both::open(addr, resp3);
-    for (index, line) in SCRIPT.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+    for (index, line) in script.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with("---") {
             let mut fresh = Wire::open(addr);
             for reset in
@@ -230,6 +262,11 @@ fn compare(addr: SocketAddr, resp3: bool) -> Vec<String> {
             continue;
         }
         let line = line.trim_start_matches("2 only: ").trim_start_matches("3 only: ");
+        if line == "@follow" {
+            both.connect(0);
+            both.follow();
+            continue;
+        }
         let (number, rest) = match line.split_once(": ") {
             Some((number, rest)) if number.len() == 1 => (number.parse().expect("a number"), rest),
             _ => (0, line),
@@ -241,10 +278,10 @@ fn compare(addr: SocketAddr, resp3: bool) -> Vec<String> {
             both.wait_blocked();
             continue;
         }
-        if rest != "<" {
+        if rest != "<" && rest != "@stream" {
             both.send(number, &words(rest));
         }
-        let (mut fake, mut real) = both.read(number);
+        let (mut fake, mut real) = if rest == "@stream" { both.streamed() } else { both.read(number) };
         if sort {
             (fake, real) = (sorted(&fake), sorted(&real));
         }
@@ -265,7 +302,9 @@ fn compare(addr: SocketAddr, resp3: bool) -> Vec<String> {
 #[test]
 fn replies_are_those_of_redis() {
     let Some((process, _block)) = server("replies held against redis-server") else { return };
-    let mut differences = compare(process.addr(), false);
-    differences.extend(compare(process.addr(), true));
+    let mut differences = Vec::new();
+    for (script, resp3) in [(LIVE, false), (LIVE, true), (VALUES, false), (VALUES, true)] {
+        differences.extend(compare(script, process.addr(), resp3));
+    }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }

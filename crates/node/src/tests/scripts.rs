@@ -143,3 +143,31 @@ fn random_numbers_follow_from_the_seed() {
     assert_eq!(first, draw(&mut other));
     assert_ne!(first, draw(&mut one));
 }
+
+/// A search that takes longer than the world will last.
+const SEARCH: &str = "return string.find(('a'):rep(60), ('a?'):rep(60) .. ('a'):rep(60) .. 'b')";
+
+#[test]
+fn a_search_that_does_not_end_stops_its_node() {
+    let mut lab = Lab::single();
+    let (busy, other) = (lab.client(0), lab.client(0));
+    send(&mut lab, busy, &["EVAL", SEARCH, "0"]);
+    send(&mut lab, other, &["PING"]);
+    lab.run(7_000);
+    send(&mut lab, other, &["SCRIPT", "KILL"]);
+    lab.run(7_000);
+    assert_eq!((heard(&mut lab, other), heard(&mut lab, busy)), (vec![], vec![]), "Redis does not look around either");
+}
+
+#[test]
+fn a_search_that_does_not_end_is_killed_where_it_cannot_be_left() {
+    let mut lab = Lab::single();
+    let client = lab.client(0);
+    for command in [&["MULTI"][..], &["EVAL", SEARCH, "0"], &["EXEC"]] {
+        send(&mut lab, client, command);
+    }
+    let heard = heard(&mut lab, client);
+    assert!(heard[2].contains("Script killed by user with SCRIPT KILL"), "{heard:?}");
+    let hidden = SEARCH.replace("string.find", "string['fi' .. 'nd']");
+    assert!(eval(&mut lab, &hidden).contains("Script killed by user with SCRIPT KILL"));
+}

@@ -229,3 +229,40 @@ pub(crate) fn xtrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     }
     Ok(Reply::Int(removed as i64))
 }
+
+/// The last id, and what else a rewrite of the stream would have to tell.
+pub(crate) fn xsetid(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let smaller = |than: &str| Failure::from(format!("ERR The ID specified in XSETID is smaller than {than}"));
+    let last = id(&args[2], 0)?;
+    let (mut added, mut deleted) = (None, StreamId::default());
+    for option in args[3..].chunks(2) {
+        match option {
+            [name, value] if is(name, "ENTRIESADDED") => {
+                added = Some(u64::try_from(int(value)?).map_err(|_| "ERR entries_added must be positive")?);
+            }
+            [name, value] if is(name, "MAXDELETEDID") => {
+                deleted = id(value, 0)?;
+                if last < deleted {
+                    return Err(smaller("the provided max_deleted_entry_id"));
+                }
+            }
+            _ => return Err(SYNTAX),
+        }
+    }
+    let stream = access.stream(&args[1])?.ok_or("ERR no such key")?;
+    if stream.entries.last_key_value().is_some_and(|(top, _)| last < *top) {
+        return Err(smaller("the target stream top item"));
+    }
+    if added.is_some_and(|added| added < stream.entries.len() as u64) {
+        return Err("ERR The entries_added specified in XSETID is smaller than the target stream length".into());
+    }
+    stream.last_id = last;
+    stream.added = added.unwrap_or(stream.added);
+    if deleted != StreamId::default() {
+        stream.max_deleted = deleted;
+    }
+    // Redis breaks no WATCH here.
+    access.tell("xsetid", &args[1]);
+    access.effects.dirty += 1;
+    Ok(Reply::OK)
+}

@@ -18,7 +18,7 @@ mod pending;
 mod progress;
 mod reading;
 
-pub(crate) use entries::{xadd, xdel, xlen, xrange, xrevrange, xtrim};
+pub(crate) use entries::{xadd, xdel, xlen, xrange, xrevrange, xsetid, xtrim};
 pub(crate) use groups::{xgroup_create, xgroup_createconsumer, xgroup_delconsumer, xgroup_destroy, xgroup_setid};
 pub(crate) use info::{xinfo_consumers, xinfo_groups, xinfo_stream};
 pub(crate) use pending::{xack, xautoclaim, xclaim, xpending};
