@@ -1,5 +1,7 @@
 //! Strings as arrays of bits, the highest bit of a byte first.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use model::Reply;
 
@@ -71,7 +73,7 @@ fn in_bits(unit: Option<&Bytes>) -> Result<bool, Failure> {
 }
 
 /// The bits from `start` to `end`, both in units of `unit` bits and counted from the end if negative.
-fn span(start: i64, end: i64, length: usize, unit: usize) -> std::ops::Range<usize> {
+fn span(start: i64, end: i64, length: usize, unit: usize) -> Range<usize> {
     let total = (length * 8 / unit) as i64;
     let from_start = |at: i64| if at < 0 { at.saturating_add(total).max(0) } else { at };
     let (start, end) = (from_start(start), from_start(end).min(total - 1));
@@ -92,7 +94,34 @@ pub(crate) fn bitcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         }
         _ => return Err(SYNTAX),
     };
-    Ok(Reply::Int(bits.filter(|at| bit_at(value, *at)).count() as i64))
+    Ok(Reply::Int(ones(value, bits) as i64))
+}
+
+/// How many bits of a range are on.
+fn ones(value: &[u8], bits: Range<usize>) -> usize {
+    let count = |bits: Range<usize>| bits.filter(|at| bit_at(value, *at)).count();
+    let (first, last) = (bits.start.div_ceil(8), bits.end / 8);
+    if first >= last {
+        return count(bits);
+    }
+    let whole: usize = value[first..last].iter().map(|byte| byte.count_ones() as usize).sum();
+    count(bits.start..first * 8) + whole + count(last * 8..bits.end)
+}
+
+/// The first bit of a range that is on, or off.
+fn first(value: &[u8], bits: Range<usize>, on: bool) -> Option<usize> {
+    let without = if on { 0 } else { 0xff };
+    let mut at = bits.start;
+    while at < bits.end {
+        if at.is_multiple_of(8) && value[at / 8] == without {
+            at += 8;
+        } else if bit_at(value, at) == on {
+            return Some(at);
+        } else {
+            at += 1;
+        }
+    }
+    None
 }
 
 pub(crate) fn bitpos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -109,7 +138,7 @@ pub(crate) fn bitpos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let unit = if in_bits(range.get(2))? { 1 } else { 8 };
     let end = range.get(1).map_or(Ok(-1), |end| int(end))?;
     let bits = span(start, end, value.len(), unit);
-    let found = bits.clone().find(|at| bit_at(value, *at) == bit);
+    let found = first(value, bits.clone(), bit);
     // Behind a string without an end there are zeros, as many as one likes.
     let beyond = (!bit && range.len() < 2 && !bits.is_empty()).then_some(bits.end);
     Ok(Reply::Int(found.or(beyond).map_or(-1, |at| at as i64)))

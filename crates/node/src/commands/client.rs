@@ -43,7 +43,7 @@ fn kind(word: &[u8]) -> Result<ClientType, Failure> {
 fn local_addr(node: &Node, client: &Client) -> Addr {
     let own = &node.config.identity.addr;
     let port = if client.master { EPHEMERAL + (client.id % u64::from(u16::MAX - EPHEMERAL)) as u16 } else { own.port };
-    Addr::new(&own.host.to_string(), port)
+    Addr::new(&own.host, port)
 }
 
 /// The first port of those that systems give to who dials.

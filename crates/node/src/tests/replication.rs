@@ -236,3 +236,20 @@ fn a_master_may_wait_for_more_replicas_before_it_sends_a_snapshot() {
     assert_eq!(lab.ask(1, "GET k"), "\"v\"");
     assert_eq!(lab.now, Time::from_millis(5_100));
 }
+
+#[test]
+fn the_master_is_a_client_of_its_replica() {
+    let mut lab = Lab::cluster(1);
+    lab.ask(0, "SELECT 3");
+    lab.ask(0, "SET k v");
+    lab.run(10);
+    let listed = lab.ask(1, "CLIENT LIST TYPE master");
+    assert!(listed.starts_with("\"id=3 addr=10.0.0.1:6379 laddr=10.0.0.2:3"), "{listed}");
+    let rest = "flags=M db=0 sub=0 psub=0 ssub=0 multi=-1";
+    assert!(listed.contains(rest) && listed.contains("cmd=set user=(superuser) redir=-1 resp=2"), "{listed}");
+    assert_eq!(lab.ask(0, "CLIENT LIST TYPE master"), "\"\"");
+    assert_eq!(lab.ask(1, "CLIENT KILL ID 3"), ":1");
+    assert_eq!(lab.ask(1, "CLIENT LIST TYPE master"), "\"\"");
+    lab.run(100);
+    assert!(lab.nodes[1].link_up() && lab.ask(1, "CLIENT LIST TYPE master").contains("flags=M"));
+}
