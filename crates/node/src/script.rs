@@ -340,7 +340,7 @@ fn locate(lua: &Lua, failure: &Value) -> mlua::Result<Table> {
 }
 
 /// What is around the script, or no Lua at all.
-const NO_SCRIPT: [&str; 3] = ["=prelude", "=cjson", "=[C]"];
+const NO_SCRIPT: [&str; 4] = ["=prelude", "=cjson", "=[C]", "=(tail call)"];
 
 /// Adds the line of the script, or of a text that it has compiled.
 fn placed(lua: &Lua, table: Table) -> mlua::Result<Table> {

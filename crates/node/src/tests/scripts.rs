@@ -41,7 +41,7 @@ fn a_script_that_does_not_end_is_killed_and_cannot_help_it() {
         assert_eq!(heard(&mut lab, other), ["+OK"]);
         lab.run(10);
         let [ended, pong] = &heard(&mut lab, busy)[..] else { panic!("two replies") };
-        assert!(ended.starts_with(KILLED), "{script}: {ended}");
+        assert!(ended.starts_with(KILLED) && ended.ends_with(", on @user_script:1."), "{script}: {ended}");
         assert_eq!(pong, "+PONG");
         assert_eq!(lab.ask(0, "PING"), "+PONG");
     }
