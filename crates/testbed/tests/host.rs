@@ -304,3 +304,21 @@ async fn a_served_cluster_knows_its_replicas_from_the_start() {
     let met = records.iter().filter(|record| matches!(record.what, What::Event { event: EventName::Slave, .. }));
     assert_eq!(met.count(), 6);
 }
+
+/// A search with a pattern that takes longer than the world will last stops the process that makes it, and nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_script_that_searches_for_ever_stops_one_node() {
+    let bed = Testbed::builder().down_after(SECOND).seed(7).start().await.unwrap();
+    // Until everybody knows everybody.
+    sleep(13 * SECOND).await;
+    let master = addr(&bed, REDIS_1);
+    let mut busy = Wire::connect(master).await.unwrap();
+    let search = "return string.find(('a'):rep(60), ('a?'):rep(60) .. ('a'):rep(60) .. 'b')";
+    let eval = format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{search}\r\n$1\r\n0\r\n", search.len());
+    busy.send(eval.as_bytes()).await.unwrap();
+    bed.wait_for(EventName::SwitchMaster).await.unwrap();
+    let mut new = Wire::connect(bed.master_addr("mymaster").unwrap()).await.unwrap();
+    assert_eq!(new.ask(&["SET", "k", "v"]).await.unwrap(), Value::Simple("OK".into()));
+    let mut stopped = Wire::connect(master).await.unwrap();
+    assert!(timeout(SECOND, stopped.ask(&["SCRIPT", "KILL"])).await.is_err(), "Redis does not look around either");
+}
