@@ -1,7 +1,7 @@
 use model::history::Cause;
 use model::plan::{Need, Workload};
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 pub struct Mine;
 
@@ -31,7 +31,7 @@ impl Session for MySession {
         })
     }
 
-    fn subscribe<'a>(&'a mut self, _: &'a str, _: OnMessage) -> BoxFuture<'a, CallError> { unreachable!("`can` says so") }
+    fn subscribe<'a>(&'a mut self, _: &'a Topics, _: OnMessage) -> BoxFuture<'a, CallError> { unreachable!("`can` says so") }
 }
 
 fn unsent(error: redis::RedisError) -> CallError {

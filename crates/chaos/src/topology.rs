@@ -185,7 +185,7 @@ const fn weight(workload: Workload) -> u32 {
         Workload::PubSub => 2,
         Workload::Script | Workload::Transaction | Workload::Pipeline => 1,
         // Scenarios take these.
-        Workload::Lock | Workload::Jobs | Workload::CachedReads => 0,
+        Workload::Reads | Workload::Lock | Workload::Jobs | Workload::CachedReads => 0,
     }
 }
 

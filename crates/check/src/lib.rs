@@ -4,7 +4,7 @@
 //! ```text
 //! facts ──> periods ──> converge I1, stale I2, once I3, loss I4,      ──> findings ──> verdict
 //!  (one pass)           bounded I5, load I6, honest I7, residue I8,
-//!                       locks I1, jobs I1 I3, cached I2,
+//!                       locks I1, queues I1, jobs I1 I3, cached I2,
 //!                       recovery, expect, evidence
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! | `periods` | when a client can be asked to succeed, and on which node |
 //! | `findings` | findings folded per rule and client, waivers applied |
 //! | `locks` | who believes that it has a lock |
+//! | `queues` | whether what is pushed to a queue is taken |
 //! | `jobs` | whether each job ended, and once |
 //! | `cached` | what was read through a cache, and whether that was old |
 //! | `conduct` | what no client may do, whatever the scenario is |
@@ -42,6 +43,7 @@ mod locks;
 mod loss;
 mod once;
 mod periods;
+mod queues;
 mod recovery;
 mod residue;
 mod stale;

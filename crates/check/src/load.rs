@@ -1,11 +1,14 @@
-//! I6 load: connects per second and open sockets per client stay under a cap.
+//! I6 load: connects per second, open sockets and questions per second of each client stay under a cap.
 //!
-//! Both are counted at the nodes, over all of them, Sentinels too: connections accepted in any window of one second,
-//! and connections open at a time.
+//! All are counted at the nodes, over all of them, Sentinels too: connections accepted in any window of one second, connections open
+//! at a time, and what is asked in any window of one second by a client that wants to know where the master is. Those are all commands
+//! at Sentinels, and `ROLE`, `INFO` and `PING` at data nodes, whether they are answered or refused. The cap of 300 leaves one that asks
+//! three Sentinels anew for each operation a hundred operations a second; one that tries again without a pause asks thousands.
 
 use std::time::Duration;
 
 use model::Time;
+use model::history::Execution;
 use model::plan::Client;
 use model::verdict::Invariant;
 
@@ -24,12 +27,24 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         let text = format!("{} opened {count} connections within 1s up to {at}; {cap} are allowed", client.id);
         findings.violated(Invariant::I6, Some(&client.id), at, text);
     }
+    let asked: Vec<Time> =
+        facts.executions_of(client).iter().filter(|(_, execution)| is_question(execution)).map(|(at, _)| *at).collect();
+    if let Some((at, count)) = first_over(&asked, WINDOW, client.max_questions_per_second.into()) {
+        let cap = client.max_questions_per_second;
+        let text = format!("{} asked {count} questions within 1s up to {at}; {cap} are allowed", client.id);
+        findings.violated(Invariant::I6, Some(&client.id), at, text);
+    }
     let closed: Vec<Time> = mine.iter().map(|connection| connection.closed).collect();
     if let Some((at, count)) = first_too_many(&opened, closed, client.max_open_connections) {
         let cap = client.max_open_connections;
         let text = format!("{} held {count} connections open at {at}; {cap} are allowed", client.id);
         findings.violated(Invariant::I6, Some(&client.id), at, text);
     }
+}
+
+/// True if the command asks where the master is, or how a node is.
+fn is_question(execution: &Execution) -> bool {
+    execution.node.is_sentinel() || matches!(execution.command.as_str(), "ROLE" | "INFO" | "PING")
 }
 
 /// The first moment at which more than `cap` of `opened`, in order, lie within a window, with the most that do in any.
@@ -68,7 +83,10 @@ fn first_too_many(opened: &[Time], mut closed: Vec<Time>, cap: u32) -> Option<(T
 
 #[cfg(test)]
 mod tests {
+    use model::history::What;
+
     use super::*;
+    use crate::story::{B, incr};
 
     fn times(ms: &[u64]) -> Vec<Time> {
         ms.iter().map(|ms| Time::from_millis(*ms)).collect()
@@ -93,7 +111,25 @@ mod tests {
     }
 
     #[test]
-    fn both_caps_are_held_against_the_client() {
+    fn questions_are_counted_at_sentinels_and_of_those_at_data_nodes_the_ones_about_roles() {
+        let told = |questions: u64, pings: u64| {
+            let mut story = crate::story::Story::failover();
+            for ms in 20_000..20_000 + questions {
+                story.asked(ms, 1);
+            }
+            for seq in 0..pings {
+                let ping = Execution { command: "PING".into(), write: false, op: None, ..incr(seq, B) };
+                story.tell(20_500, What::Executed(ping));
+            }
+            story.against(&crate::story::plan(), Invariant::I6)
+        };
+        assert!(told(300, 0).is_empty());
+        assert_eq!(told(301, 0), ["writer asked 301 questions within 1s up to 20.300s; 300 are allowed"]);
+        assert_eq!(told(200, 101).len(), 1);
+    }
+
+    #[test]
+    fn the_caps_on_connections_are_held_against_the_client() {
         let mut story = crate::story::Story::failover();
         for conn in 10..14 {
             story.opened(conn, 20_000 + conn, crate::story::B);

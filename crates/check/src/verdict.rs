@@ -12,8 +12,8 @@ use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::Periods;
 use crate::{
-    bounded, cached, conduct, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, recovery,
-    residue, stale,
+    bounded, cached, conduct, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, queues,
+    recovery, residue, stale,
 };
 
 /// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
@@ -29,6 +29,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         stale::check(&facts, &faults, client, &periods, &mut findings);
         once::check(&facts, client, &mut findings);
         locks::check(&facts, client, &periods, &mut findings);
+        queues::check(&facts, client, &periods, &mut findings);
         jobs::check(&facts, client, &periods, &mut findings);
         cached::check(&facts, client, &periods, &mut findings);
         lost += loss::check(&facts, client, &mut findings);

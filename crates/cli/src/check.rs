@@ -6,6 +6,7 @@ use model::Plan;
 use scenario::{LoadError, Options};
 
 use crate::args::CheckArgs;
+use crate::clients::registry;
 use crate::exit::Exit;
 use crate::files::scenario_files;
 use crate::print;
@@ -43,7 +44,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Option<Vec<Scenario>> {
             return None;
         }
     };
-    let drivers = drivers::all();
+    let drivers = registry();
     let names: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
     let options = Options { drivers: Some(&names) };
     let mut scenarios = Vec::new();

@@ -78,6 +78,7 @@ fn fill(
     }
     let mut matrix = Matrix {
         scenarios: scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
+        catches: scenarios.iter().map(|scenario| scenario.plan.expect.catches.clone()).collect(),
         drivers: drivers.iter().map(|driver| column(&**driver)).collect(),
         seeds: args.seeds,
         command: command(args),

@@ -40,7 +40,9 @@ function connect(setup) {
 async function run({ id, op, commands }) {
   if (op === "subscribe") {
     master.on("message", (_channel, message) => say({ id, message }));
+    master.on("pmessage", (_pattern, _channel, message) => say({ id, message }));
     await master.subscribe(commands[0][1]);
+    for (const [, pattern] of commands.slice(1)) await master.psubscribe(pattern);
     return new Promise(() => {}); // It subscribes again by itself.
   }
   if (op === "transaction" || op === "pipeline") {
@@ -73,7 +75,7 @@ async function carryOut(order) {
 }
 
 const about = `new Redis({ sentinels, name${failoverDetector ? ", failoverDetector" : ""} })`;
-say({ protocol: 1, name: "ioredis", version, about, can: [...WORKLOADS, "callers", "database", "address_map", "tls", "server_name"] });
+say({ protocol: 1, name: "ioredis", version, about, can: [...WORKLOADS, "callers", "database", "patterns", "address_map", "tls", "server_name"] });
 const lines = createInterface({ input: process.stdin });
 lines.once("line", (setup) => {
   connect(JSON.parse(setup));

@@ -53,6 +53,8 @@ def carry_out(id, op, commands):
         if op == "subscribe":
             with master.pubsub(ignore_subscribe_messages=True) as pubsub:
                 pubsub.subscribe(commands[0][1])
+                for _, pattern in commands[1:]:
+                    pubsub.psubscribe(pattern)
                 while True:
                     message = pubsub.get_message(timeout=1)
                     if message is not None:
@@ -67,7 +69,7 @@ def carry_out(id, op, commands):
 
 
 about = "Sentinel.master_for and slave_for"
-say(protocol=1, name="redis-py", version=redis.__version__, about=about, can=[*WORKLOADS, "callers", "database", "tls"])
+say(protocol=1, name="redis-py", version=redis.__version__, about=about, can=[*WORKLOADS, "callers", "database", "patterns", "tls"])
 line = sys.stdin.readline()
 if line:
     setup = json.loads(line)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::history::Cause;
 use redis::sentinel::SentinelServerType;
 use redis::{Connection, ConnectionLike, RedisResult};
-use testbed::driver::{Answer, BoxFuture, CallError, OnMessage, Request, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, OnMessage, Request, Settings, Topics};
 use tokio::task::spawn_blocking;
 
 use crate::outcome::{self, Stage};
@@ -67,15 +67,15 @@ impl Drop for While {
     }
 }
 
-/// Subscribes to `channel` at the master that a Sentinel client of its own finds, until the connection is lost.
-pub(crate) async fn subscribe(settings: &Settings, channel: &str, on_message: OnMessage) -> CallError {
+/// Subscribes to `topics` at the master that a Sentinel client of its own finds, until the connection is lost.
+pub(crate) async fn subscribe(settings: &Settings, topics: &Topics, on_message: OnMessage) -> CallError {
     let wanted = While(Arc::new(AtomicBool::new(true)));
-    let (settings, channel, flag) = (settings.clone(), channel.to_owned(), Arc::clone(&wanted.0));
-    let listening = spawn_blocking(move || listen(&settings, &channel, on_message, &flag));
+    let (settings, topics, flag) = (settings.clone(), topics.clone(), Arc::clone(&wanted.0));
+    let listening = spawn_blocking(move || listen(&settings, &topics, on_message, &flag));
     listening.await.unwrap_or_else(|error| lost(&error.to_string()))
 }
 
-fn listen(settings: &Settings, channel: &str, mut on_message: OnMessage, wanted: &AtomicBool) -> CallError {
+fn listen(settings: &Settings, topics: &Topics, mut on_message: OnMessage, wanted: &AtomicBool) -> CallError {
     let opened = || {
         let connection = redis_setup::sentinel_client(settings, SentinelServerType::Master)?.get_connection()?;
         connection.set_read_timeout(Some(settings.real(RESPONSE)))?;
@@ -86,7 +86,9 @@ fn listen(settings: &Settings, channel: &str, mut on_message: OnMessage, wanted:
         Err(error) => return outcome::call_error(Stage::Connecting, &error),
     };
     let mut pubsub = connection.as_pubsub();
-    if let Err(error) = pubsub.subscribe(channel) {
+    let channel = pubsub.subscribe(&topics.channel);
+    let subscribed = channel.and_then(|()| topics.pattern.iter().try_for_each(|pattern| pubsub.psubscribe(pattern)));
+    if let Err(error) = subscribed {
         return outcome::call_error(Stage::Connecting, &error);
     }
     loop {

@@ -5,7 +5,7 @@ use ::deadpool_redis::sentinel::{Config, Connection, Pool, SentinelNodeConnectio
 use ::deadpool_redis::{ConnectionAddr, ConnectionInfo, PoolError, RedisConnectionInfo, Runtime};
 use model::history::Cause;
 use model::plan::{Credentials, Need, Workload};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::{redis_setup, request};
@@ -90,9 +90,9 @@ impl Session for PoolSession {
         Some(Box::new(Self { settings, master, replica }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
         // The pool has no subscriptions; its documentation sends the reader to the crate `redis`.
-        Box::pin(redis_setup::subscribe_anew(&self.settings, channel, on_message))
+        Box::pin(redis_setup::subscribe_anew(&self.settings, topics, on_message))
     }
 }
 

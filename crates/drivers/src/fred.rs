@@ -16,7 +16,9 @@ use ::fred::types::config::{Server, TlsConfig, TlsConnector};
 use ::fred::types::{ConnectHandle, CustomCommand, Value};
 use model::history::Cause;
 use model::plan::{Need, Workload};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings, Tls};
+use testbed::driver::{
+    Answer, BoxFuture, CallError, Driver, INCREMENT, OnMessage, Request, Session, Settings, Tls, Topics,
+};
 
 /// `fred::clients::Client` with a Sentinel configuration.
 pub struct Fred;
@@ -172,13 +174,13 @@ impl Session for FredSession {
         Some(Box::new(Self { settings: self.settings.clone(), master, popping: None }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(async move {
             // As its example of publish/subscribe does without a SubscriberClient: subscriptions are made again by the
             // client whenever it reconnects.
             let mut messages = self.master.client.message_rx();
             let mut reconnected = self.master.client.reconnect_rx();
-            if let Err(error) = self.master.client.subscribe(channel).await {
+            if let Err(error) = self.listen_to(topics).await {
                 return call_error(&error);
             }
             loop {
@@ -190,7 +192,7 @@ impl Session for FredSession {
                     },
                     server = reconnected.recv() => {
                         let again = match server {
-                            Ok(_) => self.master.client.subscribe(channel).await,
+                            Ok(_) => self.listen_to(topics).await,
                             Err(_) => Err(Error::new(ErrorKind::Canceled, "the client has ended")),
                         };
                         if let Err(error) = again {
@@ -200,6 +202,17 @@ impl Session for FredSession {
                 }
             }
         })
+    }
+}
+
+impl FredSession {
+    /// Subscribes, again if it was before.
+    async fn listen_to(&self, topics: &Topics) -> Result<(), Error> {
+        self.master.client.subscribe(&*topics.channel).await?;
+        match &topics.pattern {
+            Some(pattern) => self.master.client.psubscribe(&**pattern).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use bb8::{Pool, RunError};
 use model::history::Cause;
 use model::plan::{Need, Workload};
 use redis::sentinel::{AsyncLockedSentinelClient, SentinelServerType};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::{redis_setup, request};
@@ -76,7 +76,7 @@ impl Session for PoolSession {
         Some(Box::new(Self { settings, master, replica }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(redis_setup::subscribe_anew(&self.settings, channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(redis_setup::subscribe_anew(&self.settings, topics, on_message))
     }
 }

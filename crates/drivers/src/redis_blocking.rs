@@ -4,7 +4,7 @@
 use model::plan::{Need, Workload};
 use redis::Connection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::blocking::{self, on_thread};
 use crate::outcome::{self, Stage};
@@ -84,7 +84,7 @@ impl Session for BlockingSession {
         on_thread(slot, request, Source::call)
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(blocking::subscribe(&self.settings, channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(blocking::subscribe(&self.settings, topics, on_message))
     }
 }

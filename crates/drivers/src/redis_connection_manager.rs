@@ -6,7 +6,7 @@ use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::caching::CacheConfig;
 use redis::sentinel::SentinelServerType;
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::{redis_setup, request};
@@ -110,7 +110,7 @@ impl Session for ManagerSession {
         }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(redis_setup::subscribe(&self.client, channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(redis_setup::subscribe(&self.client, topics, on_message))
     }
 }

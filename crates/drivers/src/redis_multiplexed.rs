@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::caching::CacheConfig;
 use redis::sentinel::SentinelServerType;
 use redis::{AsyncConnectionConfig, Client};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::{redis_setup, request};
@@ -105,7 +105,7 @@ impl Session for MultiplexedSession {
         }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(redis_setup::subscribe(&self.client, channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(redis_setup::subscribe(&self.client, topics, on_message))
     }
 }

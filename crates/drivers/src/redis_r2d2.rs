@@ -5,7 +5,7 @@ use model::history::Cause;
 use model::plan::{Need, Workload};
 use r2d2::Pool;
 use redis::sentinel::{LockedSentinelClient, SentinelServerType};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::blocking::{self, on_thread};
 use crate::outcome::{self, Stage};
@@ -92,7 +92,7 @@ impl Session for PoolSession {
         on_thread(slot, request, Lane::call)
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(blocking::subscribe(&self.settings, channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(blocking::subscribe(&self.settings, topics, on_message))
     }
 }

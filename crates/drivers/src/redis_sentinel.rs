@@ -5,7 +5,7 @@ use model::plan::{Need, Workload};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::{redis_setup, request};
@@ -84,11 +84,11 @@ impl Session for SentinelSession {
         Box::pin(source.call(request))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(async move {
             let found: Result<Client, _> = self.master.sentinel.async_get_client().await;
             match found {
-                Ok(client) => redis_setup::subscribe(&client, channel, on_message).await,
+                Ok(client) => redis_setup::subscribe(&client, topics, on_message).await,
                 Err(error) => outcome::call_error(Stage::Connecting, &error),
             }
         })

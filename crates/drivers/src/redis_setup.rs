@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisResult, TlsCertificates, TlsMode};
-use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Tls};
+use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Tls, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::request::{self, BLOCKING_SLACK};
@@ -90,14 +90,19 @@ pub(crate) async fn pop_on(
     request::run(connection, request).await.map_err(|error| outcome::call_error(Stage::of(request), &error))
 }
 
-/// Subscribes to `channel` at `client`'s address, until the connection is lost.
-pub(crate) async fn subscribe(client: &Client, channel: &str, mut on_message: OnMessage) -> CallError {
+/// Subscribes to `topics` at `client`'s address, until the connection is lost.
+pub(crate) async fn subscribe(client: &Client, topics: &Topics, mut on_message: OnMessage) -> CallError {
     let connecting = |error: &_| outcome::call_error(Stage::Connecting, error);
     let mut pubsub = match client.get_async_pubsub().await {
         Ok(pubsub) => pubsub,
         Err(error) => return connecting(&error),
     };
-    if let Err(error) = pubsub.subscribe(channel).await {
+    if let Err(error) = pubsub.subscribe(&topics.channel).await {
+        return connecting(&error);
+    }
+    if let Some(pattern) = &topics.pattern
+        && let Err(error) = pubsub.psubscribe(pattern).await
+    {
         return connecting(&error);
     }
     let mut messages = pubsub.into_on_message();
@@ -107,16 +112,16 @@ pub(crate) async fn subscribe(client: &Client, channel: &str, mut on_message: On
     outcome::subscription_lost()
 }
 
-/// Subscribes to `channel` at the master that a Sentinel client of its own finds, until the connection is lost: for pools,
+/// Subscribes to `topics` at the master that a Sentinel client of its own finds, until the connection is lost: for pools,
 /// which have no subscriptions.
-pub(crate) async fn subscribe_anew(settings: &Settings, channel: &str, on_message: OnMessage) -> CallError {
+pub(crate) async fn subscribe_anew(settings: &Settings, topics: &Topics, on_message: OnMessage) -> CallError {
     let connecting = |error| outcome::call_error(Stage::Connecting, &error);
     let mut sentinel = match sentinel_client(settings, SentinelServerType::Master) {
         Ok(sentinel) => sentinel,
         Err(error) => return connecting(error),
     };
     match sentinel.async_get_client().await {
-        Ok(client) => subscribe(&client, channel, on_message).await,
+        Ok(client) => subscribe(&client, topics, on_message).await,
         Err(error) => connecting(error),
     }
 }

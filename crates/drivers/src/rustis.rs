@@ -8,7 +8,9 @@ use ::rustis::{Error, ErrorKind, RedisErrorKind};
 use futures_util::StreamExt as _;
 use model::history::Cause;
 use model::plan::{Need, Workload};
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, INCREMENT, Jobs, OnMessage, Request, Session, Settings};
+use testbed::driver::{
+    Answer, BoxFuture, CallError, Driver, INCREMENT, Jobs, OnMessage, Request, Session, Settings, Topics,
+};
 
 /// `rustis::client::Client` with a Sentinel configuration.
 pub struct Rustis;
@@ -127,12 +129,17 @@ impl Session for RustisSession {
         Some(Box::new(Self { settings: self.settings.clone(), client: self.client.clone(), popping: None }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(async move {
-            let mut messages = match self.client.subscribe(channel).await {
+            let mut messages = match self.client.subscribe(&*topics.channel).await {
                 Ok(messages) => messages,
                 Err(error) => return call_error(&error),
             };
+            if let Some(pattern) = &topics.pattern
+                && let Err(error) = messages.psubscribe(&**pattern).await
+            {
+                return call_error(&error);
+            }
             while let Some(message) = messages.next().await {
                 match message {
                     Ok(message) => on_message(message.payload()),

@@ -10,7 +10,7 @@ use ::sentinel_client::{
 use model::history::Cause;
 use model::plan::Need;
 use redis::RedisError;
-use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, Lease, OnMessage, Request, Session};
+use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, Lease, OnMessage, Request, Session, Topics};
 
 use crate::outcome::{self, Stage};
 use crate::request;
@@ -137,10 +137,13 @@ impl Session for ClientSession {
         Some(Box::new(Self { client, master, replica: None, popping: None, cache: None }))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(async move {
             let mut subscriber = self.client.subscriber();
-            subscriber.subscribe(channel).await;
+            subscriber.subscribe(&topics.channel).await;
+            if let Some(pattern) = &topics.pattern {
+                subscriber.psubscribe(pattern).await;
+            }
             loop {
                 if let Event::Message(message) = subscriber.next().await {
                     on_message(message.get_payload_bytes());

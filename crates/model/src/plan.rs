@@ -11,7 +11,7 @@ use crate::event::EventName;
 use crate::fault::Fault;
 use crate::hosts::Hosts;
 use crate::id::NodeId;
-use crate::verdict::Invariant;
+use crate::verdict::{Invariant, Rule};
 
 /// Everything that a run needs but its seed and the drivers.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,9 @@ impl Plan {
         let names = (!self.cluster.hosts.is_empty()).then_some(Need::Names);
         let tls = self.cluster.tls.is_on().then_some(Need::Tls);
         let server_name = self.cluster.tls.server_name.as_ref().map(|_| Need::ServerName);
-        let others = callers.into_iter().chain(database).chain(map).chain(names).chain(tls).chain(server_name);
+        let patterns = client.patterns.then_some(Need::Patterns);
+        let others =
+            callers.into_iter().chain(database).chain(map).chain(names).chain(tls).chain(server_name).chain(patterns);
         std::iter::once(Need::Workload(client.workload)).chain(others)
     }
 }
@@ -345,6 +347,9 @@ pub struct Client {
     pub database: u32,
     /// What it does.
     pub workload: Workload,
+    /// Its subscriber has a pattern besides its channel, and every second message goes to a channel that only the pattern matches. For
+    /// [`Workload::PubSub`].
+    pub patterns: bool,
     /// Callers that share it, each at its own operations.
     pub callers: u16,
     /// Time from the start of one operation to the start of the next, when it does not take longer than that.
@@ -363,6 +368,9 @@ pub struct Client {
     pub max_connects_per_second: u32,
     /// Connections that it may hold at a time, over all nodes. Invariant 6.
     pub max_open_connections: u32,
+    /// Questions that it may ask in any one second, over all nodes: whatever it sends a Sentinel, and `ROLE`, `INFO` and `PING` at
+    /// data nodes. Invariant 6.
+    pub max_questions_per_second: u32,
 }
 
 impl Client {
@@ -377,6 +385,7 @@ impl Client {
             sentinels: Vec::new(),
             database: 0,
             workload,
+            patterns: false,
             callers: 1,
             every: Duration::from_millis(100),
             start: Duration::from_secs(3),
@@ -386,6 +395,7 @@ impl Client {
             retry_ambiguous: false,
             max_connects_per_second: 40,
             max_open_connections: 40,
+            max_questions_per_second: 300,
         }
     }
 }
@@ -399,6 +409,9 @@ pub enum Workload {
     Register,
     /// `LPUSH` of a unique item, and a second connection that takes them with `BLPOP`.
     Queue,
+    /// `GET` of one key from the master, and a second connection that overwrites the key at every [`Workload::OVERWRITES`]th read:
+    /// the one that reads is never refused a write.
+    Reads,
     /// `GET` from a replica.
     ReplicaReads,
     /// A subscriber, and a publisher that sends it unique messages.
@@ -427,6 +440,8 @@ pub enum Need {
     Workload(Workload),
     /// To be shared by several callers.
     Callers,
+    /// To subscribe to patterns of channels.
+    Patterns,
     /// To use another database than the first.
     Database,
     /// To translate the addresses that Sentinels tell.
@@ -444,6 +459,7 @@ impl fmt::Display for Need {
         match self {
             Self::Workload(workload) => write!(f, "the workload {}", workload.name()),
             Self::Callers => f.write_str("several callers that share it"),
+            Self::Patterns => f.write_str("subscriptions to patterns"),
             Self::Database => f.write_str("another database than 0"),
             Self::AddressMap => f.write_str("a translation of the addresses that Sentinels tell"),
             Self::Names => f.write_str("names that are looked up within the process of the run"),
@@ -455,10 +471,11 @@ impl fmt::Display for Need {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Counter,
         Self::Register,
         Self::Queue,
+        Self::Reads,
         Self::ReplicaReads,
         Self::PubSub,
         Self::Script,
@@ -473,7 +490,7 @@ impl Workload {
     pub const RENEWALS: u32 = 30;
     /// After how many intervals without a renewal a lock expires.
     pub const LEASE: u32 = 3;
-    /// How many reads through a cache there are to each write.
+    /// How many reads there are to each write, of clients that read what a second connection overwrites.
     pub const OVERWRITES: u32 = 5;
 
     /// The word for it in a scenario file.
@@ -482,6 +499,7 @@ impl Workload {
             Self::Counter => "counter",
             Self::Register => "register",
             Self::Queue => "queue",
+            Self::Reads => "reads",
             Self::ReplicaReads => "replica_reads",
             Self::PubSub => "pubsub",
             Self::Script => "script",
@@ -535,6 +553,9 @@ pub struct Expect {
     pub most_connects: Option<(u64, Duration)>,
     /// Invariants that do not count in this run, each with its reason.
     pub waive: Vec<(Invariant, String)>,
+    /// The wrong clients that the plan exists to catch, by the names of their drivers, each with the rule that it must violate. A run
+    /// does not look at it; it is for those who ask what a scenario is worth.
+    pub catches: BTreeMap<String, Rule>,
 }
 
 #[cfg(test)]

@@ -165,6 +165,28 @@ pub enum Rule {
     Evidence,
 }
 
+impl Rule {
+    /// All that a run can violate.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let expectations = [
+            Self::RecoveredWithin,
+            Self::Failovers,
+            Self::AcknowledgedWritesLost,
+            Self::FailedAtMost,
+            Self::MostConnects,
+        ];
+        Invariant::ALL.into_iter().map(Self::Invariant).chain(expectations)
+    }
+
+    /// The word for it in files: `I1`, `recovered_within`.
+    pub fn word(self) -> String {
+        match self {
+            Self::Invariant(invariant) => format!("{invariant:?}"),
+            rule => rule.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -20,6 +20,9 @@ pub struct Matrix {
     pub seeds: u64,
     /// The scenarios, by the names of their files, in the order of the rows.
     pub scenarios: Vec<String>,
+    /// For each scenario the wrong clients that it exists to catch, each with the rule that it must break; in JSON as `I1`.
+    #[serde(serialize_with = "declared")]
+    pub catches: Vec<BTreeMap<String, Rule>>,
     /// The drivers, in the order of the columns.
     pub drivers: Vec<Column>,
     /// One cell for each scenario and driver: all of the first scenario, then all of the second.
@@ -98,16 +101,15 @@ fn micros<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok
     time.map(|time| time.as_micros() as u64).serialize(serializer)
 }
 
-fn names<S: Serializer>(rules: &[Rule], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(rules.iter().copied().map(name))
+fn declared<S: Serializer>(catches: &[BTreeMap<String, Rule>], serializer: S) -> Result<S::Ok, S::Error> {
+    let words = |of: &BTreeMap<String, Rule>| -> BTreeMap<String, String> {
+        of.iter().map(|(driver, rule)| (driver.clone(), rule.word())).collect()
+    };
+    serializer.collect_seq(catches.iter().map(words))
 }
 
-/// `I1`, `recovered_within`.
-fn name(rule: Rule) -> String {
-    match rule {
-        Rule::Invariant(invariant) => format!("{invariant:?}"),
-        rule => rule.to_string(),
-    }
+fn names<S: Serializer>(rules: &[Rule], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(rules.iter().copied().map(Rule::word))
 }
 
 impl Matrix {
@@ -363,34 +365,37 @@ impl Matrix {
         let seeds = self.seeds();
         let _ = writeln!(
             out,
-            "Made by `{}`. A scenario catches a defect if the client that has it fails there with one of {seeds}. The same \
-             client without a defect passes all of them.\n\n| defect | what it does | caught by |\n|---|---|---|",
+            "Made by `{}`. A scenario catches a wrong client if that fails there with one of {seeds}. The same client without \
+             a defect passes all of them. In bold are those that a scenario exists to catch (`catches` in its file), with the rule \
+             that they must break there. `sentinel-lab run SCENARIO --driver wrong-NAME` shows it.\n\n\
+             | wrong client | what it does | exists for it | catches it too |\n|---|---|---|---|",
             self.command
         );
         for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate().skip(1) {
-            let caught = self.caught(column);
-            let by = if caught.is_empty() { "**nothing**".to_owned() } else { caught.join(", ") };
-            let _ = writeln!(out, "| {} | {about} | {by} |", driver.trim_start_matches("wrong-"));
+            let (own, others): (Vec<usize>, Vec<usize>) =
+                self.caught(column).into_iter().partition(|row| self.catches[*row].contains_key(driver));
+            let names = |rows: &[usize]| listed(rows.iter().map(|row| self.scenarios[*row].clone()));
+            let own = if own.is_empty() { String::new() } else { format!("**{}**", names(&own)) };
+            let _ = writeln!(out, "| {driver} | {about} | {own} | {} |", names(&others));
         }
-        out.push_str("\n| scenario | catches |\n|---|---|\n");
+        out.push_str("\n| scenario | exists to catch | catches too |\n|---|---|---|\n");
         for (row, scenario) in self.scenarios.iter().enumerate() {
-            let caught: Vec<&str> = (1..self.drivers.len())
-                .filter(|column| self.cell(row, *column).result == Standing::Fail)
-                .map(|column| self.drivers[column].name.trim_start_matches("wrong-"))
-                .collect();
-            let caught = if caught.is_empty() { "**nothing**".to_owned() } else { caught.join(", ") };
-            let _ = writeln!(out, "| {scenario} | {caught} |");
+            let own = self.catches[row].iter().map(|(driver, rule)| format!("**{driver}** ({})", rule.word()));
+            let fails = |column: &usize| self.cell(row, *column).result == Standing::Fail;
+            let others = (1..self.drivers.len()).filter(fails).map(|column| &self.drivers[column].name);
+            let others = others.filter(|driver| !self.catches[row].contains_key(*driver)).cloned();
+            let _ = writeln!(out, "| {scenario} | {} | {} |", listed(own), listed(others));
         }
         out
     }
 
-    /// The scenarios in which a driver fails.
-    fn caught(&self, driver: usize) -> Vec<&str> {
-        let fails = |row: &usize| self.cell(*row, driver).result == Standing::Fail;
-        (0..self.scenarios.len()).filter(fails).map(|row| self.scenarios[row].as_str()).collect()
+    /// The scenarios in which a driver fails, by their places.
+    fn caught(&self, driver: usize) -> Vec<usize> {
+        (0..self.scenarios.len()).filter(|row| self.cell(*row, driver).result == Standing::Fail).collect()
     }
 
-    /// What is amiss in the zoo: the first driver fails, a defect that nothing catches, a scenario that catches nothing.
+    /// What is amiss in the zoo: the first driver fails, a defect that nothing catches, a scenario that exists to catch none of them
+    /// or does not catch one that it exists for.
     pub fn amiss(&self) -> Vec<String> {
         let mut amiss = Vec::new();
         for (row, scenario) in self.scenarios.iter().enumerate() {
@@ -399,8 +404,15 @@ impl Matrix {
                 let why = cell.reason.as_deref().unwrap_or_default();
                 amiss.push(format!("the client without a defect does not pass {scenario}: {why}"));
             }
-            if (1..self.drivers.len()).all(|column| self.cell(row, column).result != Standing::Fail) {
-                amiss.push(format!("{scenario} catches no defect"));
+            if self.catches[row].is_empty() {
+                let example = "`expect: {catches: {wrong-never-rediscovers: I1}}`";
+                amiss.push(format!("{scenario} does not say which wrong client it exists to catch, such as {example}"));
+            }
+            for (driver, rule) in &self.catches[row] {
+                let column = self.drivers.iter().position(|column| column.name == *driver);
+                if !column.is_some_and(|column| self.cell(row, column).rules.contains(rule)) {
+                    amiss.push(format!("{scenario} exists to catch {driver} by {}, and does not", rule.word()));
+                }
             }
         }
         let uncaught = (1..self.drivers.len()).filter(|column| self.caught(*column).is_empty());
@@ -410,6 +422,11 @@ impl Matrix {
         }
         amiss
     }
+}
+
+/// In a row; nothing if there is nothing.
+fn listed(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 impl Cell {
@@ -434,7 +451,7 @@ impl Cell {
             Standing::Inconclusive => "unproven".to_owned(),
             Standing::Fail => {
                 let invariant = |rule: &&Rule| matches!(rule, Rule::Invariant(_));
-                let broken: Vec<String> = self.rules.iter().filter(invariant).copied().map(name).collect();
+                let broken: Vec<String> = self.rules.iter().filter(invariant).copied().map(Rule::word).collect();
                 match &broken[..] {
                     [] => "FAIL".to_owned(),
                     // As many as there is room for.
@@ -452,7 +469,7 @@ impl Cell {
             Standing::Pass => self.recovery().map_or_else(|| "pass".to_owned(), |recovery| format!("pass {recovery}")),
             Standing::Inconclusive => "inconclusive".to_owned(),
             Standing::Fail => {
-                let rules: Vec<String> = self.rules.iter().copied().map(name).collect();
+                let rules: Vec<String> = self.rules.iter().copied().map(Rule::word).collect();
                 format!("**fail** {}", rules.join(" "))
             }
             Standing::Broken => "**broken**".to_owned(),
@@ -493,6 +510,7 @@ mod tests {
         };
         Matrix {
             scenarios: vec!["kill".into(), "quiet".into()],
+            catches: vec![BTreeMap::from([("wrong-bad".into(), Rule::Invariant(Invariant::I1))]), BTreeMap::new()],
             drivers: vec![column("good", "a good one"), column("wrong-bad", "a bad one")],
             command: "sentinel-lab matrix".into(),
             seeds: 2,
@@ -545,7 +563,12 @@ mod tests {
     #[test]
     fn the_zoo_says_what_is_amiss() {
         insta::assert_snapshot!(matrix().zoo());
-        assert_eq!(matrix().amiss(), ["quiet catches no defect"]);
+        let undeclared = "quiet does not say which wrong client it exists to catch, such as \
+                          `expect: {catches: {wrong-never-rediscovers: I1}}`";
+        assert_eq!(matrix().amiss(), [undeclared]);
+        let mut by_another_rule = matrix();
+        by_another_rule.cells[1].rules = vec![Rule::RecoveredWithin];
+        assert!(by_another_rule.amiss().contains(&"kill exists to catch wrong-bad by I1, and does not".to_owned()));
         let mut uncaught = matrix();
         uncaught.cells[1] = Cell::default();
         assert!(uncaught.amiss().contains(&"no scenario catches wrong-bad".to_owned()));

@@ -6,12 +6,13 @@ use model::event::EventName;
 use model::fault::Target;
 use model::id::NodeId;
 use model::plan::{Host, Workload};
+use model::verdict::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::duration;
 use crate::form::{Form, Mistake, Scalar, shortened};
 use crate::raw::AnswerWord;
-use crate::suggest::did_you_mean;
+use crate::suggest::{did_you_mean, listed};
 
 /// The schema of a scalar, and its name among the definitions.
 macro_rules! leaf {
@@ -134,6 +135,26 @@ impl Form for Count {
 }
 
 leaf!(Count, "Count", json_schema!({"type": "integer", "minimum": 0}));
+
+/// A rule that a run can violate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Broken(pub(crate) Rule);
+
+impl Form for Broken {
+    const WHAT: &'static str = "a rule";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        let word = text(scalar, Self::WHAT)?;
+        Rule::all().find(|rule| rule.word() == word).map(Self).ok_or_else(|| {
+            let rules: Vec<String> = Rule::all().map(Rule::word).collect();
+            let known = || rules.iter().map(String::as_str);
+            let help = did_you_mean(word, known()).unwrap_or_else(|| format!("there are {}", listed(known())));
+            Mistake::new(format!("there is no rule `{}`", shortened(word))).help(help)
+        })
+    }
+}
+
+leaf!(Broken, "Rule", json_schema!({"enum": Rule::all().map(Rule::word).collect::<Vec<_>>()}));
 
 /// Yes or no.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::form::{Either, Entries, Field, Form, Mistake, Node, Record, Scalar};
 use crate::leaf::{
-    Aim, Count, Event, Flag, HostName, HostOf, Jump, MasterName, Name, NodeName, Rate, Span, Text, Word, Work,
+    Aim, Broken, Count, Event, Flag, HostName, HostOf, Jump, MasterName, Name, NodeName, Rate, Span, Text, Word, Work,
 };
 
 /// A run of Redis Sentinel clients through failovers: the nodes, the clients, what is done to them and what must come
@@ -148,9 +148,12 @@ pub(crate) struct Client {
     /// The database that it is to use; 0 by default.
     pub(crate) database: Field<Count>,
     /// What it does: `counter` increments one key an operation, `register` sets and gets in turns, `queue` pushes and
-    /// pops, `replica_reads` gets from a replica, `pubsub` publishes to itself, `script` increments by a script,
+    /// pops, `reads` gets what a second connection overwrites, `replica_reads` gets from a replica, `pubsub` publishes to itself, `script` increments by a script,
     /// `transaction` writes twice between MULTI and EXEC, `pipeline` writes three times at once.
     pub(crate) workload: Field<Work>,
+    /// The subscriber of `pubsub` has a pattern besides its channel, and every second message goes to a channel that only the pattern
+    /// matches; false by default.
+    pub(crate) patterns: Field<Flag>,
     /// Callers that share the one client, each at its own operations, up to 1000; 1 by default.
     pub(crate) callers: Field<Count>,
     /// Time from the start of one operation to the start of the next; 100ms by default.
@@ -171,6 +174,9 @@ pub(crate) struct Client {
     pub(crate) max_connects_per_second: Field<Count>,
     /// Connections that it may hold at a time; 40 by default.
     pub(crate) max_open_connections: Field<Count>,
+    /// Questions that it may ask in any one second, at Sentinels whatever it sends, at data nodes `ROLE`, `INFO` and `PING`; 300 by
+    /// default.
+    pub(crate) max_questions_per_second: Field<Count>,
 }
 
 /// One entry of the timeline: when (`at`, or `on` with or without `after`), one fault, and `for` how long if it lasts.
@@ -446,6 +452,9 @@ pub(crate) struct Expect {
     /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
     /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,
+    /// The wrong clients that the scenario exists to catch, each with the rule that it must violate:
+    /// `{wrong-gives-up: I1, wrong-fixed-delay: most_connects}`.
+    pub(crate) catches: Field<Entries<Broken>>,
 }
 
 /// A limit on the connections of all clients together.

@@ -162,15 +162,25 @@ pub trait Session: Send {
     /// Carries out one operation.
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>>;
 
-    /// Subscribes to `channel` on the master and hands every message's payload to `on_message`, until the subscription
+    /// Subscribes to `topics` on the master and hands every message's payload to `on_message`, until the subscription
     /// is lost; returns why. Clients that resubscribe by themselves return only when they give up.
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError>;
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError>;
 
     /// Another handle of the same client, for another caller, as the client's documentation has it shared. `None`, which is the
     /// default, if it cannot be; then the driver says so by [`Driver::can`].
     fn share(&self) -> Option<Box<dyn Session>> {
         None
     }
+}
+
+/// What a subscriber is to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// A channel: `SUBSCRIBE`.
+    pub channel: String,
+    /// A pattern that other channels match: `PSUBSCRIBE`. `None` unless the driver [can](Driver::can) subscribe to patterns, and
+    /// the scenario has one.
+    pub pattern: Option<String>,
 }
 
 /// Takes the payload of a message.

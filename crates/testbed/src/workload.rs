@@ -4,6 +4,7 @@
 //! of the one before; multiples that pass during a call are skipped. The first operation sets the client up; as long
 //! as that fails, so do the operations. Several callers of one client share what the first of them set up. No call is ever cancelled, since how long it takes is part of what is judged.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::calls::Calls;
-use crate::driver::{Answer, CallError, Driver, Jobs, Lease, OnMessage, Request, Session, Settings, Writes};
+use crate::driver::{Answer, CallError, Driver, Jobs, Lease, OnMessage, Request, Session, Settings, Topics, Writes};
 
 /// Seconds that a blocking command waits for an item.
 const POP_SECONDS: u64 = 1;
@@ -40,10 +41,10 @@ pub(crate) struct Worker {
 }
 
 /// How many clients of its own a worker sets up: who waits, for an item or for messages, has another one, and so has who overwrites
-/// what is read through a cache.
+/// what is read.
 pub(crate) fn sessions(workload: Workload) -> usize {
     match workload {
-        Workload::Queue | Workload::PubSub | Workload::Jobs | Workload::CachedReads => 2,
+        Workload::Queue | Workload::PubSub | Workload::Jobs | Workload::Reads | Workload::CachedReads => 2,
         _ => 1,
     }
 }
@@ -78,15 +79,22 @@ pub(crate) async fn work(worker: Worker) {
             let consume = worker.repeat(consumer, None, worker.start + step / 2, step);
             tokio::join!(worker.call(push), consume);
         }
+        Workload::Reads => {
+            let key = format!("read:{id}");
+            worker.overwritten(&key, || Script::Get(key.clone())).await;
+        }
         Workload::CachedReads => {
             let key = format!("cached:{id}");
-            let writer = Script::Overwrite(key.clone());
-            let every = every * Workload::OVERWRITES;
-            tokio::join!(worker.call(|| Script::CachedGet(key.clone())), worker.alone(writer, every));
+            worker.overwritten(&key, || Script::CachedGet(key.clone())).await;
         }
         Workload::PubSub => {
             let channel = format!("news:{id}");
-            tokio::join!(worker.subscribe(&channel), worker.call(|| Script::Publish(channel.clone())));
+            let pattern = worker.client.patterns.then(|| format!("flash:{id}:*"));
+            // Of what is published every second message goes to a channel that only the pattern matches.
+            let matching = pattern.as_ref().map(|_| format!("flash:{id}:1"));
+            let publish = || Script::Publish(std::iter::once(channel.clone()).chain(matching.clone()).collect());
+            let topics = Topics { channel: channel.clone(), pattern };
+            tokio::join!(worker.subscribe(&topics), worker.call(publish));
         }
     }
 }
@@ -102,6 +110,12 @@ impl Worker {
         let start = |caller: u16| self.start + every * caller.into() / u32::from(self.client.callers);
         join_all((0..self.client.callers).map(|caller| self.repeat(script(), Some(&shared), start(caller), every)))
             .await;
+    }
+
+    /// The callers, and one with a client of its own that overwrites what they read.
+    async fn overwritten(&self, key: &str, script: impl Fn() -> Script) {
+        let writer = Script::Overwrite(key.to_owned());
+        tokio::join!(self.call(script), self.alone(writer, self.client.every * Workload::OVERWRITES));
     }
 
     /// One that has a client of its own.
@@ -138,7 +152,7 @@ impl Worker {
     }
 
     /// Subscribes, and again when the subscription is lost.
-    async fn subscribe(&self, channel: &str) {
+    async fn subscribe(&self, topics: &Topics) {
         let mut session: Option<Box<dyn Session>> = None;
         let mut failing: Option<Instant> = None;
         let mut slot = self.start;
@@ -153,7 +167,7 @@ impl Worker {
                 calls.delivered(message);
             });
             let lost = match self.opened(&mut session, None).await {
-                Ok(session) => session.subscribe(channel, on_message).await,
+                Ok(session) => session.subscribe(topics, on_message).await,
                 Err(error) => error,
             };
             // One that brought a message did succeed.
@@ -218,8 +232,8 @@ enum Script {
     Pop(String),
     /// Writes one key until that succeeds, then reads it.
     ReplicaReads { key: Option<String>, tried: Option<String> },
-    /// Publishes on this channel.
-    Publish(String),
+    /// Publishes on these channels in turns.
+    Publish(VecDeque<String>),
     /// A key per operation, by a script.
     Eval,
     /// A key and an item per operation, in a transaction.
@@ -232,6 +246,8 @@ enum Script {
     Consumer { jobs: Jobs, next: Step },
     /// Overwrites this key.
     Overwrite(String),
+    /// Reads this key from the master.
+    Get(String),
     /// Reads this key through the client's cache.
     CachedGet(String),
 }
@@ -273,7 +289,11 @@ impl Script {
                 *tried = Some(key.clone());
                 (Action::Set, Request::Set(key, op.to_string()))
             }
-            Self::Publish(channel) => (Action::Publish, Request::Publish(channel.clone(), op.to_string())),
+            Self::Publish(channels) => {
+                channels.rotate_left(1);
+                let channel = channels.back().cloned().unwrap_or_default();
+                (Action::Publish, Request::Publish(channel, op.to_string()))
+            }
             Self::Eval => (Action::Script, Request::Script(format!("counter:{op}"))),
             Self::Transaction => (Action::Transaction, Request::Transaction(writes(op))),
             Self::Pipeline => (Action::Pipeline, Request::Pipeline(writes(op))),
@@ -291,6 +311,7 @@ impl Script {
                 Step::Acknowledge(job) => (Action::Acknowledge, Request::Acknowledge(jobs.clone(), job.clone())),
             },
             Self::Overwrite(key) => (Action::Set, Request::Set(key.clone(), op.to_string())),
+            Self::Get(key) => (Action::Get, Request::Get(key.clone())),
             Self::CachedGet(key) => (Action::CachedGet, Request::CachedGet(key.clone())),
         }
     }

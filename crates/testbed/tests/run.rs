@@ -9,7 +9,9 @@ use std::time::Duration;
 use model::history::{Action, Cause, Record, What};
 use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
 use model::{Fault, Outcome, Plan, Seed, Target, Time};
-use sentinel_lab_testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use sentinel_lab_testbed::driver::{
+    Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics,
+};
 use sentinel_lab_testbed::{Run, RunError, RunOutcome};
 
 use common::Raw;
@@ -183,7 +185,7 @@ impl Session for MuteSession {
         Box::pin(async { Ok(Answer::Number(0)) })
     }
 
-    fn subscribe<'a>(&'a mut self, _: &'a str, _: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, _: &'a Topics, _: OnMessage) -> BoxFuture<'a, CallError> {
         let refused = CallError { may_have_run: false, cause: Cause::Connection, text: "lost".to_owned() };
         Box::pin(async { refused })
     }

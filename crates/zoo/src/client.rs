@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent};
 use crate::events::Events;
 use crate::replicas::Replicas;
-use crate::sentinels::Sentinels;
+use crate::sentinels::{PAUSE, Sentinels};
 
 /// How long a connection or a reply may take.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
@@ -60,8 +60,16 @@ pub(crate) struct Client {
     /// What names stood for when they were first looked up.
     resolved: BTreeMap<String, String>,
     pub(crate) cache: Option<Cache>,
-    /// Of a client that stops renewing: it has.
+    /// Of a client that stops renewing or consuming: it has.
     stopped: bool,
+    /// It has subscribed before.
+    pub(crate) subscribed: bool,
+    /// It never tries again.
+    given_up: bool,
+    /// Of a client that guesses the master: whom it takes.
+    guess: Option<Addr>,
+    /// Of a client that crosses masters out: those.
+    crossed_out: Vec<Addr>,
 }
 
 impl Client {
@@ -74,7 +82,8 @@ impl Client {
             _ => {}
         }
         let patience = (defect != Some(Defect::WaitsForEver)).then_some(PATIENCE);
-        let follows = matches!(defect, Some(Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly));
+        let busy = if defect == Some(Defect::DropsEvents) { Duration::from_secs(3) } else { Duration::ZERO };
+        let follows = defect.is_some_and(listens);
         Self {
             sentinels: Sentinels::new(&settings, defect, patience),
             replicas: Replicas::default(),
@@ -82,7 +91,7 @@ impl Client {
             master: None,
             pool: [const { None }; POOL],
             turn: 0,
-            events: follows.then(|| Events::listen(&settings)),
+            events: follows.then(|| Events::listen(&settings, busy)),
             random: fastrand::Rng::with_seed(settings.seed),
             lost: false,
             opened: false,
@@ -93,6 +102,10 @@ impl Client {
             resolved: BTreeMap::new(),
             cache: None,
             stopped: false,
+            subscribed: false,
+            given_up: false,
+            guess: None,
+            crossed_out: Vec::new(),
             settings,
         }
     }
@@ -107,12 +120,16 @@ impl Client {
 
     /// One operation.
     pub(crate) async fn call(&mut self, request: &Request) -> Result<Answer, CallError> {
-        if self.has(Defect::GivesUp) && self.failures >= 20 {
+        if self.given_up {
             return Err(unsent(Cause::Other, "given up"));
         }
         match request {
             Request::Acquire(_) => self.stopped = false,
             Request::Renew(_) if self.stopped => return Ok(Answer::Number(1)),
+            Request::Pop(_, seconds) if self.stopped => {
+                sleep(Duration::from_secs(*seconds)).await;
+                return Ok(Answer::Nil);
+            }
             Request::Unfinished(_) if self.has(Defect::ForgetsJobs) => return Ok(Answer::Nil),
             _ => {}
         }
@@ -126,9 +143,17 @@ impl Client {
             if let Err(error) = &result {
                 self.failures += 1;
                 self.failing.get_or_insert(started);
+                self.given_up |= self.has(Defect::GivesUp) && self.failures >= 20;
+                if self.has(Defect::TriesForEver) && !error.may_have_run {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                if self.has(Defect::StopsConsuming) && matches!(request, Request::Pop(..)) {
+                    self.stopped = true;
+                }
                 if self.tries_again(error) && started.elapsed() < self.settings.deadline {
                     // Without any pause virtual time would stand still, and the run end as hung.
-                    sleep(Duration::from_millis(1)).await;
+                    sleep(Duration::from_millis(5)).await;
                     continue;
                 }
                 if self.has(Defect::FixedDelay) {
@@ -170,6 +195,7 @@ impl Client {
         }
         run(&mut connection, request).await.map_err(|error| {
             let refused = error.code().is_some();
+            self.given_up |= self.has(Defect::DiesOfReadonly) && error.code() == Some("READONLY");
             // A master that is busy or loading is no reason to connect again; one that is a replica by now is.
             let demoted = if self.has(Defect::MatchesPrefix) {
                 error.code() == Some("READONLY")
@@ -215,7 +241,16 @@ impl Client {
                 Some(addr) => addr,
                 None => self.found().await?,
             };
+            if self.has(Defect::GuessesMaster) && self.guess.is_none() {
+                self.guess = self.sentinels.replicas().await?.into_iter().map(|(addr, _)| addr).min();
+            }
+            if self.crossed_out.contains(&found) {
+                return Err(unsent(Cause::Connection, "the master is dead"));
+            }
             if self.master.as_ref() != Some(&found) {
+                if self.has(Defect::CrossesOut) {
+                    self.crossed_out.extend(self.master.take());
+                }
                 let kept = if self.has(Defect::KeepsHalfPool) { POOL / 2 } else { 0 };
                 self.pool[kept..].fill_with(|| None);
                 self.master = Some(found);
@@ -224,7 +259,7 @@ impl Client {
         if self.has(Defect::HoardsConnections) {
             self.hoard.extend(self.pool[self.turn].take().map(|lane| lane.connection));
         }
-        let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::MatchesPrefix];
+        let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::MatchesPrefix, Defect::DiesOfReadonly];
         let checks = self.defect.is_none_or(|defect| !careless.contains(&defect));
         if let Some(mut tail) = self.closing.take() {
             let _ = tail.shutdown().await;
@@ -278,16 +313,14 @@ impl Client {
             return true;
         }
         match self.defect {
-            Some(Defect::NeverRediscovers) => false,
+            Some(Defect::NeverRediscovers | Defect::GuessesMaster) => false,
             Some(Defect::AsksWhenLost | Defect::IgnoresReadonly | Defect::MatchesPrefix) => {
                 self.pool[self.turn].is_none()
             }
             Some(Defect::RetriesOldAddress) => {
                 self.failing.is_some_and(|since| since.elapsed() > Duration::from_secs(10))
             }
-            Some(Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly) => {
-                self.events.as_ref().is_some_and(Events::waiting)
-            }
+            Some(defect) if listens(defect) => self.events.as_ref().is_some_and(Events::waiting),
             _ => true,
         }
     }
@@ -333,6 +366,9 @@ impl Client {
         let dialled = dial(&self.settings, Peer::Data, &addr, database, self.patience()).await;
         let mut connection = dialled.map_err(|error| {
             self.lost = true;
+            if let Some(guess) = &self.guess {
+                self.master = Some(guess.clone());
+            }
             if self.has(Defect::BlamesSentinels) {
                 return unsent(Cause::NoSentinel, "no Sentinel could be reached");
             }
@@ -342,7 +378,8 @@ impl Client {
                 _ => unsent(Cause::Connection, "the master cannot be reached"),
             }
         })?;
-        if !matches!(self.defect, Some(Defect::NoRoleCheck | Defect::IgnoresReadonly)) {
+        let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::DiesOfReadonly];
+        if self.defect.is_none_or(|defect| !careless.contains(&defect)) {
             match role(&mut connection).await {
                 Ok(Role::Master) => {}
                 Ok(_) => {
@@ -370,6 +407,11 @@ impl Client {
         self.pool[self.turn] = Some(Lane { connection, verified: Instant::now(), tail });
         Ok(())
     }
+}
+
+/// True of a client that looks for another master only when one is announced.
+fn listens(defect: Defect) -> bool {
+    matches!(defect, Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly | Defect::DropsEvents)
 }
 
 /// Runs `request` on `connection`.

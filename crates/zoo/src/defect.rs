@@ -39,6 +39,9 @@ defects! {
     KeepsHalfPool = "keeps-half-pool", "it replaces half of its connections when the master has changed";
     GivesUp = "gives-up", "after twenty failures in a row it never tries again";
     MatchesPrefix = "matches-prefix", "it knows a demoted master by the first word of an error, which in a transaction is EXECABORT, and by nothing else";
+    CrossesOut = "crosses-out", "it takes a change of master for the death of the old one, and never goes back to that address";
+    GuessesMaster = "guesses-master", "when its master is lost it goes to the replica with the lowest address of those listed before, and asks no more";
+    DiesOfReadonly = "dies-of-readonly", "it asks no node for its role, and after one READONLY it never tries again";
     ForgetsDatabase = "forgets-database", "it selects its database on its first connection and on no other";
     ClosesPolitely = "closes-politely", "it waits until the node has closed its half of a lost connection before it opens another";
     FixedDelay = "fixed-delay", "after a failure it does nothing for five seconds";
@@ -53,6 +56,7 @@ defects! {
     DialsRunIds = "dials-run-ids", "it takes the name of another Sentinel, which is its run id, for its address";
     ReadsFlags = "reads-flags", "it asks for SENTINEL MASTER and refuses a master that is flagged";
     SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
+    LeaksAttempts = "leaks-attempts", "it leaves the connection behind to a Sentinel that did not answer";
     // Names.
     StopsAtName = "stops-at-name", "it takes a Sentinel's name that cannot be looked up for the end of its search";
     ReadsDigits = "reads-digits", "it takes nothing but an IP address for an address";
@@ -63,20 +67,24 @@ defects! {
     // Events.
     EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
     FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";
+    DropsEvents = "drops-events", "it is busy for three seconds with what a Sentinel announces, and drops what is announced meanwhile";
     // Calls.
     WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
+    TriesForEver = "tries-for-ever", "it looks for the master until it finds one, however long its caller may wait";
     ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";
     AcknowledgesUnsent = "acknowledges-unsent", "it says that an operation succeeded which it could not send";
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
+    MasksSilence = "masks-silence", "it says that the master is unknown when no Sentinel answers";
     BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
     WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
-    // Locks, jobs, caches.
+    // Queues, locks, jobs, caches.
+    StopsConsuming = "stops-consuming", "it connects again after a loss, and takes nothing from its queue any more";
     StopsRenewing = "stops-renewing", "it renews a lock no more once a renewal has failed, and believes that it has it";
     ForgetsJobs = "forgets-jobs", "it takes an acknowledgement that failed for received, and looks for no job that it has left behind";
     KeepsCache = "keeps-cache", "it keeps its cache when the connection is lost on which it is told of changes";
     // Load.
-    NoBackoff = "no-back-off", "it reconnects and tries again a millisecond later, and again";
+    NoBackoff = "no-back-off", "it reconnects and tries again five milliseconds later, and again";
     HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";
     Leaks = "leaks", "it leaves a task behind that holds a connection";
     // Credentials and encryption.
@@ -90,6 +98,7 @@ defects! {
     FreezesReplicas = "freezes-replicas", "it never again uses a replica that failed once, and has no master to turn to";
     // Subscriptions.
     SubscribesOnce = "subscribes-once", "it does not subscribe again when its subscription was lost";
+    ForgetsPatterns = "forgets-patterns", "it subscribes again to its channels, and not to its patterns";
     TrustsSilence = "trusts-silence", "it takes a silent subscription for a quiet one";
 }
 

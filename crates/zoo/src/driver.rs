@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::history::Cause;
 use model::plan::Need;
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -69,8 +69,8 @@ impl Session for InLine {
         Box::pin(async move { self.0.lock().await.call(request).await })
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(async move { self.0.lock().await.follow(channel, on_message).await })
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(async move { self.0.lock().await.follow(topics, on_message).await })
     }
 
     fn share(&self) -> Option<Box<dyn Session>> {
@@ -92,8 +92,8 @@ impl Session for Client {
         })
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(self.follow(channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(self.follow(topics, on_message))
     }
 
     /// Each caller has connections of its own.

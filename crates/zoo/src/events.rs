@@ -1,10 +1,12 @@
 //! A subscription to what Sentinels announce. The correct client has none: it asks.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use testbed::driver::Settings;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::dial::{Peer, subscription};
 
@@ -15,9 +17,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn listen(settings: &Settings) -> Self {
+    /// What is announced while it is `busy` with the announcement before is dropped.
+    pub(crate) fn listen(settings: &Settings, busy: Duration) -> Self {
         let heard = Arc::new(Mutex::new(None));
-        let task = tokio::spawn(listen(settings.clone(), Arc::clone(&heard)));
+        let task = tokio::spawn(listen(settings.clone(), busy, Arc::clone(&heard)));
         Self { heard, task }
     }
 
@@ -38,14 +41,19 @@ impl Drop for Events {
     }
 }
 
-async fn listen(settings: Settings, heard: Arc<Mutex<Option<String>>>) {
+async fn listen(settings: Settings, busy: Duration, heard: Arc<Mutex<Option<String>>>) {
     for addr in &settings.sentinels {
         let Ok(mut pubsub) = subscription(&settings, Peer::Sentinel, addr).await else { continue };
         if pubsub.subscribe("+switch-master").await.is_err() {
             continue;
         }
         let mut messages = pubsub.into_on_message();
+        let mut until = Instant::now();
         while let Some(message) = messages.next().await {
+            if Instant::now() < until {
+                continue;
+            }
+            until = Instant::now() + busy;
             let payload = String::from_utf8_lossy(message.get_payload_bytes()).into_owned();
             *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 use crate::Zoo;
 
@@ -73,8 +73,8 @@ impl Session for Breaking {
         self.inner.call(request)
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        self.inner.subscribe(channel, on_message)
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        self.inner.subscribe(topics, on_message)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::Defect;
 use crate::dial::{Addr, Link, Peer, dial, translated, unsent};
 
 /// How long a Sentinel that failed is left alone.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 /// How often the list of Sentinels is renewed.
 const RENEWAL: Duration = Duration::from_secs(5);
 
@@ -96,7 +96,11 @@ impl Sentinels {
                 self.named.push(addr.clone());
             }
         }
-        choose(self.defect, &answers)
+        let chosen = choose(self.defect, &answers);
+        if self.has(Defect::MasksSilence) && matches!(&chosen, Err(error) if error.cause == Cause::NoSentinel) {
+            return Err(unsent(Cause::UnknownMaster, "the Sentinels do not know the master"));
+        }
+        chosen
     }
 
     /// The addresses that Sentinels answered last, each once.
@@ -118,7 +122,7 @@ impl Sentinels {
     /// What each Sentinel answers, in the order of the list.
     async fn ask(&mut self, question: &str) -> Vec<Answer> {
         let (settings, patience) = (&self.settings, self.patience);
-        let hasty = self.has(Defect::NoBackoff);
+        let (hasty, leaks) = (self.has(Defect::NoBackoff), self.has(Defect::LeaksAttempts));
         join_all(self.known.iter_mut().map(async |sentinel| {
             let asked = async {
                 if sentinel.connection.is_none() {
@@ -147,7 +151,12 @@ impl Sentinels {
                     Answer::Refused { credentials, text: error.to_string() }
                 }
                 _ => {
-                    sentinel.connection = None;
+                    if let Some(leaked) = sentinel.connection.take().filter(|_| leaks) {
+                        tokio::spawn(async move {
+                            let _leaked = leaked;
+                            std::future::pending::<()>().await;
+                        });
+                    }
                     sentinel.again = Instant::now() + if hasty { Duration::ZERO } else { PAUSE };
                     Answer::Silent
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use model::history::Cause;
-use testbed::driver::{CallError, OnMessage};
+use testbed::driver::{CallError, OnMessage, Topics};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Defect;
@@ -16,8 +16,8 @@ const WATCH: Duration = Duration::from_millis(500);
 
 impl Client {
     /// Subscribes on the master until another one is, or the connection is lost.
-    pub(crate) async fn follow(&mut self, channel: &str, mut on_message: OnMessage) -> CallError {
-        match self.try_follow(channel, &mut on_message).await {
+    pub(crate) async fn follow(&mut self, topics: &Topics, mut on_message: OnMessage) -> CallError {
+        match self.try_follow(topics, &mut on_message).await {
             Ok(lost) | Err(lost) if !self.has(Defect::SubscribesOnce) => lost,
             Ok(_) => std::future::pending().await,
             Err(never) => never,
@@ -25,7 +25,7 @@ impl Client {
     }
 
     /// The error that ended the subscription, or kept it from being made.
-    async fn try_follow(&mut self, channel: &str, on_message: &mut OnMessage) -> Result<CallError, CallError> {
+    async fn try_follow(&mut self, topics: &Topics, on_message: &mut OnMessage) -> Result<CallError, CallError> {
         // Its role is verified on the way.
         self.connected().await?;
         let Some(master) = self.master_addr() else { return Err(unsent(Cause::NoMaster, "no master")) };
@@ -33,7 +33,11 @@ impl Client {
         let slow = |_| unsent(Cause::Timeout, "the master did not answer");
         let subscription = subscription(&self.settings, Peer::Data, &master);
         let mut pubsub = timeout(PATIENCE, subscription).await.map_err(slow)?.map_err(failed)?;
-        timeout(PATIENCE, pubsub.subscribe(channel)).await.map_err(slow)?.map_err(failed)?;
+        timeout(PATIENCE, pubsub.subscribe(&topics.channel)).await.map_err(slow)?.map_err(failed)?;
+        let again = std::mem::replace(&mut self.subscribed, true);
+        if let Some(pattern) = topics.pattern.as_ref().filter(|_| !(again && self.has(Defect::ForgetsPatterns))) {
+            timeout(PATIENCE, pubsub.psubscribe(pattern)).await.map_err(slow)?.map_err(failed)?;
+        }
         let (mut sink, mut messages) = pubsub.split();
         let mut watch = Instant::now() + WATCH;
         loop {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use model::plan::EXEC;
 use model::plan::Need;
-use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 
 pub use process::{Complaints, ProgramError};
 use process::{Process, Spare};
@@ -112,8 +112,8 @@ impl Session for ProgramSession {
         Box::pin(self.0.call(request))
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, on_message: OnMessage) -> BoxFuture<'a, CallError> {
-        Box::pin(self.0.subscribe(channel, on_message))
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, on_message: OnMessage) -> BoxFuture<'a, CallError> {
+        Box::pin(self.0.subscribe(topics, on_message))
     }
 
     fn share(&self) -> Option<Box<dyn Session>> {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use model::words;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
-use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Trouble};
+use testbed::driver::{Answer, CallError, OnMessage, Request, Settings, Topics, Trouble};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
@@ -225,10 +225,10 @@ impl Process {
     }
 
     /// Has it subscribe, until it says that the subscription is lost.
-    pub(super) async fn subscribe(&self, channel: &str, on_message: OnMessage) -> CallError {
+    pub(super) async fn subscribe(&self, topics: &Topics, on_message: OnMessage) -> CallError {
         let (end, ended) = oneshot::channel();
         let id = self.open.begin(Operation::Subscription(on_message, end));
-        self.tell(&Order::subscribe(id, channel)).await;
+        self.tell(&Order::subscribe(id, topics)).await;
         match ended.await {
             Ok(error) => error,
             Err(_) => std::future::pending().await,

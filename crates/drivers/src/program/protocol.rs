@@ -12,7 +12,7 @@ use model::plan::{Need, Workload};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use testbed::driver::{Answer, CallError, Request, Settings};
+use testbed::driver::{Answer, CallError, Request, Settings, Topics};
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u32 = 1;
@@ -67,6 +67,7 @@ impl Able {
         let others = [
             ("callers", Need::Callers),
             ("database", Need::Database),
+            ("patterns", Need::Patterns),
             ("address_map", Need::AddressMap),
             ("tls", Need::Tls),
             ("server_name", Need::ServerName),
@@ -153,8 +154,11 @@ impl Order {
         Self { id, op: op(request), commands: request.commands().into_iter().map(words).collect() }
     }
 
-    pub(super) fn subscribe(id: u64, channel: &str) -> Self {
-        Self { id, op: "subscribe", commands: vec![vec!["SUBSCRIBE".to_owned(), channel.to_owned()]] }
+    pub(super) fn subscribe(id: u64, topics: &Topics) -> Self {
+        let channel = std::iter::once(("SUBSCRIBE", &topics.channel));
+        let pattern = topics.pattern.iter().map(|pattern| ("PSUBSCRIBE", pattern));
+        let commands = channel.chain(pattern).map(|(name, topic)| vec![name.to_owned(), topic.clone()]).collect();
+        Self { id, op: "subscribe", commands }
     }
 }
 
@@ -283,8 +287,11 @@ mod tests {
             order(&Request::Transaction(Writes { counter, key, list, item })),
             r#"{"id":7,"op":"transaction","commands":[["INCR","c"],["LPUSH","l","i"]]}"#
         );
-        let order = serde_json::to_string(&Order::subscribe(7, "news")).unwrap();
+        let topics = |pattern: Option<&str>| Topics { channel: "news".into(), pattern: pattern.map(str::to_owned) };
+        let order = serde_json::to_string(&Order::subscribe(7, &topics(None))).unwrap();
         assert_eq!(order, r#"{"id":7,"op":"subscribe","commands":[["SUBSCRIBE","news"]]}"#);
+        let order = serde_json::to_string(&Order::subscribe(7, &topics(Some("n*")))).unwrap();
+        assert_eq!(order, r#"{"id":7,"op":"subscribe","commands":[["SUBSCRIBE","news"],["PSUBSCRIBE","n*"]]}"#);
     }
 
     #[test]

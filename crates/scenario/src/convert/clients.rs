@@ -9,7 +9,7 @@ use model::{Target, words};
 use super::TICK;
 use super::names::{Aimed, Names};
 use crate::collect::Collector;
-use crate::form::{Field, Mistake, Node, Record};
+use crate::form::{Field, Mistake, Node, Record, shortened};
 use crate::leaf::{Flag, MasterName, Name, NodeName, Rate, Span, Text, Work};
 use crate::parse::Options;
 use crate::problems::Place;
@@ -67,14 +67,9 @@ fn client(
             let command = command.trim();
             program(command).unwrap_or_else(|mistake| collector.add(place, mistake));
             driver = format!("{EXEC}{command}");
-        } else if let Some(drivers) = options.drivers
-            && !drivers.contains(&driver.as_str())
-        {
-            let known = || drivers.iter().copied();
-            let help = did_you_mean(&driver, known()).unwrap_or_else(|| {
-                format!("there are {}, and `{EXEC}` with the command of a program", listed(known()))
-            });
-            collector.add(place, Mistake::new(format!("there is no driver `{driver}`")).help(help));
+        } else {
+            let besides = format!(", and `{EXEC}` with the command of a program");
+            known_driver(&driver, &besides, options).unwrap_or_else(|mistake| collector.add(place, mistake));
         }
         client.driver = Some(driver);
     }
@@ -100,6 +95,13 @@ fn client(
         }
     }
     collector.number(raw.database, 0..=15, &mut client.database);
+    if let Some((Flag(patterns), place)) = collector.field(raw.patterns) {
+        if patterns && client.workload != Workload::PubSub {
+            let help = "only the workload `pubsub` subscribes to anything";
+            collector.add(place, Mistake::new("`patterns` without a subscriber").help(help));
+        }
+        client.patterns = patterns;
+    }
     collector.number(raw.callers, 1..=MOST_CLIENTS as u64, &mut client.callers);
 
     let every_is_given = raw.every.0.is_some();
@@ -136,6 +138,7 @@ fn client(
     }
     collector.number(raw.max_connects_per_second, 1..=u32::MAX.into(), &mut client.max_connects_per_second);
     collector.number(raw.max_open_connections, 1..=u32::MAX.into(), &mut client.max_open_connections);
+    collector.number(raw.max_questions_per_second, 1..=u32::MAX.into(), &mut client.max_questions_per_second);
 
     let count = raw.count.0.is_some().then(|| {
         let mut count = 1;
@@ -143,6 +146,20 @@ fn client(
         count
     });
     (client, id_place, count)
+}
+
+/// A mistake unless there is a driver called `name`; `besides` says what else would be right.
+pub(super) fn known_driver(name: &str, besides: &str, options: &Options<'_>) -> Result<(), Mistake> {
+    let Some(drivers) = options.drivers.filter(|drivers| !drivers.contains(&name)) else { return Ok(()) };
+    let known = || drivers.iter().copied();
+    // Who leaves the prefix out of the name of a wrong client means that one.
+    let wrong = known().find(|known| known.strip_prefix("wrong-") == Some(name));
+    let near = || did_you_mean(name, known());
+    let help = wrong.map(|known| format!("did you mean `{known}`?")).or_else(near).unwrap_or_else(|| {
+        let right = listed(known().filter(|known| !known.starts_with("wrong-")));
+        format!("there are {right}{besides}")
+    });
+    Err(Mistake::new(format!("there is no driver `{}`", shortened(name))).help(help))
 }
 
 /// Whether the words of a program's command can be told apart.

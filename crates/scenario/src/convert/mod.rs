@@ -14,7 +14,7 @@ use model::verdict::Invariant;
 
 use crate::collect::Collector;
 use crate::form::{Field, Mistake, Node, Record, shortened};
-use crate::leaf::{Count, Span, Text};
+use crate::leaf::{Broken, Count, Span, Text};
 use crate::parse::Options;
 use crate::problems::{Place, Problem};
 use crate::raw;
@@ -74,7 +74,7 @@ fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: 
     let clients = clients::clients(raw.clients, &names, run_for, options, collector);
     let names = names.with_clients(&clients);
     let timeline = timeline::timeline(raw.timeline, &names, run_for, collector);
-    let expect = expect(raw.expect, collector);
+    let expect = expect(raw.expect, options, collector);
     Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }
 }
 
@@ -88,7 +88,7 @@ fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String 
     title
 }
 
-fn expect(field: Field<Record<raw::Expect>>, collector: &mut Collector) -> Expect {
+fn expect(field: Field<Record<raw::Expect>>, options: &Options<'_>, collector: &mut Collector) -> Expect {
     let Some((record, place)) = collector.field(field) else { return Expect::default() };
     let raw = collector.fields(record, place);
     let mut expect =
@@ -120,6 +120,11 @@ fn expect(field: Field<Record<raw::Expect>>, collector: &mut Collector) -> Expec
             }
         };
         expect.waive.extend(invariant.zip(reason));
+    }
+    for (place, driver, rule) in collector.value(raw.catches).map(|entries| entries.0).unwrap_or_default() {
+        let besides = ", and those that are wrong on purpose";
+        clients::known_driver(&driver, besides, options).unwrap_or_else(|mistake| collector.add(place, mistake));
+        expect.catches.extend(collector.node(rule).map(|Broken(rule)| (driver, rule)));
     }
     expect
 }

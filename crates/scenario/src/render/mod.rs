@@ -75,6 +75,7 @@ fn client(client: &Client, id: &str, count: usize, plan: &Plan) -> Map {
         map.put("sentinels", Yaml::Row(client.sentinels.iter().map(|node| node.to_string().into()).collect()));
     }
     map.put_unless(&default.database, "database", &client.database, |n| u64::from(*n).into());
+    map.put_unless(&default.patterns, "patterns", &client.patterns, |flag| (*flag).into());
     map.put_unless(&default.callers, "callers", &client.callers, |n| u64::from(*n).into());
     map.put_unless(&default.every, "every", &client.every, |every| write(*every).into());
     map.put_unless(&default.start, "start", &client.start, |start| write(*start).into());
@@ -88,6 +89,8 @@ fn client(client: &Client, id: &str, count: usize, plan: &Plan) -> Map {
     map.put_unless(caps.0, "max_connects_per_second", caps.1, |n| u64::from(*n).into());
     let caps = (&default.max_open_connections, &client.max_open_connections);
     map.put_unless(caps.0, "max_open_connections", caps.1, |n| u64::from(*n).into());
+    let caps = (&default.max_questions_per_second, &client.max_questions_per_second);
+    map.put_unless(caps.0, "max_questions_per_second", caps.1, |n| u64::from(*n).into());
     map
 }
 
@@ -117,6 +120,13 @@ fn expect(expect: &Expect) -> Map {
             waive.put(format!("{invariant:?}"), reason.as_str());
         }
         map.put("waive", waive);
+    }
+    if !expect.catches.is_empty() {
+        let mut catches = Map::flow();
+        for (driver, rule) in &expect.catches {
+            catches.put(driver.clone(), rule.word());
+        }
+        map.put("catches", catches);
     }
     map
 }

@@ -5,7 +5,7 @@ use sentinel_lab_scenario::{Options, parse};
 
 /// The plain form of the errors.
 fn errors(source: &str) -> String {
-    let options = Options { drivers: Some(&["redis-rs", "fred"]) };
+    let options = Options { drivers: Some(&["redis-rs", "fred", "wrong-hasty"]) };
     parse(source, "s.yaml", &options).expect_err("the scenario is wrong").to_string()
 }
 
@@ -82,7 +82,7 @@ clients:
   - {id: w, workload: counter, every: 100ms, rate: 10/s, start: 10s}
   - {id: w, zone: z, master: cache, workload: queue}
   - {id: x, count: 3, workload: pubsub, max_open_connections: 0}
-  - {id: x-2, workload: register, rate: fast}
+  - {id: x-2, workload: register, rate: fast, patterns: true}
   - {count: 5000}
 "
     ));
@@ -168,6 +168,9 @@ fn encryption() {
 
 #[test]
 fn expectations() {
+    assert_snapshot!(errors(
+        "title: t\nexpect: {catches: {fred: I9, fredd: I1, hasty: recovered, strange: I1, redis-rs: 1}}"
+    ));
     assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
 }
 

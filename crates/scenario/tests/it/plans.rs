@@ -6,8 +6,8 @@ use model::event::EventName;
 use model::fault::{Answer, Fault, Target};
 use model::id::NodeId;
 use model::plan::{Client, Cluster, Credentials, Expect, Group, Host, Plan, Step, Tls, Trigger, Workload};
-use model::verdict::Invariant;
-use proptest::collection::vec;
+use model::verdict::{Invariant, Rule};
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -121,7 +121,7 @@ fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Clien
     let who = (option::of(select(vec!["redis-rs".to_owned(), "7".to_owned()])), select(masters));
     let zone = select(vec!["default", "a", "far"]);
     let times = (duration(), 0_u64..60, duration(), duration());
-    let caps = (any::<bool>(), 1_u32.., 1_u32..);
+    let caps = (any::<bool>(), 1_u32.., 1_u32.., 1_u32..);
     let sentinels = subsequence(vec![NodeId::sentinel(1), NodeId::sentinel(3), NodeId::sentinel(2)], 0..3);
     let kind = (sentinels, 0_u32..16, prop_oneof![1_u16..2, 2_u16..1_000], option::of(duration()));
     (who, zone, select(Workload::ALL.to_vec()), times, caps, kind).prop_map(
@@ -133,6 +133,7 @@ fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Clien
             sentinels,
             database,
             workload,
+            patterns: caps.0 && workload == Workload::PubSub,
             callers,
             reopen_after: reopen_after.filter(|_| callers == 1),
             every: times.0,
@@ -142,6 +143,7 @@ fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Clien
             retry_ambiguous: caps.0,
             max_connects_per_second: caps.1,
             max_open_connections: caps.2,
+            max_questions_per_second: caps.3,
         },
     )
 }
@@ -288,14 +290,19 @@ fn expect() -> impl Strategy<Value = Expect> {
     let waive = subsequence(Invariant::ALL.to_vec(), 0..4)
         .prop_flat_map(|invariants| invariants.into_iter().map(|i| (Just(i), text())).collect::<Vec<_>>());
     let counts = (option::of(any::<u64>()), option::of((any::<u64>(), duration())));
-    (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), counts, waive).prop_map(
-        |(recovered_within, failovers, acknowledged_writes_lost, (failed_at_most, most_connects), waive)| Expect {
-            recovered_within,
-            failovers,
-            acknowledged_writes_lost,
-            failed_at_most,
-            most_connects,
-            waive,
+    let rules: Vec<Rule> = Rule::all().collect();
+    let catches = btree_map("[a-z][a-z-]{0,8}", select(rules), 0..3);
+    (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), counts, (waive, catches)).prop_map(
+        |(recovered_within, failovers, acknowledged_writes_lost, (failed_at_most, most_connects), (waive, catches))| {
+            Expect {
+                recovered_within,
+                failovers,
+                acknowledged_writes_lost,
+                failed_at_most,
+                most_connects,
+                waive,
+                catches,
+            }
         },
     )
 }

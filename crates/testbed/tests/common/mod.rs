@@ -7,7 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use model::history::Cause;
-use sentinel_lab_testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings};
+use sentinel_lab_testbed::driver::{
+    Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::timeout;
@@ -162,11 +164,11 @@ impl Session for RawSession {
         })
     }
 
-    fn subscribe<'a>(&'a mut self, channel: &'a str, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
+    fn subscribe<'a>(&'a mut self, topics: &'a Topics, mut on_message: OnMessage) -> BoxFuture<'a, CallError> {
         Box::pin(async move {
             let listen = async {
                 let mut wire = self.connect().await?;
-                wire.ask(&["SUBSCRIBE", channel]).await?;
+                wire.ask(&["SUBSCRIBE", &topics.channel]).await?;
                 loop {
                     if let Value::Array(items) = wire.read().await?
                         && let Some(Value::Bulk(payload)) = items.last()
