@@ -84,6 +84,11 @@ fn of_a_data_node_whose_parameters_change() {
 }
 
 #[test]
+fn of_a_data_node_about_clients() {
+    same_replies("node-client.script", include_str!("data/parity/node-client.script"));
+}
+
+#[test]
 fn of_a_data_node_to_a_stranger() {
     same_replies("node-stranger.script", include_str!("data/parity/node-stranger.script"));
 }

@@ -33,6 +33,8 @@ pub(crate) struct Client {
     /// `CLIENT TRACKING`
     pub(crate) tracking: Option<Tracking>,
     pub(crate) replies: Replies,
+    /// `CLIENT NO-EVICT on`
+    pub(crate) no_evict: bool,
     pub(crate) transaction: Option<Transaction>,
     pub(crate) watched: Vec<(usize, Bytes)>,
     /// A watched key was changed: `EXEC` will do nothing.
@@ -111,6 +113,7 @@ impl Client {
             unrestricted: true,
             tracking: None,
             replies: Replies::On,
+            no_evict: false,
             transaction: None,
             watched: Vec::new(),
             watch_broken: false,

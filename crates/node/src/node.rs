@@ -285,10 +285,12 @@ impl Node {
             self.closing.push(conn);
             return;
         }
-        match client.replies {
-            Replies::On => out.push(Output::Send(conn, Frame::Reply(reply))),
-            Replies::Off => {}
-            Replies::SkipNext => client.replies = Replies::On,
+        // What subscriptions come to is told in any case.
+        if client.replies == Replies::On || matches!(reply, Reply::Push(_)) {
+            out.push(Output::Send(conn, Frame::Reply(reply)));
+        }
+        if client.replies == Replies::SkipNext {
+            client.replies = Replies::On;
         }
     }
 

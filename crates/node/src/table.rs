@@ -531,7 +531,7 @@ static COMMANDS: &[Spec] = &[
     data("pexpireat", -3, WRITE | FAST, cat::KEYSPACE, ONE, generic::pexpireat),
     data("pexpiretime", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::pexpiretime),
     data("pfadd", -2, WRITE | DENY_OOM | FAST, cat::HYPERLOGLOG, ONE, hyperloglog::pfadd),
-    data("pfcount", -2, READONLY, cat::HYPERLOGLOG, REST, hyperloglog::pfcount),
+    data("pfcount", -2, READONLY | MAY_REPLICATE, cat::HYPERLOGLOG, REST, hyperloglog::pfcount),
     data("pfmerge", -2, WRITE | DENY_OOM, cat::HYPERLOGLOG, REST, hyperloglog::pfmerge),
     node("ping", -1, FAST | SUBSCRIBED, cat::CONNECTION, NO_KEY, connection::ping),
     data("psetex", 4, WRITE | DENY_OOM, cat::STRING, ONE, strings::psetex),

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     /// As whom it acts, logged in or not.
     pub user: String,
     pub replies: Replies,
+    /// `CLIENT NO-EVICT on`
+    pub no_evict: bool,
     pub since: Ms,
     pub last_used: Ms,
     /// As in the table of commands.
@@ -351,6 +353,7 @@ impl Sentinel {
             authenticated: self.users.open(),
             user: "default".to_owned(),
             replies: Replies::On,
+            no_evict: false,
             since: now,
             last_used: now,
             last_command: "NULL",

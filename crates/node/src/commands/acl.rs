@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use crate::access::Failure;
 use crate::acl::{DEFAULT, Denied, Selector, User};
-use crate::args::{int, is, text};
+use crate::args::{int, is, text, wrong_subcommand};
 use crate::dispatch::{Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{self, cat};
@@ -90,7 +90,13 @@ pub(crate) fn whoami(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     Ok(node.clients.get(&call.conn).map_or(Reply::Null, |client| Reply::Bulk(client.user.clone())).into())
 }
 
+/// These subcommands take one argument or none.
+fn one_argument(call: &Call<'_>) -> Result<(), Failure> {
+    if call.args().len() > 3 { Err(wrong_subcommand("ACL", &call.args()[1])) } else { Ok(()) }
+}
+
 pub(crate) fn cat(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    one_argument(call)?;
     let Some(name) = call.args().get(2) else {
         return Ok(Reply::Array(cat::NAMES.iter().map(|(_, name)| Reply::word(name)).collect()).into());
     };
@@ -109,6 +115,7 @@ pub(crate) fn load(_: &mut Node, _: &mut Call<'_>) -> Outcome {
 
 /// Denials are in the history of the run, not kept here.
 pub(crate) fn log(_: &mut Node, call: &mut Call<'_>) -> Outcome {
+    one_argument(call)?;
     match call.args().get(2) {
         Some(word) if is(word, "RESET") => OK,
         Some(count) => int(count).map(|_| Reply::Array(Vec::new()).into()),
@@ -117,6 +124,7 @@ pub(crate) fn log(_: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn genpass(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    one_argument(call)?;
     let bits = match call.args().get(2) {
         None => 256,
         Some(bits) => Some(int(bits)?).filter(|bits| (1..=4096).contains(bits)).ok_or(

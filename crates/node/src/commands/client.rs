@@ -77,6 +77,9 @@ fn describe(node: &Node, now: Time, conn: Option<Conn>, client: &Client, lines: 
     if client.watch_broken {
         flags.push('d');
     }
+    if client.no_evict {
+        flags.push('e');
+    }
     if flags.is_empty() {
         flags.push('N');
     }
@@ -204,8 +207,16 @@ pub(crate) fn kill(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     if old_form { OK } else { Ok(Reply::Int(conns.len() as i64).into()) }
 }
 
-pub(crate) fn no_evict(_: &mut Node, call: &mut Call<'_>) -> Outcome {
-    if is(&call.args()[2], "on") || is(&call.args()[2], "off") { OK } else { Err(SYNTAX) }
+pub(crate) fn no_evict(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    let mode = &call.args()[2];
+    if !is(mode, "on") && !is(mode, "off") {
+        return Err(SYNTAX);
+    }
+    let on = is(mode, "on");
+    if let Some(client) = node.clients.get_mut(&call.conn) {
+        client.no_evict = on;
+    }
+    OK
 }
 
 pub(crate) fn reply(node: &mut Node, call: &mut Call<'_>) -> Outcome {
@@ -243,7 +254,10 @@ pub(crate) fn pause(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     };
     let millis = parse_int(&args[2]).ok_or("ERR timeout is not an integer or out of range")?;
     let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
-    node.pause_until(call.now + Duration::from_millis(millis), all);
+    // What ends after the last millisecond that Redis can count is over at once.
+    if node.config.unix_millis(call.now).saturating_add(millis) <= i64::MAX as u64 {
+        node.pause_until(call.now + Duration::from_millis(millis), all);
+    }
     OK
 }
 
@@ -257,14 +271,14 @@ pub(crate) fn unpause(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 /// Ends the wait of another connection, as if its time were over or with an error.
 pub(crate) fn unblock(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = call.args();
-    let id = int(&args[2])?;
     let with_error = match &args[3..] {
         [] => false,
         [mode] if is(mode, "TIMEOUT") => false,
         [mode] if is(mode, "ERROR") => true,
         [_] => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into()),
-        _ => return Err(SYNTAX),
+        _ => return Err(wrong_subcommand("CLIENT", &args[1])),
     };
+    let id = int(&args[2])?;
     let conn = node.clients.iter().find(|(_, client)| client.id as i64 == id).map(|(conn, _)| *conn);
     let Some((conn, nothing)) = conn.and_then(|conn| Some((conn, node.ends_with(conn)?))) else {
         return Ok(Reply::Int(0).into());

@@ -226,6 +226,7 @@ fn stats(node: &Node, lines: &mut Lines) {
         "keyspace_misses" => number(stats.misses),
         "pubsub_channels" => number(node.channels.len()),
         "pubsub_patterns" => number(node.patterns.len()),
+        "pubsubshard_channels" => number(node.shards.len()),
         "tracking_total_keys" => number(node.tracked.len()),
         "tracking_total_prefixes" => {
             number(model::tracking::totals(node.clients.values().map(|client| client.tracking.as_ref())).1)

@@ -94,7 +94,7 @@ pub(super) static STATS: LazyLock<Section> = LazyLock::new(|| Section::new("Stat
     ("expired_keys", ""), ("expired_stale_perc", "0.00"), ("expired_time_cap_reached_count", "0"),
     ("expire_cycle_cpu_milliseconds", "0"), ("evicted_keys", "0"), ("evicted_clients", "0"),
     ("total_eviction_exceeded_time", "0"), ("current_eviction_exceeded_time", "0"), ("keyspace_hits", ""),
-    ("keyspace_misses", ""), ("pubsub_channels", ""), ("pubsub_patterns", ""), ("pubsubshard_channels", "0"),
+    ("keyspace_misses", ""), ("pubsub_channels", ""), ("pubsub_patterns", ""), ("pubsubshard_channels", ""),
     ("latest_fork_usec", "0"), ("total_forks", "0"), ("migrate_cached_sockets", "0"),
     ("slave_expires_tracked_keys", "0"), ("active_defrag_hits", "0"), ("active_defrag_misses", "0"),
     ("active_defrag_key_hits", "0"), ("active_defrag_key_misses", "0"), ("total_active_defrag_time", "0"),

@@ -2,6 +2,7 @@
 
 use model::{Command, Conn, Frame, Output, Reply, Text, Time, words};
 
+use crate::client::Replies;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{Spec, flag};
@@ -55,7 +56,8 @@ impl Node {
         };
         let shown: Vec<String> = command.0.iter().enumerate().map(word).collect();
         let line = Reply::Status(line.str(format!("] {}", shown.join(" "))));
-        for listener in &self.monitors {
+        let hears = |listener: &&Conn| self.clients.get(listener).is_some_and(|client| client.replies == Replies::On);
+        for listener in self.monitors.iter().filter(hears) {
             out.push(Output::Send(*listener, Frame::Reply(line.clone())));
         }
     }

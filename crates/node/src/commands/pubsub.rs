@@ -7,7 +7,7 @@ use model::{Conn, Frame, Output, Reply};
 
 use crate::args::{glob, wrong_subcommand};
 use crate::client::Client;
-use crate::dispatch::{Answer, Call, Outcome};
+use crate::dispatch::{Answer, Call, Outcome, Within};
 use crate::node::Node;
 
 impl Node {
@@ -148,6 +148,9 @@ pub(crate) fn psubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn ssubscribe(node: &mut Node, call: &mut Call<'_>) -> Outcome {
+    if call.within != Within::Nothing {
+        return Err("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client".into());
+    }
     join(node, call, Kind::Shard)
 }
 

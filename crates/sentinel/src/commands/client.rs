@@ -38,10 +38,13 @@ impl Sentinel {
             "info" => Reply::Verbatim(self.client_line(conn, ms).str("\n")),
             "list" => self.client_list(command, ms)?,
             "kill" => return self.client_kill(conn, command, out).map(Some),
-            "no-evict" => match argument.as_str() {
-                "on" | "off" => Reply::OK,
-                _ => return Err(SYNTAX.into()),
-            },
+            "no-evict" => {
+                if !matches!(argument.as_str(), "on" | "off") {
+                    return Err(SYNTAX.into());
+                }
+                self.session_mut(conn).no_evict = argument == "on";
+                Reply::OK
+            }
             "reply" => {
                 let session = self.session_mut(conn);
                 match argument.as_str() {
@@ -97,8 +100,10 @@ impl Sentinel {
             _ => return Err("ERR CLIENT PAUSE mode must be WRITE or ALL".into()),
         };
         let millis = parse::<i64>(&command.0[2]).ok_or("ERR timeout is not an integer or out of range")?;
+        // What ends after the last millisecond that Redis can count is over at once.
+        let countable = self.clock(now).checked_add(millis).is_some();
         let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
-        if all && millis > 0 {
+        if all && countable && millis > 0 {
             let until = now + Duration::from_millis(millis.min(u64::from(u32::MAX)));
             self.paused_until = self.paused_until.max(Some(until));
         }
@@ -127,13 +132,17 @@ impl Sentinel {
 
     /// A line of `CLIENT LIST`. What depends on sockets and buffers stands there as of an idle client.
     pub(super) fn client_line(&self, conn: Conn, now: Ms) -> Text {
+        let session = self.session(conn);
         let Session { id, from, since, last_used, channels, patterns, last_command, user, resp3, tracking, .. } =
-            self.session(conn);
-        let name = String::from_utf8_lossy(&self.session(conn).name).into_owned();
+            session;
+        let name = String::from_utf8_lossy(&session.name).into_owned();
         let (age, idle) = ((now - since) / 1_000, (now - last_used) / 1_000);
         let (sub, psub) = (channels.len(), patterns.len());
         let mut flags = if sub + psub > 0 { "P".to_owned() } else { String::new() };
         flags.push_str(&tracking::flags(tracking.as_ref()));
+        if session.no_evict {
+            flags.push('e');
+        }
         if flags.is_empty() {
             flags.push('N');
         }
