@@ -53,22 +53,21 @@ impl Command {
     /// `ERR unknown command 'X', with args beginning with: 'a' 'b' `: what a node says that has no such command. The name and
     /// the arguments together are shown up to 128 bytes each.
     pub fn unknown(&self) -> String {
-        let shown = |word: &Bytes, most: usize| word.slice(..word.len().min(most));
         let mut args: Vec<u8> = Vec::new();
         for arg in self.0.iter().skip(1) {
             if args.len() >= 128 {
                 break;
             }
-            args.extend([b"'", &shown(arg, 128 - args.len())[..], b"' "].concat());
+            args.extend([b"'", shown(arg, 128 - args.len()), b"' "].concat());
         }
-        let name = self.0.first().map_or_else(Bytes::new, |name| shown(name, 128));
-        let (name, args) = (raw::text(&name), raw::text(&args));
+        let name = self.0.first().map_or(&[][..], |name| shown(name, 128));
+        let (name, args) = (raw::text(name), raw::text(&args));
         format!("ERR unknown command '{name}', with args beginning with: {args}").replace(['\r', '\n'], " ")
     }
 
     /// `ERR unknown subcommand 'X'. Try COMMAND HELP.`
     pub fn unknown_subcommand(&self, command: &str) -> String {
-        let sub = self.0.get(1).map_or(&[][..], |sub| &sub[..sub.len().min(128)]);
+        let sub = self.0.get(1).map_or(&[][..], |sub| shown(sub, 128));
         format!("ERR unknown subcommand '{}'. Try {command} HELP.", raw::text(sub))
     }
 
@@ -243,6 +242,12 @@ pub enum Frame {
     Reply(Reply),
     /// The RDB file of a full resynchronisation.
     Snapshot(Bytes),
+}
+
+/// As much of a word as an error shows of it: so many bytes, and none from a zero on.
+fn shown(word: &[u8], most: usize) -> &[u8] {
+    let end = word.iter().position(|byte| *byte == 0).unwrap_or(word.len());
+    &word[..end.min(most)]
 }
 
 #[cfg(test)]

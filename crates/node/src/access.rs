@@ -127,6 +127,11 @@ impl<'a> Access<'a> {
         if self.look_up(key) { self.data.0[self.db].get(key) } else { None }
     }
 
+    /// True if Redis keeps the collection in one piece.
+    pub(crate) fn is_packed(&mut self, key: &[u8]) -> bool {
+        self.raw().get(key).is_some_and(|value| matches!(value.encoding(), "listpack" | "intset"))
+    }
+
     fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
         if self.look_up(key) { self.data.0[self.db].get_mut(key) } else { None }
     }

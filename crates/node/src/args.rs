@@ -52,6 +52,12 @@ fn hexadecimal(text: &str) -> Option<f64> {
     Some(sign * value * 2_f64.powi(exponent - 4 * fraction.len() as i32))
 }
 
+/// A number of digits alone.
+pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
+    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+    digits.then(|| std::str::from_utf8(bytes).ok()?.parse().ok()).flatten()
+}
+
 /// True if the argument is `word`, in any case.
 pub(crate) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())

@@ -47,7 +47,8 @@ pub(crate) fn quit(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 }
 
 pub(crate) fn select(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let db = int(&call.args()[1])?;
+    let within = format!("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX);
+    let db = i32::try_from(int(&call.args()[1])?).map_err(|_| within)?;
     let db = usize::try_from(db).ok().filter(|db| *db < DATABASES).ok_or("ERR DB index is out of range")?;
     if let Some(client) = node.clients.get_mut(&call.conn) {
         client.db = db;

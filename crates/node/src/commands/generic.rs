@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, bulks, glob, int, is, number, parse_int, text, yes_no};
+use crate::args::{SYNTAX, bulks, glob, int, is, number, parse_int, text, unsigned, yes_no};
 use crate::keyspace::{DATABASES, Value};
 
 pub(crate) fn del(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -90,7 +90,8 @@ fn expire_in(access: &mut Access<'_>, args: &[Bytes], name: &str, unit: i64, rel
     } else {
         access.raw().set_expiry(key, Some(at.max(0) as u64));
         access.changed("expire", key, 1);
-        access.propagate_instead(Command::of(&["PEXPIREAT"]).arg(key.clone()).arg(number(at)));
+        let told = Command::of(&["PEXPIREAT"]).arg(key.clone()).arg(number(at));
+        access.propagate_instead(args[3..].iter().fold(told, |told, word| told.arg(word.clone())));
     }
     Ok(Reply::Int(1))
 }
@@ -185,14 +186,19 @@ impl<'a> ScanOptions<'a> {
 }
 
 fn cursor(arg: &[u8]) -> Result<usize, Failure> {
-    let cursor = parse_int(arg).and_then(|cursor| usize::try_from(cursor).ok());
+    let (minus, digits) = arg.strip_prefix(b"-").map_or((false, arg), |digits| (true, digits));
+    let digits = digits.strip_prefix(b"+").filter(|_| !minus).unwrap_or(digits);
+    let number = if arg.is_empty() { Some(0) } else { unsigned(digits) };
+    // As C reads it: nothing is 0, and -1 the largest.
+    let cursor = number.map(|number| if minus { number.wrapping_neg() } else { number } as usize);
     cursor.ok_or(Failure::from("ERR invalid cursor"))
 }
 
-/// The next items of a collection, each of one or two words, and the cursor after them. Of a collection that is not there
-/// no option is read.
+/// The next items of a collection, each of one or two words, and the cursor after them: all of them, if it is `packed`. Of a
+/// collection that is not there no option is read.
 pub(crate) fn scan_items(
     args: &[Bytes],
+    packed: bool,
     items: impl FnOnce() -> Result<Option<Vec<Vec<Bytes>>>, Failure>,
 ) -> DataResult {
     let cursor = cursor(&args[2])?;
@@ -200,8 +206,9 @@ pub(crate) fn scan_items(
         return Ok(Reply::Array(vec![Reply::Bulk(number(0)), Reply::Array(Vec::new())]));
     };
     let options = ScanOptions::parse(cursor, &args[3..], false)?;
-    let end = options.cursor.saturating_add(options.count).min(items.len());
-    let page = items.get(options.cursor..end).unwrap_or_default();
+    let (start, count) = if packed { (0, items.len()) } else { (options.cursor, options.count) };
+    let end = start.saturating_add(count).min(items.len());
+    let page = items.get(start..end).unwrap_or_default();
     let wanted = |item: &&Vec<Bytes>| options.pattern.is_none_or(|pattern| glob(pattern, &item[0]));
     let found = page.iter().filter(wanted).flatten().cloned().map(Reply::Bulk).collect();
     let next = if end == items.len() { 0 } else { end };
@@ -226,8 +233,9 @@ fn database(arg: &[u8]) -> Option<usize> {
 }
 
 pub(crate) fn swapdb(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let first = parse_int(&args[1]).ok_or("ERR invalid first DB index")?;
-    let second = parse_int(&args[2]).ok_or("ERR invalid second DB index")?;
+    let index = |text: &Bytes| parse_int(text).and_then(|index| i32::try_from(index).ok());
+    let first = index(&args[1]).ok_or("ERR invalid first DB index")?;
+    let second = index(&args[2]).ok_or("ERR invalid second DB index")?;
     let both = [first, second].map(|db| usize::try_from(db).ok().filter(|db| *db < DATABASES));
     let [Some(first), Some(second)] = both else { return Err("ERR DB index is out of range".into()) };
     for (db, other) in [(first, second), (second, first)] {

@@ -113,7 +113,8 @@ pub(crate) fn hincrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
 }
 
 pub(crate) fn hscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    scan_items(args, || {
+    let packed = access.is_packed(&args[1]);
+    scan_items(args, packed, || {
         let hash = access.hash(&args[1])?;
         Ok(hash.map(|hash| hash.iter().map(|(field, value)| vec![field.clone(), value.clone()]).collect()))
     })

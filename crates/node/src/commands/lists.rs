@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, bulks, int, is, positive, text, wrong_arity};
+use crate::args::{SYNTAX, bulks, int, is, parse_int, positive, text, wrong_arity};
 use crate::blocking::pop_or_wait;
 use crate::commands::multi_pops::Several;
 use crate::commands::streams::Reading;
@@ -225,28 +225,30 @@ pub(crate) fn linsert(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(Reply::Int(length))
 }
 
+const NO_RANK: Failure = std::borrow::Cow::Borrowed(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the \
+     end of the list",
+);
+
 pub(crate) fn lpos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    let natural = |text: &Bytes| parse_int(text).and_then(|number| usize::try_from(number).ok());
     let (mut rank, mut count, mut most) = (1, None, usize::MAX);
     for option in args[3..].chunks(2) {
         let [name, value] = option else { return Err(SYNTAX) };
         match () {
-            () if is(name, "RANK") => rank = int(value)?,
-            () if is(name, "COUNT") => {
-                count = Some(usize::try_from(int(value)?).map_err(|_| "ERR COUNT can't be negative")?);
+            () if is(name, "RANK") => {
+                rank = int(value)?;
+                if rank == 0 {
+                    return Err(NO_RANK);
+                }
             }
+            () if is(name, "COUNT") => count = Some(natural(value).ok_or("ERR COUNT can't be negative")?),
             () if is(name, "MAXLEN") => {
-                let length = usize::try_from(int(value)?).map_err(|_| "ERR MAXLEN can't be negative")?;
+                let length = natural(value).ok_or("ERR MAXLEN can't be negative")?;
                 most = if length == 0 { usize::MAX } else { length };
             }
             () => return Err(SYNTAX),
         }
-    }
-    if rank == 0 {
-        return Err(
-            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to \
-                    start from the end of the list"
-                .into(),
-        );
     }
     let Some(list) = access.list(&args[1])? else {
         return Ok(if count.is_some() { Reply::Array(Vec::new()) } else { Reply::Null });
@@ -300,8 +302,8 @@ pub(crate) fn rpoplpush(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) enum Pop {
     /// `BLPOP`, `BRPOP`: from the first of these keys that has an item.
     First { keys: Vec<Bytes>, end: End },
-    /// `BLMOVE`, `BRPOPLPUSH`
-    Move { from: Bytes, to: Bytes, ends: (End, End) },
+    /// `BLMOVE`; without ends it is `BRPOPLPUSH`
+    Move { from: Bytes, to: Bytes, ends: Option<(End, End)> },
     /// `BZPOPMIN`, `BZPOPMAX`
     Score { keys: Vec<Bytes>, highest: bool },
     /// `BLMPOP`, `BZMPOP`
@@ -348,9 +350,14 @@ impl Pop {
                 Ok(None)
             }
             Self::Move { from, to, ends } => {
-                let Some(item) = shift(access, (from, to), *ends)? else { return Ok(None) };
-                let command = Command::of(&["LMOVE"]).arg(from.clone()).arg(to.clone());
-                access.propagate_instead(command.arg(ends.0.word()).arg(ends.1.word()));
+                let between = ends.unwrap_or((End::Right, End::Left));
+                let Some(item) = shift(access, (from, to), between)? else { return Ok(None) };
+                let name = if ends.is_some() { "LMOVE" } else { "RPOPLPUSH" };
+                let command = Command::of(&[name]).arg(from.clone()).arg(to.clone());
+                access.propagate_instead(match ends {
+                    Some((out, into)) => command.arg(out.word()).arg(into.word()),
+                    None => command,
+                });
                 Ok(Some(Reply::Bulk(item)))
             }
             Self::Score { keys, highest } => zsets::take(access, keys, *highest),
@@ -398,12 +405,11 @@ pub(crate) fn brpop(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 
 pub(crate) fn blmove(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = call.command.0.clone();
-    let ends = (End::parse(&args[3])?, End::parse(&args[4])?);
+    let ends = Some((End::parse(&args[3])?, End::parse(&args[4])?));
     blocking(node, call, Pop::Move { from: args[1].clone(), to: args[2].clone(), ends }, &args[5])
 }
 
 pub(crate) fn brpoplpush(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = call.command.0.clone();
-    let ends = (End::Right, End::Left);
-    blocking(node, call, Pop::Move { from: args[1].clone(), to: args[2].clone(), ends }, &args[3])
+    blocking(node, call, Pop::Move { from: args[1].clone(), to: args[2].clone(), ends: None }, &args[3])
 }

@@ -78,13 +78,16 @@ pub(crate) fn spop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn sscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    scan_items(args, || Ok(access.set(&args[1])?.map(|set| set.iter().map(|item| vec![item.clone()]).collect())))
+    let packed = access.is_packed(&args[1]);
+    scan_items(args, packed, || {
+        Ok(access.set(&args[1])?.map(|set| set.iter().map(|item| vec![item.clone()]).collect()))
+    })
 }
 
 pub(crate) fn smove(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (from, to, item) = (&args[1], &args[2], &args[3]);
+    let Some(there) = access.set(from)?.map(|set| set.contains(item)) else { return Ok(yes_no(false)) };
     access.set(to)?;
-    let there = access.set(from)?.is_some_and(|set| set.contains(item));
     if there && from != to {
         access.set(from)?.map(|set| set.remove(item));
         access.changed("srem", from, 1);

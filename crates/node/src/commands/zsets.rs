@@ -5,7 +5,7 @@ use model::{Command, Reply, double_text};
 
 use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, float, int, is, number, positive, wrong_arity};
+use crate::args::{SYNTAX, float, int, is, number, positive};
 use crate::blocking;
 use crate::commands::combine::put;
 use crate::commands::lists::{Pop, seconds};
@@ -23,6 +23,16 @@ pub(crate) fn score(text: &[u8]) -> Option<f64> {
         () if is(text, "-inf") => Some(f64::NEG_INFINITY),
         () => float(text),
     }
+}
+
+/// An end of a range of scores, as C reads one: nothing is 0, blanks may come first, what is too large is infinite.
+fn strtod(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let text = text.trim_ascii_start();
+    text.parse().ok().or_else(|| float(text.as_bytes())).filter(|value: &f64| !value.is_nan())
 }
 
 #[derive(Default)]
@@ -80,7 +90,7 @@ fn add(access: &mut Access<'_>, key: &Bytes, pairs: &[Bytes], options: &AddOptio
         if (options.only_new && old.is_some()) || (options.only_present && old.is_none()) {
             continue;
         }
-        let new = if options.increment { old.unwrap_or(0.0) + value } else { value };
+        let new = if options.increment { old.map_or(value, |old| old + value) } else { value };
         if new.is_nan() {
             access.drop_if_empty(key);
             return Err("ERR resulting score is not a number (NaN)".into());
@@ -149,7 +159,7 @@ enum Bound {
 impl Bound {
     fn score(text: &Bytes) -> Result<Self, Failure> {
         let (open, rest) = text.strip_prefix(b"(").map_or((false, &text[..]), |rest| (true, rest));
-        score(rest).map(|value| Self::Score { value, open }).ok_or(NOT_A_RANGE)
+        strtod(rest).map(|value| Self::Score { value, open }).ok_or(NOT_A_RANGE)
     }
 
     fn member(text: &Bytes) -> Result<Self, Failure> {
@@ -160,6 +170,19 @@ impl Bound {
             [b'(', ..] => Ok(Self::Member { value: text.slice(1..), open: true }),
             _ => Err("ERR min or max not valid string range item".into()),
         }
+    }
+
+    /// True if nothing can lie between this and `high`.
+    fn is_beyond(&self, high: &Self) -> bool {
+        let is_open = |bound: &Self| matches!(bound, Self::Score { open: true, .. } | Self::Member { open: true, .. });
+        let order = match (self, high) {
+            (Self::Score { value: low, .. }, Self::Score { value: high, .. }) => (low + 0.0).total_cmp(&(high + 0.0)),
+            (Self::Member { value: low, .. }, Self::Member { value: high, .. }) => low.cmp(high),
+            (Self::Least, Self::Least) | (Self::Most, Self::Most) => std::cmp::Ordering::Equal,
+            (Self::Least, _) | (_, Self::Most) => std::cmp::Ordering::Less,
+            _ => std::cmp::Ordering::Greater,
+        };
+        order.is_gt() || order.is_eq() && (is_open(self) || is_open(high))
     }
 
     fn admits(&self, member: &Bytes, score: f64, from_below: bool) -> bool {
@@ -174,11 +197,21 @@ impl Bound {
     }
 }
 
-/// The members between two bounds, lowest first.
-fn between(zset: &ZSet, low: &Bound, high: &Bound) -> Vec<(Bytes, f64)> {
-    let within =
-        |(member, score): &(&Bytes, f64)| low.admits(member, *score, true) && high.admits(member, *score, false);
-    zset.iter().filter(within).map(|(member, score)| (member.clone(), score)).collect()
+/// The members between two bounds, lowest first, or highest first. Where scores differ the order of the members is not that
+/// of their names, and a range of names is what Redis comes to: it wants the first and the last of all to lie within, and
+/// ends with the first that is beyond.
+fn between(zset: &ZSet, low: &Bound, high: &Bound, reverse: bool) -> Vec<(Bytes, f64)> {
+    let from = |(member, score): &(&Bytes, f64)| low.admits(member, *score, true);
+    let until = |(member, score): &(&Bytes, f64)| high.admits(member, *score, false);
+    let copy = |(member, score): (&Bytes, f64)| (member.clone(), score);
+    let (first, last) = (zset.iter().next(), zset.iter().next_back());
+    if low.is_beyond(high) || !first.is_some_and(|first| until(&first)) || !last.is_some_and(|last| from(&last)) {
+        return Vec::new();
+    }
+    if reverse {
+        return zset.iter().rev().skip_while(|item| !until(item)).take_while(from).map(copy).collect();
+    }
+    zset.iter().skip_while(|item| !from(item)).take_while(until).map(copy).collect()
 }
 
 /// The members between two places, counted from the end if negative.
@@ -235,17 +268,18 @@ fn range(
     while let Some(option) = rest.next() {
         match () {
             () if scores && is(option, "WITHSCORES") => options.with_scores = true,
-            () if is(option, "LIMIT") && (general || options.by != By::Place) => {
+            () if is(option, "LIMIT") && rest.len() >= 2 => {
                 let (skip, count) = (rest.next().ok_or(SYNTAX)?, rest.next().ok_or(SYNTAX)?);
                 options.limit = Some((int(skip)?, int(count)?));
             }
-            () if general && is(option, "BYSCORE") => options.by = By::Score,
-            () if general && is(option, "BYLEX") => options.by = By::Member,
-            () if general && is(option, "REV") => options.reverse = true,
+            () if general && options.by == By::Place && is(option, "BYSCORE") => options.by = By::Score,
+            () if general && options.by == By::Place && is(option, "BYLEX") => options.by = By::Member,
+            () if general && !options.reverse && is(option, "REV") => options.reverse = true,
             () => return Err(SYNTAX),
         }
     }
-    if options.limit.is_some() && options.by == By::Place {
+    // To Redis a count of -1 is no limit.
+    if options.limit.is_some_and(|(_, count)| count != -1) && options.by == By::Place {
         return Err("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX".into());
     }
     if options.with_scores && options.by == By::Member {
@@ -258,10 +292,7 @@ fn range(
     let bound = if options.by == By::Score { Bound::score } else { Bound::member };
     let (first, second) = (bound(&args[1])?, bound(&args[2])?);
     let (low, high) = if options.reverse { (second, first) } else { (first, second) };
-    let mut items = access.zset(&args[0])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
-    if options.reverse {
-        items.reverse();
-    }
+    let mut items = access.zset(&args[0])?.map_or(Vec::new(), |zset| between(zset, &low, &high, options.reverse));
     if let Some((skip, count)) = options.limit {
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -312,12 +343,12 @@ pub(crate) fn zrevrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataRes
 
 pub(crate) fn zlexcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::member(&args[2])?, Bound::member(&args[3])?);
-    Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high).len() as i64)))
+    Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high, false).len() as i64)))
 }
 
 pub(crate) fn zcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::score(&args[2])?, Bound::score(&args[3])?);
-    Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high).len() as i64)))
+    Ok(Reply::Int(access.zset(&args[1])?.map_or(0, |zset| between(zset, &low, &high, false).len() as i64)))
 }
 
 fn rank(access: &mut Access<'_>, args: &[Bytes], reverse: bool) -> DataResult {
@@ -350,13 +381,13 @@ fn remove(access: &mut Access<'_>, event: &'static str, key: &Bytes, items: Vec<
 
 pub(crate) fn zremrangebyscore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::score(&args[2])?, Bound::score(&args[3])?);
-    let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
+    let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high, false));
     remove(access, "zremrangebyscore", &args[1], items)
 }
 
 pub(crate) fn zremrangebylex(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let (low, high) = (Bound::member(&args[2])?, Bound::member(&args[3])?);
-    let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high));
+    let items = access.zset(&args[1])?.map_or(Vec::new(), |zset| between(zset, &low, &high, false));
     remove(access, "zremrangebylex", &args[1], items)
 }
 
@@ -370,7 +401,7 @@ fn pop(access: &mut Access<'_>, args: &[Bytes], highest: bool, name: &'static st
     let count = match args {
         [_, _] => 1,
         [_, _, count] => positive(count)?,
-        _ => return Err(wrong_arity(name)),
+        _ => return Err(SYNTAX),
     };
     let resp3 = access.resp3;
     let mut items = Vec::new();
@@ -441,7 +472,8 @@ fn scanned(score: f64, packed: bool) -> Bytes {
 }
 
 pub(crate) fn zscan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    scan_items(args, || {
+    let packed = access.is_packed(&args[1]);
+    scan_items(args, packed, || {
         let value = access.zset(&args[1])?.map(|zset| {
             let packed = zset.is_packed();
             zset.iter().map(|(member, score)| vec![member.clone(), scanned(score, packed)]).collect()

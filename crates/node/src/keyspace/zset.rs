@@ -56,6 +56,8 @@ impl ZSet {
 
     /// Sets the score of a member; the score it had.
     pub(crate) fn insert(&mut self, member: Bytes, score: f64) -> Option<f64> {
+        // Packed scores are integers where that can be, which know no negative zero.
+        let score = if score == 0.0 && self.is_packed() { 0.0 } else { score };
         let old = self.scores.insert(member.clone(), score);
         if let Some(old) = old {
             self.order.remove(&(Score::new(old), member.clone()));

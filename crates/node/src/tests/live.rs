@@ -111,13 +111,13 @@ fn shown(reply: &Reply, resp3: bool) -> String {
     }
 }
 
-fn words(line: &str) -> Vec<Vec<u8>> {
+pub(super) fn words(line: &str) -> Vec<Vec<u8>> {
     let split = model::words::split(line.as_bytes()).unwrap_or_else(|| panic!("quotes that are not balanced: {line}"));
     split.iter().map(|word| word.to_vec()).collect()
 }
 
 /// Members of what has no order are compared in a fixed one.
-fn sorted(text: &str) -> String {
+pub(super) fn sorted(text: &str) -> String {
     let mut words: Vec<&str> = text.trim_matches(|c| "[]~{}".contains(c)).split(' ').collect();
     words.sort_unstable();
     words.join(" ")
@@ -161,7 +161,8 @@ fn changes(stream: impl Iterator<Item = String>) -> String {
     commands.collect::<Vec<_>>().join(" ")
 }
 
-struct Both {
+/// A node and a live redis-server, and connections to both.
+pub(super) struct Both {
     lab: Lab,
     fakes: BTreeMap<u8, Conn>,
     reals: BTreeMap<u8, Wire>,
@@ -170,11 +171,11 @@ struct Both {
 }
 
 impl Both {
-    fn open(addr: SocketAddr, resp3: bool) -> Self {
+    pub(super) fn open(addr: SocketAddr, resp3: bool) -> Self {
         Self { lab: Lab::single(), fakes: BTreeMap::new(), reals: BTreeMap::new(), addr, resp3 }
     }
 
-    fn connect(&mut self, number: u8) {
+    pub(super) fn connect(&mut self, number: u8) {
         if self.reals.contains_key(&number) {
             return;
         }
@@ -187,7 +188,16 @@ impl Both {
         }
     }
 
-    fn send(&mut self, number: u8, words: &[Vec<u8>]) {
+    /// Gives up the connection of this number, and opens it anew.
+    pub(super) fn reopen(&mut self, number: u8) {
+        self.reals.remove(&number);
+        if let Some(conn) = self.fakes.remove(&number) {
+            self.lab.input(0, Input::Closed(conn));
+        }
+        self.connect(number);
+    }
+
+    pub(super) fn send(&mut self, number: u8, words: &[Vec<u8>]) {
         let command = Command(words.iter().map(|word| word.clone().into()).collect());
         self.lab.input(0, Input::Received(self.fakes[&number], Frame::Command(command)));
         self.reals.get_mut(&number).expect("connected").send(words);
@@ -205,7 +215,7 @@ impl Both {
         panic!("no connection is blocked");
     }
 
-    fn follow(&mut self) {
+    pub(super) fn follow(&mut self) {
         let conn = self.lab.client(0);
         self.fakes.insert(FOLLOWER, conn);
         self.lab.input(0, Input::Received(conn, Frame::Command(Command::of(&["PSYNC", "?", "-1"]))));
@@ -216,7 +226,7 @@ impl Both {
     }
 
     /// What the fake told its replicas since the last time, and what the real one did.
-    fn streamed(&mut self) -> (String, String) {
+    pub(super) fn streamed(&mut self) -> (String, String) {
         self.send(0, &words("PUBLISH end ''"));
         self.read(0);
         let stream = self.lab.streams.get_mut(&(0, self.fakes[&FOLLOWER])).map(std::mem::take).unwrap_or_default();
@@ -226,7 +236,7 @@ impl Both {
     }
 
     /// The next reply of the fake, and of the real one.
-    fn read(&mut self, number: u8) -> (String, String) {
+    pub(super) fn read(&mut self, number: u8) -> (String, String) {
         let conn = self.fakes[&number];
         let mut fake = self.lab.heard.get_mut(&(0, conn)).and_then(VecDeque::pop_front);
         if fake.is_none() {

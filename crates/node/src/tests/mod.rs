@@ -10,6 +10,7 @@ mod files;
 mod fuzz;
 mod keys;
 mod live;
+mod random;
 mod replication;
 mod scripts;
 mod transactions;

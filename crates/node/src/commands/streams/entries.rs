@@ -20,6 +20,8 @@ struct Trimming {
     trim: Option<Trim>,
     /// Not `NOMKSTREAM`.
     make: bool,
+    /// Where the threshold stands after `~`: replicas hear `=` and what was done.
+    approximate: Option<usize>,
     /// Where the options end.
     end: usize,
 }
@@ -27,7 +29,7 @@ struct Trimming {
 /// Reads the options from word 2 on, in the order in which Redis does; `adding` for `XADD`, where they end at the first word
 /// that is none.
 fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
-    let (mut trim, mut make, mut approximate, mut limit, mut at) = (None, true, false, None, 2);
+    let (mut trim, mut make, mut approximate, mut limit, mut at) = (None, true, None, None, 2);
     while let Some(word) = args.get(at) {
         let more = args.len() - 1 - at;
         let by_length = is(word, "MAXLEN");
@@ -37,10 +39,10 @@ fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
             if trim.is_some() {
                 return Err("ERR syntax error, MAXLEN and MINID options at the same time are not compatible".into());
             }
-            approximate = false;
+            approximate = None;
             if more > 1 && matches!(&args[at + 1][..], b"=" | b"~") {
                 at += 1;
-                approximate = &args[at][..] == b"~";
+                approximate = (&args[at][..] == b"~").then_some(at + 1);
             }
             at += 1;
             let threshold = &args[at];
@@ -74,10 +76,10 @@ fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
     if !adding && trim.is_none() {
         return Err("ERR syntax error, XTRIM must be called with a trimming strategy".into());
     }
-    if limit.is_some() && !approximate {
+    if limit.is_some() && approximate.is_none() {
         return Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into());
     }
-    Ok(Trimming { trim, make, end: at })
+    Ok(Trimming { trim, make, approximate, end: at })
 }
 
 /// The id that `XADD` is given.
@@ -112,17 +114,31 @@ impl Trim {
         before - stream.entries.len()
     }
 
-    fn words(&self, command: Command) -> Command {
+    /// Its threshold, exactly.
+    fn threshold(&self) -> Bytes {
         match self {
-            Self::Length(most) => command.arg("MAXLEN").arg("=").arg(number(most)),
-            Self::Before(id) => command.arg("MINID").arg("=").arg(number(id)),
+            Self::Length(most) => number(most),
+            Self::Before(id) => number(id),
         }
+    }
+}
+
+impl Trimming {
+    /// The command as replicas hear it.
+    fn told(&self, args: &[Bytes]) -> Command {
+        let mut words = args.to_vec();
+        if let (Some(at), Some(trim)) = (self.approximate, &self.trim) {
+            words[at - 1] = Bytes::from_static(b"=");
+            words[at] = trim.threshold();
+        }
+        Command(words)
     }
 }
 
 pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
-    let Trimming { trim, make, end } = trimming(args, true)?;
+    let trimming = trimming(args, true)?;
+    let end = trimming.end;
     let wanted = args.get(end).ok_or_else(|| wrong_arity("xadd"))?;
     let fields = &args[end + 1..];
     if fields.is_empty() || !fields.len().is_multiple_of(2) {
@@ -134,7 +150,7 @@ pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     }
     let now = access.now;
     let (last, there) = access.stream(key)?.map_or((StreamId::default(), false), |stream| (stream.last_id, true));
-    if !there && !make {
+    if !there && !trimming.make {
         return Ok(Reply::Null);
     }
     if last == StreamId::MAX {
@@ -158,15 +174,17 @@ pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     stream.entries.insert(new, pairs);
     stream.last_id = new;
     stream.added += 1;
-    let trimmed = trim.as_ref().map_or(0, |trim| trim.apply(stream));
+    let trimmed = trimming.trim.as_ref().map_or(0, |trim| trim.apply(stream));
     access.changed("xadd", key, 1);
     if trimmed > 0 {
         access.tell("xtrim", key);
     }
     access.effects.ready.push(key.clone());
-    let command = Command::of(&["XADD"]).arg(key.clone());
-    let command = trim.map_or(command.clone(), |trim| trim.words(command)).arg(number(new));
-    access.propagate_instead(fields.iter().fold(command, |command, word| command.arg(word.clone())));
+    let mut told = trimming.told(args);
+    if !matches!(wanted, Wanted::Exactly(_)) {
+        told.0[end] = number(new);
+    }
+    access.propagate_instead(told);
     Ok(id_reply(new))
 }
 
@@ -204,8 +222,8 @@ pub(crate) fn xrevrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let ids = args[2..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
     let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
+    let ids = args[2..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
     let mut removed = 0;
     for id in ids {
         if stream.entries.remove(&id).is_some() {
@@ -220,12 +238,13 @@ pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn xtrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let Some(trim) = trimming(args, false)?.trim else { return Err(SYNTAX) };
+    let trimming = trimming(args, false)?;
+    let Some(trim) = &trimming.trim else { return Err(SYNTAX) };
     let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
     let removed = trim.apply(stream);
     if removed > 0 {
         access.changed("xtrim", &args[1], removed as u64);
-        access.propagate_instead(trim.words(Command::of(&["XTRIM"]).arg(args[1].clone())));
+        access.propagate_instead(trimming.told(args));
     }
     Ok(Reply::Int(removed as i64))
 }

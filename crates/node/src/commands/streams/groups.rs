@@ -8,6 +8,11 @@ use crate::access::{Access, DataResult, Failure};
 use crate::args::{int, is, text, wrong_subcommand, yes_no};
 use crate::keyspace::stream::{Consumer, Group};
 
+const NO_KEY: Failure = std::borrow::Cow::Borrowed(
+    "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to \
+     create an empty stream automatically.",
+);
+
 /// The event of a consumer that was not there before.
 pub(super) const NEW_CONSUMER: &str = "xgroup-createconsumer";
 
@@ -30,7 +35,7 @@ pub(crate) fn xgroup_create(access: &mut Access<'_>, args: &[Bytes]) -> DataResu
         }
     }
     if access.stream(key)?.is_none() && !make {
-        return Err("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.".into());
+        return Err(NO_KEY);
     }
     let stream = access.stream_or_new(key)?;
     let last_id = if &args[4][..] == b"$" { stream.last_id } else { id(&args[4], 0)? };
@@ -45,7 +50,7 @@ pub(crate) fn xgroup_create(access: &mut Access<'_>, args: &[Bytes]) -> DataResu
 /// The group that an `XGROUP` command names.
 fn named<'a>(access: &'a mut Access<'_>, args: &[Bytes]) -> Result<&'a mut Group, Failure> {
     let Some(stream) = access.stream(&args[2])? else {
-        return Err("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.".into());
+        return Err(NO_KEY);
     };
     let missing = || format!("NOGROUP No such consumer group '{}' for key name '{}'", text(&args[3]), text(&args[2]));
     stream.groups.get_mut(&args[3]).ok_or_else(|| missing().into())
@@ -66,7 +71,8 @@ pub(crate) fn xgroup_setid(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
 }
 
 pub(crate) fn xgroup_destroy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let gone = access.stream(&args[2])?.is_some_and(|stream| stream.groups.remove(&args[3]).is_some());
+    let Some(stream) = access.stream(&args[2])? else { return Err(NO_KEY) };
+    let gone = stream.groups.remove(&args[3]).is_some();
     if gone {
         access.changed("xgroup-destroy", &args[2], 1);
         access.effects.ready.push(args[2].clone());

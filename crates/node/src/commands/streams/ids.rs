@@ -4,15 +4,15 @@ use bytes::Bytes;
 use model::Reply;
 
 use crate::access::Failure;
-use crate::args::number;
+use crate::args::{self, number};
 use crate::keyspace::stream::StreamId;
 
 pub(super) const INVALID_ID: Failure =
     std::borrow::Cow::Borrowed("ERR Invalid stream ID specified as stream command argument");
 
 pub(super) fn unsigned(bytes: &[u8]) -> Option<u64> {
-    let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
-    digits.then(|| std::str::from_utf8(bytes).ok()?.parse().ok()).flatten()
+    let bytes = bytes.trim_ascii_start();
+    args::unsigned(bytes.strip_prefix(b"+").unwrap_or(bytes))
 }
 
 /// `ms-seq`, or `ms` alone, which then means `ms-<seq>`.

@@ -33,9 +33,9 @@ pub(super) fn claim(
 }
 
 pub(crate) fn xack(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let ids = args[3..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
     access.counts = true;
     let Some(group) = group(access, &args[1], &args[2])? else { return Ok(Reply::Int(0)) };
+    let ids = args[3..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
     let done = ids.iter().filter(|id| group.pending.remove(id).is_some()).count();
     if done > 0 {
         access.changed("", &args[1], done as u64);
@@ -43,36 +43,52 @@ pub(crate) fn xack(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(Reply::Int(done as i64))
 }
 
+/// Which pending entries `XPENDING` is asked for.
+struct Wanted<'a> {
+    idle: u64,
+    low: StreamId,
+    high: StreamId,
+    count: i64,
+    consumer: Option<&'a Bytes>,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(args: &'a [Bytes]) -> Result<Self, Failure> {
+        if !(3..=6).contains(&args.len()) {
+            return Err(SYNTAX);
+        }
+        let (idle, rest) = if is(&args[0], "IDLE") { (int(&args[1])?, &args[2..]) } else { (0, args) };
+        let [low, high, count, rest @ ..] = rest else { return Err(SYNTAX) };
+        let count = int(count)?;
+        let (low, high) = (bound(low, true)?, bound(high, false)?);
+        Ok(Self { idle: idle.max(0) as u64, low, high, count, consumer: rest.first() })
+    }
+}
+
+/// How many entries of a group are pending, the first and the last, and how many of each consumer.
+fn summary(group: &Group) -> Reply {
+    let (Some((first, _)), Some((last, _))) = (group.pending.first_key_value(), group.pending.last_key_value()) else {
+        return Reply::Array(vec![Reply::Int(0), Reply::Null, Reply::Null, Reply::NullArray]);
+    };
+    let mut counts = Vec::new();
+    for name in group.consumers.keys() {
+        let own = group.pending.values().filter(|pending| pending.consumer == *name).count();
+        if own > 0 {
+            counts.push(Reply::Array(vec![Reply::Bulk(name.clone()), Reply::Bulk(number(own))]));
+        }
+    }
+    let total = Reply::Int(group.pending.len() as i64);
+    Reply::Array(vec![total, id_reply(*first), id_reply(*last), Reply::Array(counts)])
+}
+
 pub(crate) fn xpending(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let now = access.now;
+    // What is asked for is read before the group is looked for.
+    let wanted = if args.len() == 3 { None } else { Some(Wanted::parse(&args[3..])?) };
     let Some(group) = group(access, &args[1], &args[2])? else { return Err(no_group(&args[1], &args[2])) };
-    if args.len() == 3 {
-        let (Some((first, _)), Some((last, _))) = (group.pending.first_key_value(), group.pending.last_key_value())
-        else {
-            return Ok(Reply::Array(vec![Reply::Int(0), Reply::Null, Reply::Null, Reply::NullArray]));
-        };
-        let mut counts = Vec::new();
-        for name in group.consumers.keys() {
-            let own = group.pending.values().filter(|pending| pending.consumer == *name).count();
-            if own > 0 {
-                counts.push(Reply::Array(vec![Reply::Bulk(name.clone()), Reply::Bulk(number(own))]));
-            }
-        }
-        let total = Reply::Int(group.pending.len() as i64);
-        return Ok(Reply::Array(vec![total, id_reply(*first), id_reply(*last), Reply::Array(counts)]));
-    }
-    let mut rest = &args[3..];
-    let mut idle = 0;
-    if is(&rest[0], "IDLE") && rest.len() > 1 {
-        idle = int(&rest[1])?.max(0) as u64;
-        rest = &rest[2..];
-    }
-    let (low, high, count, consumer) = match rest {
-        [low, high, count] => (low, high, count, None),
-        [low, high, count, consumer] => (low, high, count, Some(consumer)),
-        _ => return Err(SYNTAX),
+    let Some(Wanted { idle, low, high, count, consumer }) = wanted else {
+        return Ok(summary(group));
     };
-    let (low, high, count) = (bound(low, true)?, bound(high, false)?, int(count)?);
     if low > high {
         return Ok(Reply::Array(Vec::new()));
     }
