@@ -255,7 +255,7 @@ pub(crate) fn pause(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let millis = parse_int(&args[2]).ok_or("ERR timeout is not an integer or out of range")?;
     let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
     // What ends after the last millisecond that Redis can count is over at once.
-    if node.config.unix_millis(call.now).saturating_add(millis) <= i64::MAX as u64 {
+    if i64::try_from(node.config.unix_millis(call.now).saturating_add(millis)).is_ok() {
         node.pause_until(call.now + Duration::from_millis(millis), all);
     }
     OK
