@@ -13,6 +13,7 @@ use crate::blocking::Blocked;
 use crate::busy::BUSY;
 use crate::client::{Client, Transaction};
 use crate::commands::acl::refusal;
+use crate::commands::scripting;
 use crate::keys;
 use crate::node::Node;
 use crate::table::{self, Run, Spec, flag};
@@ -83,19 +84,20 @@ impl Node {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.active_at = now;
         client.last_command = spec.name;
+        let own_flags = scripting::flags(self, spec, &command);
+        let client = &self.clients[&conn];
         let flags = match &client.transaction {
-            Some(transaction) if spec.is("exec") => spec.flags | transaction.flags,
-            _ => spec.flags,
+            Some(transaction) if spec.is("exec") => own_flags | transaction.flags,
+            _ => own_flags,
         };
         let stale_ok = match &client.transaction {
             Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::STALE)),
-            _ => spec.has(flag::STALE),
+            _ => own_flags & flag::STALE != 0,
         };
         let loading_ok = match &client.transaction {
             Some(transaction) if spec.is("exec") => transaction.queue.iter().all(|(spec, _)| spec.has(flag::LOADING)),
             _ => spec.has(flag::LOADING),
         };
-        let client = &self.clients[&conn];
         if let Some(error) = self.refusal(now, (conn, client), (spec, &command), flags, stale_ok, loading_ok) {
             return self.reject(conn, Some(spec), command, error, out);
         }
@@ -107,7 +109,7 @@ impl Node {
         if let Some(transaction) = &mut client.transaction
             && !spec.has(flag::NOT_QUEUED)
         {
-            transaction.flags |= spec.flags & flag::QUEUED_MATTERS;
+            transaction.flags |= own_flags & flag::QUEUED_MATTERS;
             transaction.queue.push((spec, command));
             self.send(conn, Reply::QUEUED, out);
             return;

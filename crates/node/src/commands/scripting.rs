@@ -1,7 +1,7 @@
 //! `EVAL` and its kin, and `SCRIPT`. What a script changes travels to replicas as the commands that changed it.
 
 use bytes::Bytes;
-use model::Reply;
+use model::{Command, Reply};
 use rand::RngExt as _;
 
 use crate::access::Failure;
@@ -11,7 +11,7 @@ use crate::busy::{Caller, Permit};
 use crate::dispatch::{Answer, Call, OK, OUT_OF_MEMORY, Outcome};
 use crate::node::Node;
 use crate::script::{self, Program};
-use crate::table::{self, flag};
+use crate::table::{self, Spec, flag};
 
 /// What a script says about itself in its first line, `#!lua flags=no-writes`.
 #[derive(Clone, Copy, Default)]
@@ -51,6 +51,29 @@ fn declared(script: &[u8]) -> Result<(Declared, &[u8]), Failure> {
     Ok((found, &script[end..]))
 }
 
+/// The flags of a command. What a script declares about itself stands in place of what scripts may do in general.
+pub(crate) fn flags(node: &Node, spec: &Spec, command: &Command) -> u32 {
+    let script = match spec.name {
+        "eval" | "eval_ro" => command.0.get(1),
+        "evalsha" | "evalsha_ro" => node.scripts.get(&text(&command.0[1]).to_ascii_lowercase()),
+        _ => None,
+    };
+    let Some(Declared { present: true, no_writes, allow_oom, allow_stale }) =
+        script.and_then(|script| Some(declared(script).ok()?.0))
+    else {
+        return spec.flags;
+    };
+    let mut flags = spec.flags & !(flag::STALE | flag::DENY_OOM | flag::WRITE | flag::MAY_REPLICATE);
+    for (set, flag) in
+        [(!no_writes, flag::WRITE), (!no_writes && !allow_oom, flag::DENY_OOM), (allow_stale, flag::STALE)]
+    {
+        if set {
+            flags |= flag;
+        }
+    }
+    flags
+}
+
 /// The keys of a call, and the other arguments.
 fn keys_and_args(args: &[Bytes]) -> Result<(&[Bytes], &[Bytes]), Failure> {
     let keys = int(&args[2])?;
@@ -67,7 +90,10 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
     if !declared.allow_stale && !node.is_master() && !node.link_up() && !node.config.serve_stale_data {
         return Err("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.".into());
     }
-    if declared.present && !declared.no_writes && !read_only && node.is_read_only() {
+    if declared.present && !declared.no_writes && read_only {
+        return Err("ERR Can not execute a script with write flag using *_ro command.".into());
+    }
+    if declared.present && !declared.no_writes && node.is_read_only() {
         return Err("READONLY You can't write against a read only replica.".into());
     }
     if declared.present && !declared.no_writes && !declared.allow_oom && node.is_out_of_memory() {
