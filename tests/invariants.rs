@@ -97,7 +97,7 @@ fn cases() -> Vec<Case> {
             |_| Time::from(FAULT) + DEADLINE,
             "writer#_, started at _s, took 15s; its deadline was 5s",
         ),
-        case(I6, D::NoBackoff, loading, struck, "writer opened 500 connections within 1s up to _s; 40 are allowed"),
+        case(I6, D::NoBackoff, loading, struck, "writer opened 100 connections within 1s up to _s; 40 are allowed"),
         case(
             I6,
             D::HoardsConnections,
