@@ -9,7 +9,7 @@ use model::verdict::{Invariant, Rule};
 pub struct Documented {
     /// The driver.
     pub driver: &'static str,
-    /// The rules whose violation the words account for, with what [follows](follows) from it, and no other.
+    /// The rules whose violation the words account for, with what follows from it, and no other.
     pub rules: &'static [Rule],
     /// The words.
     pub quote: &'static str,
