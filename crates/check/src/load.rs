@@ -27,8 +27,12 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         let text = format!("{} opened {count} connections within 1s up to {at}; {cap} are allowed", client.id);
         findings.violated(Invariant::I6, Some(&client.id), at, text);
     }
-    let asked: Vec<Time> =
-        facts.executions_of(client).iter().filter(|(_, execution)| is_question(execution)).map(|(at, _)| *at).collect();
+    let asked: Vec<Time> = facts
+        .executions_of(client)
+        .iter()
+        .filter(|(_, execution)| looks_for_the_master(execution))
+        .map(|(at, _)| *at)
+        .collect();
     if let Some((at, count)) = first_over(&asked, WINDOW, client.max_questions_per_second.into()) {
         let cap = client.max_questions_per_second;
         let text = format!("{} asked {count} questions within 1s up to {at}; {cap} are allowed", client.id);
@@ -43,7 +47,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
 }
 
 /// True if the command asks where the master is, or how a node is.
-fn is_question(execution: &Execution) -> bool {
+fn looks_for_the_master(execution: &Execution) -> bool {
     execution.node.is_sentinel() || matches!(execution.command.as_str(), "ROLE" | "INFO" | "PING")
 }
 

@@ -148,8 +148,9 @@ pub(crate) struct Client {
     /// The database that it is to use; 0 by default.
     pub(crate) database: Field<Count>,
     /// What it does: `counter` increments one key an operation, `register` sets and gets in turns, `queue` pushes and
-    /// pops, `reads` gets what a second connection overwrites, `replica_reads` gets from a replica, `pubsub` publishes to itself, `script` increments by a script,
-    /// `transaction` writes twice between MULTI and EXEC, `pipeline` writes three times at once.
+    /// pops, `reads` gets what a second connection overwrites, `replica_reads` gets from a replica, `cached_reads` gets through the
+    /// client's own cache, `pubsub` publishes to itself, `script` increments by a script, `transaction` writes twice between MULTI
+    /// and EXEC, `pipeline` writes three times at once, `lock` takes a lock and renews it, `jobs` takes jobs and acknowledges them.
     pub(crate) workload: Field<Work>,
     /// The subscriber of `pubsub` has a pattern besides its channel, and every second message goes to a channel that only the pattern
     /// matches; false by default.

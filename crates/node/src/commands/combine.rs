@@ -3,18 +3,11 @@
 use bytes::Bytes;
 use model::Reply;
 
-use super::sets;
+use super::sets::{self, Combine};
 use super::zsets::{members, score};
 use crate::access::{Access, DataResult, Failure, WRONGTYPE};
 use crate::args::{SYNTAX, int, is, whole};
 use crate::keyspace::{Value, ZSet};
-
-#[derive(Clone, Copy, PartialEq)]
-enum How {
-    Union,
-    Intersect,
-    Subtract,
-}
 
 /// How the scores of one member become one.
 type Aggregate = fn(f64, f64) -> f64;
@@ -50,7 +43,13 @@ fn limit(value: &[u8]) -> Result<usize, Failure> {
 }
 
 impl Request {
-    fn read(access: &mut Access<'_>, name: &str, words: &[Bytes], how: How, options: Options) -> Result<Self, Failure> {
+    fn read(
+        access: &mut Access<'_>,
+        name: &str,
+        words: &[Bytes],
+        how: Combine,
+        options: Options,
+    ) -> Result<Self, Failure> {
         let count = int(&words[0])?;
         if count < 1 {
             return Err(format!("ERR at least 1 input key is needed for '{name}' command").into());
@@ -68,7 +67,7 @@ impl Request {
             });
         }
         let mut request = Self { sources, aggregate: sum, with_scores: false, limit: 0 };
-        let weighs = how != How::Subtract && options != Options::Count;
+        let weighs = how != Combine::Subtract && options != Options::Count;
         while let Some((option, after)) = rest.split_first() {
             rest = match () {
                 () if weighs && is(option, "WEIGHTS") && after.len() >= count => {
@@ -108,15 +107,15 @@ impl Request {
         Ok(())
     }
 
-    fn combine(&mut self, how: How) -> ZSet {
-        if how != How::Subtract {
+    fn combine(&mut self, how: Combine) -> ZSet {
+        if how != Combine::Subtract {
             // In Redis's order, as sums of floats depend on it.
             self.sources.sort_by_key(ZSet::len);
         }
         let Some((first, others)) = self.sources.split_first() else { return ZSet::default() };
         let mut result = first.clone();
         for other in others {
-            if how == How::Union {
+            if how == Combine::Union {
                 for (member, score) in other.iter() {
                     let old = result.score(member);
                     result.insert(member.clone(), old.map_or(score, |old| (self.aggregate)(old, score)));
@@ -124,8 +123,8 @@ impl Request {
                 continue;
             }
             let kept = result.iter().filter_map(|(member, old)| match (how, other.score(member)) {
-                (How::Intersect, Some(score)) => Some((member.clone(), (self.aggregate)(old, score))),
-                (How::Subtract, None) => Some((member.clone(), old)),
+                (Combine::Intersect, Some(score)) => Some((member.clone(), (self.aggregate)(old, score))),
+                (Combine::Subtract, None) => Some((member.clone(), old)),
                 _ => None,
             });
             result = kept.collect();
@@ -134,14 +133,14 @@ impl Request {
     }
 }
 
-fn reply(access: &mut Access<'_>, args: &[Bytes], name: &str, how: How) -> DataResult {
+fn reply(access: &mut Access<'_>, args: &[Bytes], name: &str, how: Combine) -> DataResult {
     let mut request = Request::read(access, name, &args[1..], how, Options::Reply)?;
     let result = request.combine(how);
     let items = result.iter().map(|(member, score)| (member.clone(), score)).collect();
     Ok(members(items, request.with_scores, access.resp3))
 }
 
-fn store(access: &mut Access<'_>, args: &[Bytes], name: &'static str, how: How) -> DataResult {
+fn store(access: &mut Access<'_>, args: &[Bytes], name: &'static str, how: Combine) -> DataResult {
     let result = Request::read(access, name, &args[2..], how, Options::Store)?.combine(how);
     Ok(put(access, name, &args[1], result))
 }
@@ -159,27 +158,27 @@ pub(crate) fn put(access: &mut Access<'_>, event: &'static str, key: &Bytes, res
 }
 
 pub(crate) fn zunion(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    reply(access, args, "zunion", How::Union)
+    reply(access, args, "zunion", Combine::Union)
 }
 
 pub(crate) fn zinter(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    reply(access, args, "zinter", How::Intersect)
+    reply(access, args, "zinter", Combine::Intersect)
 }
 
 pub(crate) fn zdiff(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    reply(access, args, "zdiff", How::Subtract)
+    reply(access, args, "zdiff", Combine::Subtract)
 }
 
 pub(crate) fn zunionstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, "zunionstore", How::Union)
+    store(access, args, "zunionstore", Combine::Union)
 }
 
 pub(crate) fn zinterstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, "zinterstore", How::Intersect)
+    store(access, args, "zinterstore", Combine::Intersect)
 }
 
 pub(crate) fn zdiffstore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    store(access, args, "zdiffstore", How::Subtract)
+    store(access, args, "zdiffstore", Combine::Subtract)
 }
 
 fn count(size: usize, limit: usize) -> Reply {
@@ -187,8 +186,8 @@ fn count(size: usize, limit: usize) -> Reply {
 }
 
 pub(crate) fn zintercard(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let mut request = Request::read(access, "zintercard", &args[1..], How::Intersect, Options::Count)?;
-    Ok(count(request.combine(How::Intersect).len(), request.limit))
+    let mut request = Request::read(access, "zintercard", &args[1..], Combine::Intersect, Options::Count)?;
+    Ok(count(request.combine(Combine::Intersect).len(), request.limit))
 }
 
 pub(crate) fn sintercard(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {

@@ -121,9 +121,9 @@ pub(crate) fn srandmember(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
     })
 }
 
-/// How sets are combined.
+/// How sets are combined, sorted ones too.
 #[derive(Clone, Copy, PartialEq)]
-enum Combine {
+pub(crate) enum Combine {
     Union,
     Intersect,
     Subtract,
