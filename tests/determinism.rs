@@ -1,9 +1,8 @@
-//! The same seed gives the same run: in one process, in several at a time, and while the machine is busy.
+//! The same seed gives the same run: in one process, and in several at a time while the machine is busy.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{History, Plan, Seed};
@@ -73,34 +72,17 @@ fn the_same_seed_gives_the_same_run() {
     let expected = digests(&quiet);
     let different: BTreeSet<&String> = expected.iter().collect();
     assert_eq!(different.len(), quiet.len(), "different seeds give different runs");
-    assert_equal("again in this process", &quiet, &histories(&plan));
-
-    // Three busy loops compete for the machine's cores.
-    let stop = Arc::new(AtomicBool::new(false));
-    let spin = || {
-        let stop = Arc::clone(&stop);
-        std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        })
-    };
-    let loops = [spin(), spin(), spin()];
-    let busy = histories(&plan);
-    stop.store(true, Ordering::Relaxed);
-    for busy in loops {
-        busy.join().expect("a loop");
-    }
-    assert_equal("beside three busy loops", &quiet, &busy);
-
-    for (process, digests) in in_two_other_processes().iter().enumerate() {
+    // Six threads compete for the machine's cores: these two and those of two other processes.
+    let others = in_two_other_processes();
+    assert_equal("again, beside two other processes", &quiet, &histories(&plan));
+    for (process, digests) in others().iter().enumerate() {
         let differ: Vec<usize> = (0..expected.len()).filter(|seed| digests.get(*seed) != expected.get(*seed)).collect();
         assert!(differ.is_empty(), "process {process} of two at a time: seeds {differ:?} differ");
     }
 }
 
-/// Runs all seeds in each of two processes at the same time.
-fn in_two_other_processes() -> [Vec<String>; 2] {
+/// Begins to run all seeds in each of two processes at the same time; what is returned waits for their digests.
+fn in_two_other_processes() -> impl FnOnce() -> [Vec<String>; 2] {
     let child = || {
         let mut command = Command::new(std::env::current_exe().expect("this test"));
         command.args(["--exact", "print_digests", "--ignored", "--nocapture"]);
@@ -108,12 +90,14 @@ fn in_two_other_processes() -> [Vec<String>; 2] {
         command.stdout(std::process::Stdio::piped()).spawn().expect("a child")
     };
     let children = [child(), child()];
-    children.map(|child| {
-        let output = child.wait_with_output().expect("a child's output");
-        assert!(output.status.success(), "a child failed");
-        let text = String::from_utf8(output.stdout).expect("text");
-        text.lines().filter_map(|line| line.strip_prefix("digest ")).map(str::to_owned).collect()
-    })
+    move || {
+        children.map(|child| {
+            let output = child.wait_with_output().expect("a child's output");
+            assert!(output.status.success(), "a child failed");
+            let text = String::from_utf8(output.stdout).expect("text");
+            text.lines().filter_map(|line| line.strip_prefix("digest ")).map(str::to_owned).collect()
+        })
+    }
 }
 
 /// Not a test of its own: what [`in_two_other_processes`] starts.

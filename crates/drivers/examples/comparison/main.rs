@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An argument is the number of seeds. Ends with an error if the default client is not the best in a column for which
-//! there is no reason, or misses the goal; `tests/comparison.rs` holds the same with few seeds.
+//! there is no reason, or misses the goal; `tests/client/comparison.rs` holds the same with few seeds.
 
 mod measure;
 

@@ -1,6 +1,5 @@
 //! A client of a few lines, without a client crate: it asks the Sentinels for the master, connects, and after an error
 //! does so again.
-#![allow(dead_code)]
 
 use std::fmt::Write as _;
 use std::io;

@@ -1,10 +1,8 @@
 //! Faults of a process and of its conversation with clients, one test each.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Lab, MASTER, node};
+use crate::common::{Lab, MASTER, node};
 use model::history::{ClosedBy, NodeState, What};
 use model::plan::Credentials;
 use model::{EventName, Fault, NodeId, Reply, Target, Time};

@@ -1,10 +1,8 @@
 //! Faults on the paths between endpoints: partitions, unreachable hosts, latency.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Lab, MASTER, node};
+use crate::common::{Lab, MASTER, node};
 use model::history::{ClosedBy, What};
 use model::{EventName, Fault, NodeId, Reply, Target, Time};
 use sentinel_lab_sim::Door;

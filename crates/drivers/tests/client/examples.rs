@@ -1,7 +1,5 @@
 //! The examples of the client, each through a failover.
 
-#![allow(dead_code)]
-
 use std::ops::ControlFlow;
 
 use axum::extract::State;
@@ -9,18 +7,16 @@ use model::Fault;
 use redis::AsyncCommands as _;
 use tokio::time::sleep;
 
-#[path = "guideline/lab.rs"]
-mod lab;
-#[path = "../../client/examples/quickstart.rs"]
+#[path = "../../../client/examples/quickstart.rs"]
 mod quickstart;
-#[path = "../../client/examples/subscriber.rs"]
+#[path = "../../../client/examples/subscriber.rs"]
 mod subscriber;
-#[path = "../../client/examples/web.rs"]
+#[path = "../../../client/examples/web.rs"]
 mod web;
-#[path = "../../client/examples/worker.rs"]
+#[path = "../../../client/examples/worker.rs"]
 mod worker;
 
-use lab::{Lab, MASTER, ms};
+use crate::lab::{Lab, MASTER, ms};
 use subscriber::News;
 
 #[tokio::test(start_paused = true)]

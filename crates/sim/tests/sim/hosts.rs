@@ -1,9 +1,7 @@
 //! Names of hosts: what Sentinels make of them, what they tell, and what becomes of a name that stands for another
 //! address.
 
-mod common;
-
-use common::{Lab, node, plan};
+use crate::common::{Lab, node, plan};
 use model::fault::Target;
 use model::history::What;
 use model::plan::{Cluster, Host, Plan};

@@ -1,7 +1,5 @@
 //! The default client in numbers: many of them at once, and many failovers one after the other.
 
-#![allow(dead_code)]
-
 use std::sync::{Arc, Mutex};
 
 use model::fault::Answer;
@@ -11,10 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-#[path = "guideline/lab.rs"]
-mod lab;
-
-use lab::{DIALS_A_SECOND, Lab, MASTER, Seen, most_within_a_second, ms, write};
+use crate::lab::{DIALS_A_SECOND, Lab, MASTER, Seen, most_within_a_second, ms, write};
 
 /// When one client says that it opened a connection.
 #[derive(Default)]

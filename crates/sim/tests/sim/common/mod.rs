@@ -1,5 +1,5 @@
 //! A world with a client who does what the test says, and a memory of what the world asked of its host.
-#![allow(dead_code, unreachable_pub)] // Each test file uses a part of it.
+#![allow(unreachable_pub)]
 
 use std::time::Duration;
 

@@ -1,10 +1,8 @@
 //! Failovers of the whole cluster, and that a run can be repeated.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Lab, MASTER, at, node, plan};
+use crate::common::{Lab, MASTER, at, node, plan};
 use model::history::{NodeState, What};
 use model::plan::{Group, Step, Trigger};
 use model::{EventName, Fault, NodeId, Seed, Target, Time};

@@ -1,7 +1,7 @@
 //! What the table in `crates/client/COMPARISON.md` claims, with few seeds: the default client is the best or equal in
 //! every column that has no reason why not, and writes soon after the first Sentinel's new answer.
 
-#[path = "../examples/comparison/measure.rs"]
+#[path = "../../examples/comparison/measure.rs"]
 mod measure;
 
 use measure::{COLUMNS, DRIVERS, GOAL, OURS, SCENARIOS, Sum};

@@ -1,7 +1,5 @@
 //! What a client meets at the sockets, at exact virtual times.
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use common::{Value, Wire};
+use crate::common::{Value, Wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 const REDIS_1: NodeId = NodeId::data(1);

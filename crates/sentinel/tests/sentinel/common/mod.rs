@@ -1,5 +1,5 @@
 //! One Sentinel, and everybody else played by the test: data nodes and fellow Sentinels that answer at once, or not.
-#![allow(dead_code, unreachable_pub)] // Each test file uses a part of it.
+#![allow(unreachable_pub)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

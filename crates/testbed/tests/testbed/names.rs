@@ -1,8 +1,6 @@
 //! Names of hosts as clients look them up: unmodified, by the C library, in the world of their run.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-mod common;
-
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +12,7 @@ use sentinel_lab_testbed::{Run, RunOutcome, Testbed};
 use tokio::net::lookup_host;
 use tokio::time::Instant;
 
-use common::{Raw, Value, Wire};
+use crate::common::{Raw, Value, Wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 

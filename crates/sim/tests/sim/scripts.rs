@@ -1,8 +1,6 @@
 //! The scripts of Sentinels, as events: who runs which, and with what.
 
-mod common;
-
-use common::{Lab, MASTER, plan};
+use crate::common::{Lab, MASTER, plan};
 use model::history::What;
 use model::{EventName, Fault, NodeId, Reply, Target};
 

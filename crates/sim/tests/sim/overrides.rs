@@ -1,10 +1,8 @@
 //! How a Sentinel can be made to answer, one test for each way.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Lab, node};
+use crate::common::{Lab, node};
 use model::fault::Answer;
 use model::history::What;
 use model::{Addr, EventName, Fault, NodeId, Reply, Target, Time, plan::Cluster};

@@ -1,8 +1,6 @@
 //! Links that stand and bring nothing, and opinions that grow old: what a Sentinel gives up, and in which pass.
 
-mod common;
-
-use common::{Did, Lab, MASTER, NEVER, PEERS, REPLICAS};
+use crate::common::{Did, Lab, MASTER, NEVER, PEERS, REPLICAS};
 use model::Reply;
 
 /// The age from which a link may be closed for bringing nothing.

@@ -1,8 +1,6 @@
 //! How a failover ends that does not go as it should: the passes in which its leader gives up a state.
 
-mod common;
-
-use common::{Did, Lab, MASTER, NEVER, REPLICAS};
+use crate::common::{Did, Lab, MASTER, NEVER, REPLICAS};
 use model::Reply;
 
 const TIMEOUT: u64 = 12_000;

@@ -1,7 +1,5 @@
 //! A run from start to verdict: it repeats, it is judged, and what goes wrong in it is told.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +12,7 @@ use sentinel_lab_testbed::driver::{
 };
 use sentinel_lab_testbed::{Run, RunError, RunOutcome};
 
-use common::Raw;
+use crate::common::Raw;
 
 const SECOND: Duration = Duration::from_secs(1);
 

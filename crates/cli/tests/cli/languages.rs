@@ -215,14 +215,14 @@ fn follow_a_failover(command: &mut Command) {
 #[test]
 fn redis_py_follows_a_failover() {
     let Some(python) = redis_py("redis-py follows a failover") else { return };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/clients/failover.py");
     follow_a_failover(Command::new(python).arg(script));
 }
 
 #[test]
 fn ioredis_follows_a_failover() {
     let Some((node, modules)) = ioredis("ioredis follows a failover") else { return };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/failover.js");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/clients/failover.js");
     follow_a_failover(Command::new(node).arg(script).env("NODE_PATH", modules));
 }
 
