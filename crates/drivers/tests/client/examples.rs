@@ -1,4 +1,5 @@
 //! The examples of the client, each through a failover.
+#![allow(dead_code)] // The examples have a `main` each.
 
 use std::ops::ControlFlow;
 

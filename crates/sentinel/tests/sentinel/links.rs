@@ -147,13 +147,13 @@ fn an_opinion_is_forgotten_after_five_periods_without_a_reply() {
     lab.party(MASTER).answers = false;
     lab.party(PEERS[0]).finds_down = true;
     // Somebody else is voted for, so that nobody is elected.
-    lab.party(PEERS[0]).votes_for = Some(common::id('d'));
+    lab.party(PEERS[0]).votes_for = Some(crate::common::id('d'));
     while lab.events("+odown").is_empty() {
         lab.pass();
     }
     lab.run_to(28_000);
     assert!(of_peers(&mut lab, "flags")[0].contains("master_down"));
-    assert_eq!(of_peers(&mut lab, "voted-leader"), [common::id('d').to_string(), "?".into()]);
+    assert_eq!(of_peers(&mut lab, "voted-leader"), [crate::common::id('d').to_string(), "?".into()]);
     // It is there, but does not say what it finds.
     let asked = |did: &Did| matches!(did, Did::Sent(words) if words.starts_with("SENTINEL is-master"));
     let replies = lab.deeds.iter().filter(|(_, port, _, did)| *port == PEERS[0] && asked(did));

@@ -327,7 +327,7 @@ fn failover_is_asked_of_a_sentinel() {
 
 #[test]
 fn commands_of_the_operator_log_in() {
-    let mut plan = common::plan();
+    let mut plan = crate::common::plan();
     let password = Credentials { user: None, password: "secret".into() };
     plan.cluster.sentinel_auth = Some(password.clone());
     plan.cluster.groups[0].auth = Some(password);
@@ -468,7 +468,7 @@ fn a_kill_ends_what_stood_at_the_process() {
 
 #[test]
 fn a_group_that_lags_acknowledges_what_its_replicas_lack() {
-    let mut plan = common::plan();
+    let mut plan = crate::common::plan();
     plan.cluster.groups[0].replication_lag = Duration::from_millis(500);
     let mut lab = Lab::new(&plan);
     lab.run_to(6_000);

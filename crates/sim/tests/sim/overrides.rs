@@ -153,7 +153,7 @@ fn late_switch_event() {
 
 #[test]
 fn overrides_do_not_open_a_closed_door() {
-    let mut plan = common::plan();
+    let mut plan = crate::common::plan();
     plan.cluster.sentinel_auth = Some(model::plan::Credentials { user: None, password: "secret".into() });
     let mut lab = Lab::new(&plan);
     lab.run_to(4_000);

@@ -69,7 +69,7 @@ fn a_one_way_partition_lets_commands_through_and_no_replies() {
 
 #[test]
 fn the_minority_side_keeps_its_master() {
-    let mut plan = common::plan();
+    let mut plan = crate::common::plan();
     plan.cluster.groups[0].zones = vec!["a".into()];
     plan.cluster.sentinel_zones = vec!["a".into()];
     plan.clients[0].zone = "a".into();
