@@ -34,8 +34,9 @@ fn scenarios() -> BTreeMap<String, Plan> {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
         (name, scenario::load(file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}")))
     };
-    // What chaos found once is no page of the gallery.
-    files.iter().filter(|file| !file.iter().any(|part| part == "regressions")).map(load).collect()
+    // What chaos found is no page of the gallery.
+    let found = |file: &&PathBuf| file.iter().any(|part| part == "regressions" || part == "findings");
+    files.iter().filter(|file| !found(file)).map(load).collect()
 }
 
 fn run(plan: &Plan, driver: Arc<dyn Driver>) -> Verdict {

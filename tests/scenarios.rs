@@ -1,9 +1,10 @@
-//! What the scenarios of the repository catch: a client that clings, and those with one defect each. That the default
-//! client passes all of them is `gallery.rs`.
+//! What the scenarios of the repository catch: a client that clings, those with one defect each, and what chaos found in
+//! crates. That the default client passes all of them is `gallery.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chaos::regression::{Replay, replay};
 use model::verdict::{Invariant, Rule, Severity};
 use model::{Outcome, Plan, Seed, Verdict};
 use testbed::Run;
@@ -51,6 +52,25 @@ fn clients_that_cling_fail() {
         let verdict = run(&load(&folder("../scenarios").join(scenario)), 1, driver);
         assert_eq!(verdict.outcome, Outcome::Fail, "{driver} in {scenario}");
         assert!(violated(&verdict).contains(&expected), "{driver} in {scenario}: {:?}", verdict.findings);
+    }
+}
+
+/// Each file says of which client it is, with which seed it shows, and which rule is broken. One that passes is news for
+/// `docs/findings.md`: a version of the crate no longer does so.
+#[test]
+fn what_chaos_found_in_a_crate_is_there_still() {
+    let files = scenario::files(&folder("../scenarios/findings")).expect("the findings");
+    assert!(files.len() >= 10, "{} findings", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a file");
+        let Replay { seed: Some(seed), driver: Some(driver) } = replay(&text) else {
+            panic!("{}: which seed, and which driver?", file.display())
+        };
+        let rule = text.lines().find_map(|line| line.strip_prefix("# violates: ")).expect("a rule");
+        let verdict = run(&load(&file), seed, &driver);
+        let violated = violated(&verdict);
+        let there = violated.iter().any(|invariant| invariant.to_string() == rule);
+        assert!(there, "{}: {driver} violates {violated:?}, not {rule}", file.display());
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 const MASTER: NodeId = NodeId::data(1);
 const REPLICA: NodeId = NodeId::data(2);
+const REPLICAS: [NodeId; 2] = [REPLICA, NodeId::data(3)];
 const SENTINELS: [NodeId; 3] = [NodeId::sentinel(1), NodeId::sentinel(2), NodeId::sentinel(3)];
 /// What a call may take, for clients that can be told.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -32,7 +33,11 @@ impl Lab {
     async fn start(binaries: &real::Binaries, driver: &str, down_after: Duration) -> Self {
         let mut plan = Cluster::standard();
         plan.groups[0].down_after = down_after;
-        let cluster = RealCluster::start(binaries, &plan).expect("a cluster");
+        Self::of(binaries, driver, &plan).await
+    }
+
+    async fn of(binaries: &real::Binaries, driver: &str, plan: &Cluster) -> Self {
+        let cluster = RealCluster::start(binaries, plan).expect("a cluster");
         let session = open(&cluster, driver).await.expect("connects");
         let mut lab = Self { cluster, session };
         lab.incr().await.expect("works");
@@ -41,6 +46,13 @@ impl Lab {
 
     async fn incr(&mut self) -> Result<Answer, CallError> {
         self.session.call(&Request::Incr("counter".into())).await
+    }
+
+    /// How many connections a node has taken so far.
+    fn connections(&mut self, node: NodeId) -> u64 {
+        let info = self.node(node).info().expect("says");
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).expect("a field");
+        line.trim().parse().expect("a number")
     }
 
     fn node(&mut self, node: NodeId) -> &mut real::Process {
@@ -207,16 +219,85 @@ fn a_pool_of_r2d2_connects_without_a_pause_while_the_master_is_loading() {
         other.send(&["DEBUG", "RELOAD"]).expect("sent");
         let loading = |process: &real::Process| process.info().is_ok_and(|info| info.contains("\r\nloading:1"));
         lab.cluster.wait(MASTER, "loading", LONG, loading).expect("it is");
-        let connections = |lab: &mut Lab| -> u64 {
-            let info = lab.node(MASTER).info().expect("says");
-            let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).expect("a field");
-            line.trim().parse().expect("a number")
-        };
-        let before = connections(&mut lab);
+        let before = lab.connections(MASTER);
         let result = lab.incr().await;
-        let opened = connections(&mut lab) - before;
+        let opened = lab.connections(MASTER) - before;
         assert!(result.is_err(), "it is still loading");
         // One that waits 50 ms, and then twice as long each time, opens six.
         assert!(opened > 40, "{opened} connections within {DEADLINE:?}");
+    });
+}
+
+/// redis, 10: a `PING` is refused by a replica without its master that is not to serve what is stale.
+#[test]
+fn a_pool_of_bb8_connects_without_a_pause_to_a_replica_without_its_master() {
+    test("redis-bb8 and replicas without a master", async |binaries| {
+        let mut plan = Cluster::standard();
+        plan.groups[0].down_after = NEVER;
+        plan.groups[0].serve_stale_data = false;
+        let mut lab = Lab::of(&binaries, "redis-bb8", &plan).await;
+        let read = Request::ReplicaGet("counter".into());
+        lab.session.call(&read).await.expect("reads");
+        lab.node(MASTER).kill().expect("killed");
+        let lost =
+            |process: &real::Process| process.info().is_ok_and(|info| info.contains("\r\nmaster_link_status:down"));
+        for replica in REPLICAS {
+            lab.cluster.wait(replica, "the loss of its master", LONG, lost).expect("it does");
+        }
+        let before = REPLICAS.map(|replica| lab.connections(replica));
+        assert!(lab.session.call(&read).await.is_err(), "no replica may answer");
+        let opened: u64 =
+            REPLICAS.map(|replica| lab.connections(replica)).iter().sum::<u64>() - before.iter().sum::<u64>();
+        assert!(opened > 40, "{opened} connections within {DEADLINE:?}");
+    });
+}
+
+/// redis, 12; fred, 7; rustis, 3. For some ten seconds after a failover by hand the old master has not been demoted, and takes
+/// what is written to it, which is lost then.
+#[test]
+fn redis_and_fred_and_rustis_do_not_hear_of_a_failover() {
+    for driver in ["redis-sentinel", "fred", "rustis"] {
+        test("a failover by hand", async |binaries| {
+            let mut lab = Lab::start(&binaries, driver, NEVER).await;
+            let mut listening = open(&lab.cluster, "sentinel-client").await.expect("connects");
+            listening.call(&Request::Incr("counter".into())).await.expect("works");
+            // A Sentinel that has not heard from its replicas yet says that none is good.
+            while lab.node(SENTINELS[1]).ask(&["SENTINEL", "FAILOVER", "mymaster"]).expect("asked") != model::Reply::OK
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let began = Instant::now();
+            while SENTINELS.iter().any(|node| lab.cluster.master_by(*node, "mymaster") == Some(MASTER)) {
+                assert!(began.elapsed() < LONG, "no failover");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let old = lab.node(MASTER).addr();
+            assert_eq!(lab.incr().await, Ok(Answer::Number(3)), "{driver} has left {old}");
+            // Whoever has subscribed is with the new one by now.
+            while listening.call(&Request::Incr("counter".into())).await != Ok(Answer::Number(3)) {
+                assert!(began.elapsed() < LONG, "the new one has been told what was written to {old}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+    }
+}
+
+/// rustis, 4: what it polls is asked by the task that sends commands and reads replies.
+#[test]
+fn rustis_answers_nothing_while_a_sentinel_is_silent() {
+    test("rustis and a stopped Sentinel", async |binaries| {
+        let mut lab = Lab::start(&binaries, "rustis", NEVER).await;
+        let mut other = open(&lab.cluster, "redis-multiplexed").await.expect("connects");
+        lab.node(SENTINELS[0]).freeze().expect("stopped");
+        let began = Instant::now();
+        let error = loop {
+            assert!(began.elapsed() < 2 * LONG, "it has polled without a pause");
+            if let Err(error) = lab.incr().await {
+                break error;
+            }
+        };
+        assert!(error.text.contains("timeout"), "{}", error.text);
+        other.call(&Request::Incr("counter".into())).await.expect("the master is well");
+        lab.node(SENTINELS[0]).thaw().expect("goes on");
     });
 }

@@ -22,8 +22,9 @@ const REAL_TIME_JOBS: usize = 12;
 pub(crate) fn matrix(args: &MatrixArgs) -> Exit {
     let Some(drivers) = clients::chosen("--drivers", &args.drivers) else { return Exit::Unusable };
     let Some(mut scenarios) = read(&args.paths) else { return Exit::Unusable };
-    // What chaos found once says nothing about clients in general.
-    scenarios.retain(|scenario| !Path::new(&scenario.file).iter().any(|part| part == "regressions"));
+    // What chaos found once, or of one client, says nothing about clients in general.
+    let found = |file: &str| Path::new(file).iter().any(|part| part == "regressions" || part == "findings");
+    scenarios.retain(|scenario| !found(&scenario.file));
     let Some(programs) = clients::programs(&scenarios) else { return Exit::Unusable };
     let zoo = args.drivers == ["zoo"];
     let matrix = fill(args, &scenarios, &drivers, &programs);
