@@ -99,6 +99,11 @@ fn of_a_data_node_to_scripts() {
 }
 
 #[test]
+fn of_a_data_node_to_transactions() {
+    same_replies("node-exec.script", include_str!("data/parity/node-exec.script"));
+}
+
+#[test]
 fn of_a_data_node_that_is_busy() {
     same_replies("node-busy.script", include_str!("data/parity/node-busy.script"));
 }

@@ -120,6 +120,8 @@ pub enum Reply {
     Verbatim(Text),
     /// `,d` or a bulk string
     Double(f64),
+    /// The same, of digits that are not those of [`double_text`]
+    Decimal(String),
     /// `#t` or `#f`, or `:1` or `:0`
     Bool(bool),
     /// `(n`, a number of any length in decimal digits, or a bulk string
@@ -130,6 +132,8 @@ pub enum Reply {
     NullArray,
     /// `*n`
     Array(Vec<Reply>),
+    /// `*n`, an array whose elements follow as replies of their own, with whatever else is said meanwhile between them
+    ArrayOf(usize),
     /// `%n`, or a flat array of 2n
     Map(Vec<(Reply, Reply)>),
     /// `~n`, or an array
@@ -242,6 +246,8 @@ pub enum Frame {
     Reply(Reply),
     /// The RDB file of a full resynchronisation.
     Snapshot(Bytes),
+    /// Bytes that are no command: what Redis says is wrong with them. Nothing follows that could be understood.
+    Malformed(Cow<'static, str>),
 }
 
 /// As much of a word as an error shows of it: so many bytes, and none from a zero on.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::commands::events::Event;
+use crate::config::Config;
 use crate::keyspace::stream::Stream;
 use crate::keyspace::{DataSet, Db, Value, ZSet};
 
@@ -58,6 +59,7 @@ pub(crate) struct Effects {
 /// One database, at one moment, for one command.
 pub(crate) struct Access<'a> {
     pub(crate) data: &'a mut DataSet,
+    pub(crate) config: &'a Config,
     pub(crate) db: usize,
     /// Unix milliseconds.
     pub(crate) now: u64,
@@ -74,9 +76,10 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(crate) fn new(data: &'a mut DataSet, db: usize, now: u64, expiry: Expiry) -> Self {
+    pub(crate) fn new(data: &'a mut DataSet, config: &'a Config, db: usize, now: u64, expiry: Expiry) -> Self {
         Self {
             data,
+            config,
             db,
             now,
             expiry,
@@ -86,6 +89,17 @@ impl<'a> Access<'a> {
             notify: false,
             effects: Effects::default(),
         }
+    }
+
+    /// The longest string, `proto-max-bulk-len`; a master is not held to it.
+    pub(crate) fn string_max(&self) -> usize {
+        let most = self.config.limits.bulk;
+        if self.expiry == Expiry::Ignore { usize::MAX } else { usize::try_from(most).unwrap_or(usize::MAX) }
+    }
+
+    /// A parameter that is a number.
+    pub(crate) fn parameter(&self, name: &str) -> usize {
+        self.config.other(name).parse().unwrap_or(usize::MAX)
     }
 
     /// The database itself, expired keys and all.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use model::{Command, Conn, Output, Reply, Time};
+use model::{Command, Conn, Frame, Output, Reply, Time};
 
 use crate::access::{Access, Expiry, Failure};
 use crate::commands::lists::Pop;
@@ -79,7 +79,7 @@ impl Node {
         let resp3 = self.clients.get(&conn).is_some_and(|client| client.resp == 3);
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
-        let mut access = Access::new(&mut self.data, db, unix, expiry);
+        let mut access = Access::new(&mut self.data, &self.config, db, unix, expiry);
         access.resp3 = resp3;
         access.counts = counts;
         access.notify = notify;
@@ -139,8 +139,9 @@ impl Node {
             };
             note(conn, outcome, blocked.command, position, out);
             self.send(conn, reply, out);
+            self.end_command(conn);
         } else if let Some(client) = self.clients.get_mut(&conn) {
-            client.pending.push_front(blocked.command);
+            client.pending.push_front(Frame::Command(blocked.command));
         }
         self.unblocked.push_back(conn);
     }

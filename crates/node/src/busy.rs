@@ -10,7 +10,6 @@ use model::{Command, Conn, Input, Output, Reply, Time};
 
 use crate::access::Failure;
 use crate::args::yes_no;
-use crate::commands::events::Event;
 use crate::dispatch::{Answer, Call, Outcome, Within};
 use crate::node::Node;
 use crate::script::{Ask, KILLED, Program, Steps, Thread};
@@ -63,7 +62,6 @@ pub(crate) struct UnderWay {
     dirty: u64,
     /// What it did so far, which nobody has heard of yet.
     changes: Vec<(usize, Command)>,
-    events: Vec<Event>,
     invalid: Vec<(Conn, Option<Bytes>)>,
 }
 
@@ -89,7 +87,6 @@ impl Node {
             steps: Steps::Script,
             dirty: self.dirty,
             changes: Vec::new(),
-            events: Vec::new(),
             invalid: Vec::new(),
         };
         if let Some(reply) = self.advance(&mut script, LOOKS_AT_ONCE, call.now, call.out) {
@@ -170,7 +167,6 @@ impl Node {
     /// What a script did is nobody's business until it ends.
     fn put_aside(&mut self, script: &mut UnderWay) {
         mem::swap(&mut self.changes, &mut script.changes);
-        mem::swap(&mut self.events, &mut script.events);
         mem::swap(&mut self.invalid, &mut script.invalid);
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use model::tracking::Tracking;
-use model::{Addr, Command, Time};
+use model::{Addr, Command, Frame, Time};
 
 use crate::acl::DEFAULT;
 use crate::table::Spec;
@@ -33,6 +33,10 @@ pub(crate) struct Client {
     /// `CLIENT TRACKING`
     pub(crate) tracking: Option<Tracking>,
     pub(crate) replies: Replies,
+    /// When something was last said to it.
+    pub(crate) said_at: Option<Time>,
+    /// It is to be closed once what was said to it is written, and not heard any more.
+    pub(crate) leaving: bool,
     /// `CLIENT NO-EVICT on`
     pub(crate) no_evict: bool,
     pub(crate) transaction: Option<Transaction>,
@@ -43,8 +47,8 @@ pub(crate) struct Client {
     pub(crate) patterns: BTreeSet<Bytes>,
     /// Sharded channels, which without Redis Cluster are channels of another name space.
     pub(crate) shards: BTreeSet<Bytes>,
-    /// Commands that came while the connection was blocked.
-    pub(crate) pending: VecDeque<Command>,
+    /// What came while the connection was blocked.
+    pub(crate) pending: VecDeque<Frame>,
     /// Replication offset of its last write, which `WAIT` waits for.
     pub(crate) last_write: u64,
     /// Port that a replica told with `REPLCONF listening-port`.
@@ -60,12 +64,24 @@ pub(crate) struct Client {
 }
 
 /// What a client hears, by `CLIENT REPLY`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replies {
-    On,
-    Off,
-    /// Not the next one.
-    SkipNext,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replies {
+    pub(crate) off: bool,
+    /// Not what the command under way is answered.
+    pub(crate) skip: bool,
+    /// Not what the next command is answered.
+    pub(crate) skip_next: bool,
+}
+
+impl Replies {
+    pub(crate) fn heard(self) -> bool {
+        !self.off && !self.skip
+    }
+
+    /// A command is over.
+    pub(crate) fn next(self) -> Self {
+        Self { off: self.off, skip: self.skip_next, skip_next: false }
+    }
 }
 
 /// Between `MULTI` and `EXEC`.
@@ -112,7 +128,9 @@ impl Client {
             user: DEFAULT,
             unrestricted: true,
             tracking: None,
-            replies: Replies::On,
+            replies: Replies::default(),
+            said_at: None,
+            leaving: false,
             no_evict: false,
             transaction: None,
             watched: Vec::new(),

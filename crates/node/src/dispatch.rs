@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use model::machine::{Executed, Note};
-use model::{Command, Conn, Output, Reply, Time};
+use model::{Command, Conn, Frame, Output, Reply, Time};
 
 use crate::access::{Access, DataResult, Effects, Expiry, Failure};
 use crate::acl::{Denied, User};
@@ -22,7 +22,9 @@ use crate::table::{self, Run, Spec, flag};
 #[derive(Debug)]
 pub(crate) enum Answer {
     Reply(Reply),
-    /// Nothing is sent, or it was sent already.
+    /// It was sent already, part by part.
+    Sent(Reply),
+    /// Nothing is sent.
     Silent,
     /// The reply comes later; see [`crate::blocking`].
     Blocked,
@@ -112,6 +114,7 @@ impl Node {
             transaction.flags |= own_flags & flag::QUEUED_MATTERS;
             transaction.queue.push((spec, command));
             self.send(conn, Reply::QUEUED, out);
+            self.end_command(conn);
             return;
         }
         self.call(now, conn, spec, command, out);
@@ -208,6 +211,7 @@ impl Node {
         let reply = Reply::Error(error);
         note(conn, Executed::Refused(reply.clone()), command, None, out);
         self.send(conn, reply, out);
+        self.end_command(conn);
     }
 
     /// Runs a command that passed the checks.
@@ -226,8 +230,8 @@ impl Node {
         (outcome, changed): (Outcome, bool),
         out: &mut Vec<Output>,
     ) {
-        let changed = changed && !matches!(outcome, Ok(Answer::Blocked));
-        self.tell_events(out);
+        let blocked = matches!(outcome, Ok(Answer::Blocked));
+        let changed = changed && !blocked;
         self.propagate(out);
         let position = changed.then(|| self.position());
         if position.is_some()
@@ -244,6 +248,16 @@ impl Node {
         if !self.invalid.is_empty() {
             self.send_invalidations(Some(conn), out);
         }
+        if !blocked {
+            self.end_command(conn);
+        }
+    }
+
+    /// `CLIENT REPLY SKIP` is for one command.
+    pub(crate) fn end_command(&mut self, conn: Conn) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.replies = client.replies.next();
+        }
     }
 
     fn answer(
@@ -254,16 +268,24 @@ impl Node {
         position: Option<model::history::Position>,
         out: &mut Vec<Output>,
     ) {
-        let reply = match outcome {
-            Ok(Answer::Reply(reply)) => reply,
-            Ok(Answer::Silent | Answer::Blocked) => return,
+        let sent = matches!(outcome, Ok(Answer::Sent(_)));
+        let Some(reply) = self.reply_of(outcome) else { return };
+        note(conn, executed(&reply), command, position, out);
+        if !sent {
+            self.send(conn, reply, out);
+        }
+    }
+
+    /// What a command came to; an error is counted. `None` if it has no reply, or none yet.
+    fn reply_of(&mut self, outcome: Outcome) -> Option<Reply> {
+        match outcome {
+            Ok(Answer::Reply(reply) | Answer::Sent(reply)) => Some(reply),
+            Ok(Answer::Silent | Answer::Blocked) => None,
             Err(error) => {
                 self.stats.error(&error);
-                Reply::Error(error)
+                Some(Reply::Error(error))
             }
-        };
-        note(conn, executed(&reply), command, position, out);
-        self.send(conn, reply, out);
+        }
     }
 
     /// `CLIENT CACHING` is for one command that is not `CLIENT`, or one transaction.
@@ -277,9 +299,10 @@ impl Node {
         tracking.caching = false;
     }
 
-    /// Runs the handler and counts it. The flag says whether the data set was changed.
+    /// Runs the handler, counts it and tells what it did to keys. The flag says whether the data set was changed.
     pub(crate) fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
         let result = self.run_handler(spec, call);
+        self.tell_events(call.out);
         self.stats.called(spec.name, matches!(&result.0, Err(_) | Ok(Answer::Reply(Reply::Error(_)))));
         result
     }
@@ -319,7 +342,7 @@ impl Node {
     ) -> (DataResult, bool) {
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
-        let mut access = Access::new(&mut self.data, db, unix, expiry);
+        let mut access = Access::new(&mut self.data, &self.config, db, unix, expiry);
         access.resp3 = resp3;
         access.counts = counts;
         access.all_keys = all_keys;
@@ -370,10 +393,13 @@ impl Node {
         true
     }
 
-    /// `EXEC` of the transaction: runs what was queued, all of it propagated as one.
+    /// `EXEC` of the transaction: runs what was queued, all of it propagated as one. Each command is answered as it ends, so that
+    /// what it does to the connection, and what the client is told meanwhile, stands between the elements of the reply.
     pub(crate) fn run_transaction(&mut self, call: &mut Call<'_>, transaction: Transaction) -> Reply {
         let mut replies = Vec::with_capacity(transaction.queue.len());
         let mut notes = Vec::with_capacity(transaction.queue.len());
+        let start = call.out.len();
+        self.send(call.conn, Reply::ArrayOf(transaction.queue.len()), call.out);
         for (spec, command) in transaction.queue {
             let mut inner = Call {
                 now: call.now,
@@ -383,15 +409,16 @@ impl Node {
                 out: &mut *call.out,
             };
             let (outcome, changed) = self.run(spec, &mut inner);
-            let reply = match outcome {
-                Ok(Answer::Reply(reply)) => reply,
-                Ok(Answer::Silent | Answer::Blocked) => Reply::Null,
-                Err(error) => Reply::Error(error),
-            };
+            let reply = self.reply_of(outcome);
+            if let Some(reply) = &reply {
+                self.send(call.conn, reply.clone(), call.out);
+            }
+            let reply = reply.unwrap_or(Reply::Null);
             self.tell_monitors_of(call.now, call.conn, spec, &command, call.out);
             notes.push((executed(&reply), command, changed));
             replies.push(reply);
         }
+        gather(call.conn, start, call.out);
         self.propagate(call.out);
         let changed = notes.iter().any(|(.., changed)| *changed);
         let position = changed.then(|| self.position());
@@ -403,6 +430,31 @@ impl Node {
         }
         Reply::Array(replies)
     }
+}
+
+/// Makes one reply of an array and its elements, which were said to `conn` from `start` on, unless there is something between
+/// them: in the network they are one message.
+fn gather(conn: Conn, start: usize, out: &mut Vec<Output>) {
+    let own = |output: &&Output| match output {
+        Output::Send(to, _) | Output::Protocol(to, _) => *to == conn,
+        _ => false,
+    };
+    let element =
+        |output: &Output| matches!(output, Output::Send(_, Frame::Reply(reply)) if !matches!(reply, Reply::Push(_)));
+    let mut said = out[start..].iter().filter(own);
+    let Some(Output::Send(_, Frame::Reply(Reply::ArrayOf(len)))) = said.next() else { return };
+    if said.clone().count() != *len || !said.all(element) {
+        return;
+    }
+    let mut items = Vec::with_capacity(*len);
+    for output in out.split_off(start) {
+        match output {
+            Output::Send(to, Frame::Reply(Reply::ArrayOf(_))) if to == conn => {}
+            Output::Send(to, Frame::Reply(reply)) if to == conn => items.push(reply),
+            other => out.push(other),
+        }
+    }
+    out.push(Output::Send(conn, Frame::Reply(Reply::Array(items))));
 }
 
 fn executed(reply: &Reply) -> Executed {

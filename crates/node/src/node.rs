@@ -13,7 +13,7 @@ use model::{Addr, Command, Conn, Frame, Input, Limits, Output, Reply, RunId, See
 use crate::acl::{DEFAULT, User, Users, users};
 use crate::blocking::Blocked;
 use crate::busy::UnderWay;
-use crate::client::{Client, Replies};
+use crate::client::Client;
 use crate::commands::events::Event;
 use crate::commands::info::memory_used;
 use crate::config::Config;
@@ -70,6 +70,8 @@ pub struct Node {
     pub(crate) loading_until: Option<Time>,
     pub(crate) ignore_client_kill: bool,
     pub(crate) stats: Stats,
+    /// The time of the input under way.
+    pub(crate) now: Time,
     /// Connections to close when the command under way is answered.
     pub(crate) closing: Vec<Conn>,
     /// The first input has come.
@@ -138,6 +140,7 @@ impl Node {
             loading_until: None,
             ignore_client_kill: false,
             stats: Stats::default(),
+            now,
             closing: Vec::new(),
             begun: false,
             ended: false,
@@ -155,6 +158,7 @@ impl Node {
         if self.ended {
             return;
         }
+        self.now = now;
         if let Some(asleep) = &mut self.asleep {
             if input != Input::Tick {
                 asleep.inputs.push_back(input);
@@ -199,8 +203,7 @@ impl Node {
             Input::Connected(conn) => self.upstream_connected(now, conn, out),
             Input::Accepted(conn, from) => self.accept(now, conn, from, out),
             Input::Received(conn, frame) if conn.is_outbound() => self.upstream_received(now, conn, frame, out),
-            Input::Received(conn, Frame::Command(command)) => self.received(now, conn, command, out),
-            Input::Received(..) => {}
+            Input::Received(conn, frame) => self.received(now, conn, frame, out),
             Input::Closed(conn) if conn.is_outbound() => self.upstream_closed(now, conn, out),
             Input::Closed(conn) => self.forget(now, conn, out),
             Input::LoadingUntil(until) => self.loading_until = Some(until),
@@ -242,12 +245,27 @@ impl Node {
         }
     }
 
-    fn received(&mut self, now: Time, conn: Conn, command: Command, out: &mut Vec<Output>) {
+    fn received(&mut self, now: Time, conn: Conn, frame: Frame, out: &mut Vec<Output>) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.leaving {
+            return;
+        }
         if self.blocked.contains_key(&conn) || !client.pending.is_empty() {
-            client.pending.push_back(command);
+            client.pending.push_back(frame);
         } else {
-            self.process(now, conn, command, out);
+            self.take(now, conn, frame, out);
+        }
+    }
+
+    fn take(&mut self, now: Time, conn: Conn, frame: Frame, out: &mut Vec<Output>) {
+        match frame {
+            Frame::Command(command) => self.process(now, conn, command, out),
+            Frame::Malformed(error) => {
+                self.stats.error(&error);
+                self.send(conn, Reply::Error(error), out);
+                self.closing.push(conn);
+            }
+            Frame::Reply(_) | Frame::Snapshot(_) => {}
         }
     }
 
@@ -258,20 +276,20 @@ impl Node {
                 return;
             }
             for conn in mem::take(&mut self.closing) {
-                self.close(now, conn, out);
+                self.leave(now, conn, out);
             }
             self.serve_ready(now, out);
             let Some(conn) = self.unblocked.pop_front() else { return };
             if let Some(client) = self.clients.get_mut(&conn) {
                 client.active_at = now;
             }
-            while !self.blocked.contains_key(&conn) && self.asleep.is_none() && !self.ended {
-                let Some(command) = self.clients.get_mut(&conn).and_then(|client| client.pending.pop_front()) else {
+            while !self.blocked.contains_key(&conn) && self.asleep.is_none() && self.closing.is_empty() && !self.ended {
+                let Some(frame) = self.clients.get_mut(&conn).and_then(|client| client.pending.pop_front()) else {
                     break;
                 };
-                self.process(now, conn, command, out);
+                self.take(now, conn, frame, out);
             }
-            if self.asleep.is_some() {
+            if self.asleep.is_some() || !self.closing.is_empty() {
                 self.unblocked.push_front(conn);
             }
         }
@@ -286,12 +304,31 @@ impl Node {
             return;
         }
         // What subscriptions come to is told in any case.
-        if client.replies == Replies::On || matches!(reply, Reply::Push(_)) {
+        if client.replies.heard() || matches!(reply, Reply::Push(_)) {
+            self.say(conn, reply, out);
+        }
+    }
+
+    /// Says something to a client. Of one that is leaving Redis only notices then that nothing else keeps it.
+    pub(crate) fn say(&mut self, conn: Conn, reply: Reply, out: &mut Vec<Output>) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.said_at = Some(self.now);
+        if client.leaving {
+            self.closing.push(conn);
+        } else {
             out.push(Output::Send(conn, Frame::Reply(reply)));
         }
-        if client.replies == Replies::SkipNext {
-            client.replies = Replies::On;
+    }
+
+    /// Closes a connection after what was said on it. If nothing was, it stays: Redis looks again only at those to whom it has
+    /// something to write.
+    fn leave(&mut self, now: Time, conn: Conn, out: &mut Vec<Output>) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.said_at == Some(now) || client.replica.is_some() {
+            return self.close(now, conn, out);
         }
+        client.leaving = true;
+        client.pending.clear();
     }
 
     /// Closes a connection from this side.

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     /// As whom it acts, logged in or not.
     pub user: String,
     pub replies: Replies,
+    /// It was to be closed after a reply, and has none: it is not heard any more, and closed when something is said to it.
+    pub leaving: bool,
     /// `CLIENT NO-EVICT on`
     pub no_evict: bool,
     pub since: Ms,
@@ -297,6 +299,7 @@ impl Sentinel {
             Input::Accepted(conn, from) => self.accept(conn, from, self.clock(now), out),
             Input::Received(conn, frame) => match frame {
                 Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
+                Frame::Malformed(error) if !conn.is_outbound() => self.malformed(conn, error, out),
                 Frame::Reply(reply) if conn.is_outbound() => self.reply(conn, &reply, now, out),
                 _ => {}
             },
@@ -308,6 +311,7 @@ impl Sentinel {
             Input::LoadingUntil(_) | Input::IgnoreClientKill(_) => {}
         }
         self.note_answers(out);
+        self.close_leaving(out);
         // A process that has ended does nothing more.
         if let Some(end) = out.iter().position(|output| *output == Output::Exit) {
             out.truncate(end + 1);
@@ -353,6 +357,7 @@ impl Sentinel {
             authenticated: self.users.open(),
             user: "default".to_owned(),
             replies: Replies::On,
+            leaving: false,
             no_evict: false,
             since: now,
             last_used: now,

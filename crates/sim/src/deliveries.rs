@@ -16,7 +16,7 @@ pub struct Delivery {
     pub from: String,
     /// Whom it reached.
     pub to: String,
-    /// The command's name, or `reply`, or `snapshot`.
+    /// The command's name, or `reply`, `snapshot` or `malformed`.
     pub what: String,
 }
 
@@ -47,6 +47,7 @@ impl World {
             Frame::Command(command) => command_name(command),
             Frame::Reply(_) => "reply".to_owned(),
             Frame::Snapshot(_) => "snapshot".to_owned(),
+            Frame::Malformed(_) => "malformed".to_owned(),
         };
         let at = self.now;
         if let Some(deliveries) = &mut self.deliveries {

@@ -32,7 +32,7 @@ enum Overflow {
 }
 
 impl Field {
-    fn parse(kind: &Bytes, place: &Bytes) -> Result<Self, Failure> {
+    fn parse(access: &Access<'_>, kind: &Bytes, place: &Bytes) -> Result<Self, Failure> {
         let wrong = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
         let signed = match kind.first() {
             Some(b'i') => true,
@@ -45,7 +45,7 @@ impl Field {
             Some(number) => parse_int(number).map(|number| number.wrapping_mul(bits)),
             None => parse_int(place),
         };
-        Ok(Self { signed, bits: bits as u32, at: offset(at)? })
+        Ok(Self { signed, bits: bits as u32, at: offset(access, at)? })
     }
 
     fn last(self) -> usize {
@@ -90,7 +90,7 @@ impl Field {
     }
 }
 
-fn parse(args: &[Bytes]) -> Result<Vec<(Field, Deed, Overflow)>, Failure> {
+fn parse(access: &Access<'_>, args: &[Bytes]) -> Result<Vec<(Field, Deed, Overflow)>, Failure> {
     let (mut deeds, mut overflow, mut at) = (Vec::new(), Overflow::Wrap, 2);
     while let Some(word) = args.get(at) {
         let rest = &args[at + 1..];
@@ -105,11 +105,11 @@ fn parse(args: &[Bytes]) -> Result<Vec<(Field, Deed, Overflow)>, Failure> {
                 2
             }
             [kind, place, ..] if is(word, "GET") => {
-                deeds.push((Field::parse(kind, place)?, Deed::Get, overflow));
+                deeds.push((Field::parse(access, kind, place)?, Deed::Get, overflow));
                 3
             }
             [kind, place, number, ..] if is(word, "SET") || is(word, "INCRBY") => {
-                let field = Field::parse(kind, place)?;
+                let field = Field::parse(access, kind, place)?;
                 let number = int(number)?;
                 deeds.push((field, if is(word, "SET") { Deed::Set(number) } else { Deed::Add(number) }, overflow));
                 4
@@ -121,7 +121,7 @@ fn parse(args: &[Bytes]) -> Result<Vec<(Field, Deed, Overflow)>, Failure> {
 }
 
 fn run(access: &mut Access<'_>, args: &[Bytes], read_only: bool) -> DataResult {
-    let deeds = parse(args)?;
+    let deeds = parse(access, args)?;
     let key = &args[1];
     let writes = deeds.iter().filter(|(_, deed, _)| !matches!(deed, Deed::Get));
     let Some(last) = writes.map(|(field, ..)| field.last()).max() else {

@@ -5,7 +5,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use model::Reply;
 
-use super::strings::STRING_MAX;
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, is, parse_int};
 use crate::keyspace::Value;
@@ -13,8 +12,8 @@ use crate::keyspace::Value;
 const NOT_AN_OFFSET: Failure = std::borrow::Cow::Borrowed("ERR bit offset is not an integer or out of range");
 
 /// A place in a string, in bits.
-pub(crate) fn offset(number: Option<i64>) -> Result<usize, Failure> {
-    let offset = number.and_then(|bits| usize::try_from(bits).ok()).filter(|bits| bits >> 3 < STRING_MAX);
+pub(crate) fn offset(access: &Access<'_>, number: Option<i64>) -> Result<usize, Failure> {
+    let offset = number.and_then(|bits| usize::try_from(bits).ok()).filter(|bits| bits >> 3 < access.string_max());
     offset.ok_or(NOT_AN_OFFSET)
 }
 
@@ -42,7 +41,7 @@ pub(crate) fn put_bit(value: &mut [u8], at: usize, on: bool) {
 }
 
 pub(crate) fn setbit(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let at = offset(parse_int(&args[2]))?;
+    let at = offset(access, parse_int(&args[2]))?;
     let on = match parse_int(&args[3]) {
         Some(bit @ (0 | 1)) => bit == 1,
         _ => return Err("ERR bit is not an integer or out of range".into()),
@@ -58,7 +57,7 @@ pub(crate) fn setbit(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn getbit(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let at = offset(parse_int(&args[2]))?;
+    let at = offset(access, parse_int(&args[2]))?;
     Ok(Reply::Int(access.string(&args[1])?.map_or(0, |value| i64::from(bit_at(value, at)))))
 }
 

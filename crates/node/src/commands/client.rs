@@ -7,7 +7,7 @@ use model::{Addr, Conn, Reply, Text, Time, tracking};
 use super::connection::valid_name;
 use crate::access::Failure;
 use crate::args::{SYNTAX, int, is, parse_int, text, wrong_subcommand};
-use crate::client::{Client, ClientType, Replies};
+use crate::client::{Client, ClientType};
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
@@ -76,6 +76,9 @@ fn describe(node: &Node, now: Time, conn: Option<Conn>, client: &Client, lines: 
     flags.push_str(&tracking::flags(client.tracking.as_ref()));
     if client.watch_broken {
         flags.push('d');
+    }
+    if client.leaving {
+        flags.push('c');
     }
     if client.no_evict {
         flags.push('e');
@@ -224,17 +227,15 @@ pub(crate) fn reply(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let Some(client) = node.clients.get_mut(&call.conn) else { return Ok(Answer::Silent) };
     match () {
         () if is(&mode, "on") => {
-            client.replies = Replies::On;
+            (client.replies.off, client.replies.skip) = (false, false);
             OK
         }
         () if is(&mode, "off") => {
-            client.replies = Replies::Off;
+            client.replies.off = true;
             Ok(Answer::Silent)
         }
         () if is(&mode, "skip") => {
-            if client.replies == Replies::On {
-                client.replies = Replies::SkipNext;
-            }
+            client.replies.skip_next = !client.replies.off;
             Ok(Answer::Silent)
         }
         () => Err(SYNTAX),

@@ -7,7 +7,6 @@ use super::acl::authenticate;
 use crate::access::Failure;
 use crate::acl::DEFAULT;
 use crate::args::{SYNTAX, int, is, parse_int, text, wrong_arity};
-use crate::client::Replies;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::keyspace::DATABASES;
 use crate::node::Node;
@@ -68,7 +67,7 @@ pub(crate) fn reset(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         client.db = 0;
         client.name = None;
         client.resp = 2;
-        client.replies = Replies::On;
+        (client.replies.off, client.replies.skip_next) = (false, false);
         call.out.push(Output::Protocol(conn, 2));
     }
     Ok(Reply::Simple("RESET".into()).into())

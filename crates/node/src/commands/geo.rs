@@ -47,18 +47,15 @@ impl Point {
     }
 
     fn encode(self, latitudes: Range) -> u64 {
-        let part = |value: f64, (low, high): Range| ((value - low) / (high - low) * f64::from(1 << STEP)) as u64;
-        interleave(part(self.latitude, latitudes), part(self.longitude, LONGITUDES))
+        interleave(part(self.latitude, latitudes, STEP), part(self.longitude, LONGITUDES, STEP))
     }
 
     /// The middle of the cell that a score stands for.
     fn decode(score: f64) -> Self {
         let bits = score as u64;
-        let middle = |part: u64, (low, high): Range| {
-            let edge = |part: u64| low + part as f64 / f64::from(1 << STEP) * (high - low);
-            f64::midpoint(edge(part), edge(part + 1)).clamp(low, high)
-        };
-        Self { longitude: middle(half(bits >> 1), LONGITUDES), latitude: middle(half(bits), LATITUDES) }
+        let cell = Cell { step: STEP, x: half(bits >> 1), y: half(bits) };
+        let middle = |(from, to), (low, high): Range| f64::midpoint(from, to).clamp(low, high);
+        Self { longitude: middle(cell.longitudes(), LONGITUDES), latitude: middle(cell.latitudes(), LATITUDES) }
     }
 
     /// In meters, as on a sphere.
@@ -77,13 +74,57 @@ impl Point {
     }
 
     /// Both coordinates as a reply.
-    fn show(self, resp3: bool) -> Reply {
+    fn show(self) -> Reply {
         let show = |value: f64| {
             let digits = format!("{value:.17}");
             let short = digits.trim_end_matches('0').trim_end_matches('.');
-            if resp3 { Reply::Double(value) } else { Reply::bulk(short.to_owned()) }
+            Reply::Decimal(short.to_owned())
         };
         Reply::Array(vec![show(self.longitude), show(self.latitude)])
+    }
+}
+
+/// In which of the equal parts of a range a value is, if there are 2^`step`.
+fn part(value: f64, (low, high): Range, step: u32) -> u64 {
+    ((value - low) / (high - low) * f64::from(1 << step)) as u64
+}
+
+/// A cell of the grid that divides the earth into 2^`step` parts either way.
+#[derive(Clone, Copy, PartialEq)]
+struct Cell {
+    step: u32,
+    x: u64,
+    y: u64,
+}
+
+impl Cell {
+    fn around(point: Point, step: u32) -> Self {
+        Self { step, x: part(point.longitude, LONGITUDES, step), y: part(point.latitude, LATITUDES, step) }
+    }
+
+    /// The cell so many to the east and to the north, once around the earth if there is none.
+    fn beside(self, (east, north): (i64, i64)) -> Self {
+        let moved = |at: u64, by: i64| if by == 0 { at } else { (at as i64 + by).rem_euclid(1 << self.step) as u64 };
+        Self { step: self.step, x: moved(self.x, east), y: moved(self.y, north) }
+    }
+
+    fn edges(self, at: u64, (low, high): Range) -> Range {
+        let edge = |at: u64| low + at as f64 / f64::from(1 << self.step) * (high - low);
+        (edge(at), edge(at + 1))
+    }
+
+    fn longitudes(self) -> Range {
+        self.edges(self.x, LONGITUDES)
+    }
+
+    fn latitudes(self) -> Range {
+        self.edges(self.y, LATITUDES)
+    }
+
+    /// True if what has this score is in it.
+    fn holds(self, score: f64) -> bool {
+        let (bits, finer) = (interleave(self.y, self.x), 2 * (STEP - self.step));
+        ((bits << finer) as f64..((bits + 1) << finer) as f64).contains(&score)
     }
 }
 
@@ -130,8 +171,7 @@ fn each(access: &mut Access<'_>, args: &[Bytes], none: &Reply, show: impl Fn(Poi
 }
 
 pub(crate) fn geopos(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let resp3 = access.resp3;
-    each(access, args, &Reply::NullArray, |point| point.show(resp3))
+    each(access, args, &Reply::NullArray, Point::show)
 }
 
 /// The usual text of ten letters, which counts latitudes from pole to pole, and a zero behind it.
@@ -164,6 +204,74 @@ enum Shape {
 }
 
 impl Shape {
+    /// Half the width and half the height.
+    fn half(self) -> (f64, f64) {
+        match self {
+            Self::Circle(radius) => (radius, radius),
+            Self::Box { width, height } => (width / 2.0, height / 2.0),
+        }
+    }
+
+    /// From the westernmost to the easternmost point, from the southernmost to the northernmost.
+    fn bounds(self, middle: Point) -> (Range, Range) {
+        let (width, height) = self.half();
+        let north = (height / EARTH_RADIUS).to_degrees();
+        // Meridians are closest to each other on the side of the pole.
+        let widest = middle.latitude + if middle.latitude < 0.0 { -north } else { north };
+        let east = (width / EARTH_RADIUS / widest.to_radians().cos()).to_degrees();
+        let around = |at: f64, by: f64| (at - by, at + by);
+        (around(middle.longitude, east), around(middle.latitude, north))
+    }
+
+    /// The finest grid of which nine cells are likely to cover it.
+    fn step(self, middle: Point) -> u32 {
+        const MERCATOR_MAX: f64 = 20_037_726.37;
+        let mut reach = match self {
+            Self::Circle(radius) => radius,
+            Self::Box { .. } => {
+                let (width, height) = self.half();
+                (width * width + height * height).sqrt()
+            }
+        };
+        if reach == 0.0 {
+            return STEP;
+        }
+        let mut step = -1;
+        while reach < MERCATOR_MAX {
+            reach *= 2.0;
+            step += 1;
+        }
+        step -= i32::from(middle.latitude.abs() > 66.0) + i32::from(middle.latitude.abs() > 80.0);
+        step.clamp(1, STEP as i32) as u32
+    }
+
+    /// The cells in which what it holds can be, in the order in which Redis looks at them.
+    fn cells(self, middle: Point) -> Vec<Cell> {
+        const AROUND: [(i64, i64); 9] = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
+        let ((west, east), (south, north)) = self.bounds(middle);
+        let mut cell = Cell::around(middle, self.step(middle));
+        let beside = |by| cell.beside(by);
+        let too_small = beside((0, 1)).latitudes().1 < north
+            || beside((0, -1)).latitudes().0 > south
+            || beside((1, 0)).longitudes().1 < east
+            || beside((-1, 0)).longitudes().0 > west;
+        if cell.step > 1 && too_small {
+            cell = Cell::around(middle, cell.step - 1);
+        }
+        let (longitudes, latitudes) = (cell.longitudes(), cell.latitudes());
+        let useless = |(x, y): (i64, i64)| {
+            y < 0 && latitudes.0 < south
+                || y > 0 && latitudes.1 > north
+                || x < 0 && longitudes.0 < west
+                || x > 0 && longitudes.1 > east
+        };
+        let useful = AROUND.into_iter().filter(|by| cell.step < 2 || !useless(*by));
+        let mut cells: Vec<Cell> = useful.map(|by| cell.beside(by)).collect();
+        // Around the earth one comes to the same ones.
+        cells.dedup();
+        cells
+    }
+
     /// The distance from the middle, if `point` is within.
     fn holds(self, middle: Point, point: Point) -> Option<f64> {
         let distance = middle.distance(point);
@@ -308,20 +416,20 @@ impl Query {
         Ok(())
     }
 
-    /// What is found, with scores and distances, in the order that was asked for, else in that of the scores.
+    /// What is found, with scores and distances, in the order that was asked for, else in that of the cells and the scores.
     fn run(&self, access: &mut Access<'_>, key: &Bytes) -> Result<Vec<(Bytes, f64, f64)>, Failure> {
         let (Some(middle), Some(shape), Some(zset)) = (self.middle, self.shape, access.zset(key)?) else {
             return Ok(Vec::new());
         };
-        let found = zset
-            .iter()
-            .filter_map(|(member, score)| Some((member.clone(), score, shape.holds(middle, Point::decode(score))?)));
-        let mut found: Vec<(Bytes, f64, f64)> = found.collect();
+        let within = |cell: Cell| zset.iter().filter(move |(_, score)| cell.holds(*score));
+        let found =
+            shape.cells(middle).into_iter().flat_map(within).filter_map(|(member, score)| {
+                Some((member.clone(), score, shape.holds(middle, Point::decode(score))?))
+            });
         // The nearest ones, unless any will do.
         let order = self.order.or((self.count.is_some() && !self.any).then_some(false));
-        if self.any {
-            found.truncate(self.count.unwrap_or(usize::MAX));
-        }
+        let enough = self.count.filter(|_| self.any).unwrap_or(usize::MAX);
+        let mut found: Vec<(Bytes, f64, f64)> = found.take(enough).collect();
         match order {
             Some(false) => found.sort_by(|(.., a), (.., b)| a.total_cmp(b)),
             Some(true) => found.sort_by(|(.., a), (.., b)| b.total_cmp(a)),
@@ -334,7 +442,6 @@ impl Query {
 
 fn search(access: &mut Access<'_>, args: &[Bytes], kind: Kind) -> DataResult {
     let key = &args[if kind == Kind::Store { 2 } else { 1 }];
-    let resp3 = access.resp3;
     access.counts = true;
     access.zset(key)?;
     access.counts = false;
@@ -377,7 +484,7 @@ fn search(access: &mut Access<'_>, args: &[Bytes], kind: Kind) -> DataResult {
         let mut fields = vec![Reply::Bulk(member)];
         fields.extend(query.distance.then(|| show_distance(distance, query.unit)));
         fields.extend(query.hash.then_some(Reply::Int(score as i64)));
-        fields.extend(query.place.then(|| Point::decode(score).show(resp3)));
+        fields.extend(query.place.then(|| Point::decode(score).show()));
         if fields.len() > 1 { Reply::Array(fields) } else { fields.remove(0) }
     };
     Ok(Reply::Array(found.into_iter().map(show).collect()))

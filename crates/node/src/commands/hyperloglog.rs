@@ -15,8 +15,6 @@ const REGISTER_BITS: usize = 6;
 /// Magic, encoding, three bytes of nothing, and the last estimate, whose highest bit says that it is out of date.
 const HEADER: usize = 16;
 const DENSE_LENGTH: usize = HEADER + REGISTERS * REGISTER_BITS / 8;
-/// `hll-sparse-max-bytes`, which is always the default here.
-const SPARSE_MAX: usize = 3_000;
 
 const INVALID: Failure = std::borrow::Cow::Borrowed("WRONGTYPE Key is not a valid HyperLogLog string value.");
 const CORRUPTED: Failure = std::borrow::Cow::Borrowed("INVALIDOBJ Corrupted HLL object detected");
@@ -83,20 +81,25 @@ impl Run {
     }
 }
 
-struct Hll(Vec<u8>);
+/// The bytes, and how many of them there may be in the sparse encoding, `hll-sparse-max-bytes`.
+struct Hll(Vec<u8>, usize);
 
 impl Hll {
-    fn new() -> Self {
+    fn new(sparse_max: usize) -> Self {
         let mut bytes = b"HYLL\x01".to_vec();
         bytes.resize(HEADER, 0);
         Run::write(&mut bytes, 0, REGISTERS);
-        Self(bytes)
+        Self(bytes, sparse_max)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+    fn parse(bytes: &[u8], sparse_max: usize) -> Result<Self, Failure> {
         let dense = bytes.get(4) == Some(&0);
         let known = bytes.len() >= HEADER && bytes.starts_with(b"HYLL") && bytes[4] <= 1;
-        if known && (!dense || bytes.len() == DENSE_LENGTH) { Ok(Self(bytes.to_vec())) } else { Err(INVALID) }
+        if known && (!dense || bytes.len() == DENSE_LENGTH) {
+            Ok(Self(bytes.to_vec(), sparse_max))
+        } else {
+            Err(INVALID)
+        }
     }
 
     fn is_dense(&self) -> bool {
@@ -198,7 +201,7 @@ impl Hll {
         Run::write(&mut split, run.value, index - first);
         Run::write(&mut split, value, 1);
         Run::write(&mut split, run.value, first + run.length - 1 - index);
-        if split.len() > run.bytes && self.0.len() + split.len() - run.bytes > SPARSE_MAX {
+        if split.len() > run.bytes && self.0.len() + split.len() - run.bytes > self.1 {
             return Ok(None);
         }
         self.0.splice(at..at + run.bytes, split);
@@ -275,8 +278,13 @@ fn tau(x: f64) -> f64 {
     }
 }
 
+fn sparse_max(access: &Access<'_>) -> usize {
+    access.parameter("hll-sparse-max-bytes")
+}
+
 fn read(access: &mut Access<'_>, key: &Bytes) -> Result<Option<Hll>, Failure> {
-    access.string(key)?.map(|text| Hll::parse(text)).transpose()
+    let most = sparse_max(access);
+    access.string(key)?.map(|text| Hll::parse(text, most)).transpose()
 }
 
 /// Keeps the expiry time.
@@ -288,7 +296,7 @@ fn write(access: &mut Access<'_>, event: &'static str, key: &Bytes, hll: Hll) {
 pub(crate) fn pfadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let found = read(access, &args[1])?;
     let mut updates = u64::from(found.is_none());
-    let mut hll = found.unwrap_or_else(Hll::new);
+    let mut hll = found.unwrap_or_else(|| Hll::new(sparse_max(access)));
     for element in &args[2..] {
         let (index, run) = place(element);
         updates += u64::from(hll.raise(index, run)?);
@@ -324,9 +332,12 @@ pub(crate) fn pfcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(Reply::Int(card as i64));
     }
     let card = estimate(&hll.registers()?);
-    // A replica keeps what its master has.
-    if access.expiry != Expiry::Hide {
-        hll.cache(card);
+    hll.cache(card);
+    if access.expiry == Expiry::Hide {
+        // A replica keeps it to itself.
+        let expires_at = access.raw().expires_at(&args[1]);
+        access.raw().insert(&args[1], Value::Str(hll.0.into()), expires_at);
+    } else {
         write(access, "", &args[1], hll);
     }
     Ok(Reply::Int(card as i64))
@@ -336,7 +347,7 @@ pub(crate) fn pfmerge(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     access.counts = true;
     let (registers, dense) = highest(access, &args[1..])?;
     access.counts = false;
-    let mut hll = read(access, &args[1])?.unwrap_or_else(Hll::new);
+    let mut hll = read(access, &args[1])?.unwrap_or_else(|| Hll::new(sparse_max(access)));
     if dense {
         hll.make_dense()?;
     }

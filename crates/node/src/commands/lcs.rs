@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use model::Reply;
 
-use super::strings::STRING_MAX;
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, is};
 use crate::keyspace::Value;
@@ -68,7 +67,7 @@ pub(crate) fn lcs(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if places && length {
         return Err("ERR If you want both the length and indexes, please just use IDX.".into());
     }
-    if (a.len() + 1) * (b.len() + 1) * size_of::<u32>() > STRING_MAX {
+    if (a.len() + 1) * (b.len() + 1) * size_of::<u32>() > access.string_max() {
         return Err("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len".into());
     }
     let table = lengths(&a, &b);

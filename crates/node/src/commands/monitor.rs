@@ -1,8 +1,7 @@
 //! `MONITOR`: connections that are told of every command.
 
-use model::{Command, Conn, Frame, Output, Reply, Text, Time, words};
+use model::{Command, Conn, Output, Reply, Text, Time, words};
 
-use crate::client::Replies;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{Spec, flag};
@@ -19,7 +18,7 @@ pub(crate) fn monitor(node: &mut Node, call: &mut Call<'_>) -> Outcome {
 impl Node {
     /// Tells those who listen of a command that has run, unless they are told of it otherwise or must not know.
     pub(crate) fn tell_monitors_of(
-        &self,
+        &mut self,
         now: Time,
         conn: Conn,
         spec: &Spec,
@@ -32,7 +31,7 @@ impl Node {
     }
 
     /// `+1704067200.000000 [0 127.0.0.1:60866] "SET" "k" "v"`, from a script `[0 lua]`.
-    pub(crate) fn tell_monitors(&self, now: Time, conn: Conn, command: &Command, lua: bool, out: &mut Vec<Output>) {
+    pub(crate) fn tell_monitors(&mut self, now: Time, conn: Conn, command: &Command, lua: bool, out: &mut Vec<Output>) {
         if self.monitors.is_empty() {
             return;
         }
@@ -56,9 +55,10 @@ impl Node {
         };
         let shown: Vec<String> = command.0.iter().enumerate().map(word).collect();
         let line = Reply::Status(line.str(format!("] {}", shown.join(" "))));
-        let hears = |listener: &&Conn| self.clients.get(listener).is_some_and(|client| client.replies == Replies::On);
-        for listener in self.monitors.iter().filter(hears) {
-            out.push(Output::Send(*listener, Frame::Reply(line.clone())));
+        for listener in self.monitors.clone() {
+            if self.clients.get(&listener).is_some_and(|client| client.replies.heard()) {
+                self.say(listener, line.clone(), out);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use model::{Conn, Frame, Output, Reply};
+use model::{Conn, Output, Reply};
 
 use crate::args::{glob, wrong_subcommand};
 use crate::client::Client;
@@ -12,36 +12,37 @@ use crate::node::Node;
 
 impl Node {
     /// Delivers a message to the subscribers of this node; how many there are.
-    pub(crate) fn deliver(&self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
-        let mut receivers = self.deliver_to(Kind::Channel, channel, message, out);
-        for (pattern, conns) in &self.patterns {
-            if !glob(pattern, channel) {
-                continue;
-            }
-            for conn in conns {
+    pub(crate) fn deliver(&mut self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
+        let receivers = self.deliver_to(Kind::Channel, channel, message, out);
+        let matching = self.patterns.iter().filter(|(pattern, _)| glob(pattern, channel));
+        let pushes: Vec<(Conn, Reply)> = matching
+            .flat_map(|(pattern, conns)| {
                 let parts = [pattern, channel, message].map(|part| Reply::Bulk(part.clone()));
                 let push = Reply::Push([Reply::word("pmessage")].into_iter().chain(parts).collect());
-                out.push(Output::Send(*conn, Frame::Reply(push)));
-                receivers += 1;
-            }
+                conns.iter().map(move |conn| (*conn, push.clone()))
+            })
+            .collect();
+        let matched = pushes.len() as i64;
+        for (conn, push) in pushes {
+            self.say(conn, push, out);
         }
-        receivers
+        receivers + matched
     }
 
     /// The same of a sharded channel.
-    pub(crate) fn deliver_sharded(&self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
+    pub(crate) fn deliver_sharded(&mut self, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
         self.deliver_to(Kind::Shard, channel, message, out)
     }
 
-    fn deliver_to(&self, kind: Kind, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
+    fn deliver_to(&mut self, kind: Kind, channel: &Bytes, message: &Bytes, out: &mut Vec<Output>) -> i64 {
         let (all, word) = match kind {
             Kind::Shard => (&self.shards, "smessage"),
             Kind::Channel | Kind::Pattern => (&self.channels, "message"),
         };
-        let conns = all.get(channel).map_or(&[][..], Vec::as_slice);
-        for conn in conns {
+        let conns = all.get(channel).cloned().unwrap_or_default();
+        for conn in &conns {
             let push = Reply::Push(vec![Reply::word(word), Reply::Bulk(channel.clone()), Reply::Bulk(message.clone())]);
-            out.push(Output::Send(*conn, Frame::Reply(push)));
+            self.say(*conn, push, out);
         }
         conns.len() as i64
     }

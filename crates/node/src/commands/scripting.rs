@@ -161,7 +161,7 @@ impl Node {
             self.tell_monitors(call.now, call.conn, command, true, call.out);
         }
         match outcome? {
-            Answer::Reply(reply) => Ok(reply),
+            Answer::Reply(reply) | Answer::Sent(reply) => Ok(reply),
             Answer::Silent | Answer::Blocked => Ok(Reply::Null),
         }
     }

@@ -182,7 +182,7 @@ pub(crate) fn strlen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 pub(crate) fn append(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
     let mut value = access.string(key)?.map_or_else(Vec::new, |value| value.to_vec());
-    if value.len() + args[2].len() > STRING_MAX {
+    if value.len() + args[2].len() > access.string_max() {
         return Err(TOO_LONG);
     }
     value.extend_from_slice(&args[2]);
@@ -286,8 +286,6 @@ pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
     Ok(Reply::Bulk(value))
 }
 
-/// The longest string: `proto-max-bulk-len`.
-pub(crate) const STRING_MAX: usize = 512 * 1024 * 1024;
 const TOO_LONG: Failure = std::borrow::Cow::Borrowed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
 pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -297,7 +295,7 @@ pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if patch.is_empty() {
         return Ok(Reply::Int(old.len() as i64));
     }
-    let end = offset.checked_add(patch.len()).filter(|end| *end <= STRING_MAX).ok_or(TOO_LONG)?;
+    let end = offset.checked_add(patch.len()).filter(|end| *end <= access.string_max()).ok_or(TOO_LONG)?;
     let mut value = old.to_vec();
     value.resize(end.max(value.len()), 0);
     value[offset..end].copy_from_slice(patch);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::tracking::{self, Tracked, Tracking};
-use model::{Conn, Frame, Output, Reply};
+use model::{Conn, Output, Reply};
 
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
@@ -69,7 +69,7 @@ impl Node {
                 if client.resp == 3 {
                     let id = Reply::Int(tracking::redirect(Some(tracking)));
                     let broken = Reply::Push(vec![Reply::word("tracking-redir-broken"), id]);
-                    out.push(Output::Send(conn, Frame::Reply(broken)));
+                    self.say(conn, broken, out);
                 }
                 if let Some(tracking) = self.clients.get_mut(&conn).and_then(|client| client.tracking.as_mut()) {
                     tracking.broken = true;
@@ -83,7 +83,7 @@ impl Node {
             } else {
                 continue;
             };
-            out.push(Output::Send(to, Frame::Reply(push)));
+            self.say(to, push, out);
         }
     }
 

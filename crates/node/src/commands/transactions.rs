@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::{Conn, Reply};
 
 use crate::client::Transaction;
-use crate::dispatch::{Call, OK, Outcome};
+use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
 impl Node {
@@ -65,7 +65,7 @@ pub(crate) fn exec(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     if broken {
         return Ok(Reply::NullArray.into());
     }
-    Ok(node.run_transaction(call, transaction).into())
+    Ok(Answer::Sent(node.run_transaction(call, transaction)))
 }
 
 pub(crate) fn watch(node: &mut Node, call: &mut Call<'_>) -> Outcome {

@@ -1,5 +1,6 @@
 //! The data set: 16 databases of keys with values and expiry times.
 
+pub(crate) mod listpack;
 pub(crate) mod stream;
 mod zset;
 

@@ -1,10 +1,11 @@
 //! The packed forms that Redis 7.0 saves small collections in: listpacks, ziplists, zipmaps and sets of integers; and
 //! LZF, which it compresses strings with. Every length is checked: no input makes them panic or allocate wildly.
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 use super::{ReadError, Reader};
 use crate::args::number;
+use crate::keyspace::listpack::back_length;
 
 /// The most that a compressed string may grow to: `proto-max-bulk-len`.
 const STRING_MAX: usize = 512 * 1024 * 1024;
@@ -85,75 +86,6 @@ pub(super) fn listpack(bytes: Bytes) -> Result<Vec<Bytes>, ReadError> {
     }
 }
 
-/// How many bytes tell an element's length at its end.
-fn back_length(length: usize) -> usize {
-    match length {
-        0..=127 => 1,
-        128..16_384 => 2,
-        16_384..2_097_152 => 3,
-        2_097_152..268_435_456 => 4,
-        _ => 5,
-    }
-}
-
-/// A listpack under construction.
-pub(super) struct Listpack {
-    bytes: BytesMut,
-    count: usize,
-}
-
-impl Listpack {
-    pub(super) fn new() -> Self {
-        Self { bytes: BytesMut::from(&[0_u8; 6][..]), count: 0 }
-    }
-
-    fn end(&mut self, from: usize) {
-        let mut length = self.bytes.len() - from;
-        let mut digits = [0_u8; 5];
-        let count = back_length(length);
-        for digit in digits[..count].iter_mut().rev() {
-            *digit = (length & 0x7f) as u8 | 0x80;
-            length >>= 7;
-        }
-        digits[0] &= 0x7f;
-        self.bytes.put_slice(&digits[..count]);
-        self.count += 1;
-    }
-
-    pub(super) fn int(&mut self, value: i64) {
-        let from = self.bytes.len();
-        if (0..128).contains(&value) {
-            self.bytes.put_u8(value as u8);
-        } else {
-            self.bytes.put_u8(0xf4);
-            self.bytes.put_i64_le(value);
-        }
-        self.end(from);
-    }
-
-    pub(super) fn text(&mut self, text: &[u8]) {
-        let from = self.bytes.len();
-        match text.len() {
-            length @ 0..64 => self.bytes.put_u8(0x80 | length as u8),
-            length @ 64..4_096 => self.bytes.put_u16(0xe000 | length as u16),
-            length => {
-                self.bytes.put_u8(0xf0);
-                self.bytes.put_u32_le(length as u32);
-            }
-        }
-        self.bytes.put_slice(text);
-        self.end(from);
-    }
-
-    pub(super) fn finish(mut self) -> Bytes {
-        self.bytes.put_u8(0xff);
-        let length = self.bytes.len() as u32;
-        self.bytes[..4].copy_from_slice(&length.to_le_bytes());
-        self.bytes[4..6].copy_from_slice(&u16::try_from(self.count).unwrap_or(u16::MAX).to_le_bytes());
-        self.bytes.freeze()
-    }
-}
-
 /// The elements of a ziplist, the form before listpacks.
 pub(super) fn ziplist(bytes: Bytes) -> Result<Vec<Bytes>, ReadError> {
     let mut rest = Reader(bytes);
@@ -225,6 +157,7 @@ pub(super) fn intset(bytes: Bytes) -> Result<Vec<Bytes>, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyspace::listpack::Listpack;
 
     #[test]
     fn a_listpack_is_read_as_it_was_written() {

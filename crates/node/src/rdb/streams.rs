@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-use super::packed::{Listpack, listpack};
+use super::packed::listpack;
 use super::{ReadError, Reader, put_length, put_string};
 use crate::args::parse_int;
-use crate::keyspace::stream::{Consumer, Group, Pending, Stream, StreamId};
+use crate::keyspace::listpack::Listpack;
+use crate::keyspace::stream::{Consumer, Group, Node, Pending, Stream, StreamId, elements};
 
 /// The entry has the fields of the first one, which are not told again.
 const SAME_FIELDS: i64 = 2;
@@ -23,27 +24,38 @@ fn put_raw_id(out: &mut BytesMut, id: StreamId) {
     out.put_u64(id.1);
 }
 
-/// Each entry in a listpack of its own.
+/// Node by node, with what was deleted and still takes its place.
 pub(super) fn put(out: &mut BytesMut, stream: &Stream) {
-    put_length(out, stream.entries.len());
-    for (id, fields) in &stream.entries {
+    put_length(out, stream.nodes().count());
+    for (first, node) in stream.nodes() {
         put_length(out, 16);
-        put_raw_id(out, *id);
+        put_raw_id(out, first);
         let mut pack = Listpack::new();
-        let count = fields.len() as i64;
-        for n in [1, 0, count] {
-            pack.int(n);
+        for n in [node.live, node.deleted.len(), node.fields.len()] {
+            pack.int(n as i64);
         }
-        for (field, _) in fields {
+        for field in &node.fields {
             pack.text(field);
         }
-        for n in [0, SAME_FIELDS, 0, 0] {
-            pack.int(n);
+        pack.int(0);
+        let mut entries: BTreeMap<_, _> = stream.of_node(first).map(|entry| (entry, 0)).collect();
+        entries.extend(node.deleted.iter().map(|entry| (entry, DELETED)));
+        for ((id, fields), deleted) in entries {
+            let same = node.has_fields(fields);
+            pack.int(deleted | if same { SAME_FIELDS } else { 0 });
+            pack.int(id.0.wrapping_sub(first.0) as i64);
+            pack.int(id.1.wrapping_sub(first.1) as i64);
+            if !same {
+                pack.int(fields.len() as i64);
+            }
+            for (field, value) in fields {
+                if !same {
+                    pack.text(field);
+                }
+                pack.text(value);
+            }
+            pack.int(elements(fields.len(), same) as i64);
         }
-        for (_, value) in fields {
-            pack.text(value);
-        }
-        pack.int(count + 3);
         put_string(out, &pack.finish());
     }
     put_length(out, stream.entries.len());
@@ -91,7 +103,7 @@ pub(super) fn read(rest: &mut Reader, second: bool) -> Result<Stream, ReadError>
     for _ in 0..rest.length()? {
         let mut key = Reader(rest.string()?);
         let first = raw_id(&mut key)?;
-        entries(&mut stream.entries, first, listpack(rest.string()?)?)?;
+        entries(&mut stream, first, rest.string()?)?;
     }
     let count = rest.length()?;
     stream.last_id = id(rest)?;
@@ -127,10 +139,9 @@ pub(super) fn read(rest: &mut Reader, second: bool) -> Result<Stream, ReadError>
     Ok(stream)
 }
 
-type Entries = BTreeMap<StreamId, Vec<(Bytes, Bytes)>>;
-
-fn entries(into: &mut Entries, first: StreamId, elements: Vec<Bytes>) -> Result<(), ReadError> {
-    let mut elements = elements.into_iter();
+fn entries(into: &mut Stream, first: StreamId, pack: Bytes) -> Result<(), ReadError> {
+    let bytes = pack.len();
+    let mut elements = listpack(pack)?.into_iter();
     let mut text = || elements.next().ok_or(ReadError::Truncated);
     let int = |text: Bytes| parse_int(&text).ok_or(ReadError::Unknown);
     let (live, deleted) = (int(text()?)?, int(text()?)?);
@@ -139,6 +150,8 @@ fn entries(into: &mut Entries, first: StreamId, elements: Vec<Bytes>) -> Result<
         shared.push(text()?);
     }
     text()?;
+    let mut node = Node { fields: shared.clone(), live: 0, deleted: BTreeMap::new(), bytes };
+    let mut found = Vec::new();
     for _ in 0..live.saturating_add(deleted) {
         let flags = int(text()?)?;
         let (ms, seq) = (int(text()?)?, int(text()?)?);
@@ -153,10 +166,14 @@ fn entries(into: &mut Entries, first: StreamId, elements: Vec<Bytes>) -> Result<
             }
         }
         text()?;
+        let id = StreamId(first.0.wrapping_add(ms as u64), first.1.wrapping_add(seq as u64));
         if flags & DELETED == 0 {
-            let id = StreamId(first.0.wrapping_add(ms as u64), first.1.wrapping_add(seq as u64));
-            into.insert(id, fields);
+            found.push((id, fields));
+        } else {
+            node.deleted.insert(id, fields);
         }
     }
+    node.live = found.len();
+    into.add_node(first, node, found);
     Ok(())
 }

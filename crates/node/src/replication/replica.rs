@@ -346,7 +346,7 @@ impl Node {
             && let Run::Data(handler) = spec.run
         {
             let (unix, notify) = (self.config.unix_millis(now), self.notifies());
-            let mut access = Access::new(&mut self.data, db, unix, Expiry::Ignore);
+            let mut access = Access::new(&mut self.data, &self.config, db, unix, Expiry::Ignore);
             access.notify = notify;
             // What the master ran cannot fail here; if it does, Redis goes on as well.
             let _ = handler(&mut access, &command.0);

@@ -61,6 +61,8 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
         Reply::Text(text) | Reply::Status(text) | Reply::Verbatim(text) => string(text.to_string().as_bytes()),
         Reply::Double(number) if resp3 => within(lua, "double", *number),
         Reply::Double(number) => string(double_text(*number).as_bytes()),
+        Reply::Decimal(digits) if resp3 => within(lua, "double", digits.parse::<f64>().unwrap_or(f64::NAN)),
+        Reply::Decimal(digits) => string(digits.as_bytes()),
         Reply::Null | Reply::NullArray if resp3 => Ok(Value::Nil),
         Reply::Null | Reply::NullArray => Ok(Value::Boolean(false)),
         Reply::Set(items) if resp3 => {

@@ -255,11 +255,13 @@ pub(super) fn show(reply: &Reply) -> String {
         Reply::Status(text) => format!("+{text}"),
         Reply::Text(text) | Reply::Verbatim(text) => format!("\"{text}\""),
         Reply::Double(value) => format!(",{value}"),
+        Reply::Decimal(digits) => format!(",{digits}"),
         Reply::Bool(value) => format!("#{value}"),
         Reply::BigNumber(digits) => format!("({digits}"),
         Reply::Null => "nil".to_owned(),
         Reply::NullArray => "nil*".to_owned(),
         Reply::Array(items) => format!("[{}]", list(items)),
+        Reply::ArrayOf(len) => format!("*{len}"),
         Reply::Set(items) => format!("~[{}]", list(items)),
         Reply::Push(items) => format!(">[{}]", list(items)),
         Reply::Map(pairs) => {

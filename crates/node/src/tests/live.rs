@@ -98,6 +98,7 @@ fn shown(reply: &Reply, resp3: bool) -> String {
     match reply {
         Reply::Double(value) if resp3 => format!(",{}", double_text(*value)),
         Reply::Double(value) => format!("\"{}\"", double_text(*value)),
+        Reply::Decimal(digits) if !resp3 => format!("\"{digits}\""),
         Reply::NullArray if !resp3 => "nil*".to_owned(),
         Reply::Null | Reply::NullArray => "nil".to_owned(),
         Reply::Array(items) => format!("[{}]", list(items)),
@@ -235,9 +236,8 @@ impl Both {
         (changes(stream.into_iter().map(whole)), changes(std::iter::from_fn(|| Some(real.read()))))
     }
 
-    /// The next reply of the fake, and of the real one.
-    pub(super) fn read(&mut self, number: u8) -> (String, String) {
-        let conn = self.fakes[&number];
+    /// The next reply of the fake.
+    fn hear(&mut self, conn: Conn) -> String {
         let mut fake = self.lab.heard.get_mut(&(0, conn)).and_then(VecDeque::pop_front);
         if fake.is_none() {
             // It waits; the longest wait in the script is shorter.
@@ -245,7 +245,20 @@ impl Both {
             fake = self.lab.heard.get_mut(&(0, conn)).and_then(VecDeque::pop_front);
         }
         let silence = if self.lab.closed.contains(&(0, conn)) { "(closed)" } else { "(nothing)" };
-        let fake = fake.map_or(silence.to_owned(), |reply| shown(&reply, self.resp3));
+        match fake {
+            None => silence.to_owned(),
+            Some(Reply::ArrayOf(len)) => {
+                let items: Vec<String> = (0..len).map(|_| self.hear(conn)).collect();
+                format!("[{}]", items.join(" "))
+            }
+            Some(reply) => shown(&reply, self.resp3),
+        }
+    }
+
+    /// The next reply of the fake, and of the real one.
+    pub(super) fn read(&mut self, number: u8) -> (String, String) {
+        let conn = self.fakes[&number];
+        let fake = self.hear(conn);
         let wire = self.reals.get_mut(&number).expect("connected");
         let real = std::iter::repeat_with(|| wire.read()).find(|reply| !is_ping(reply)).expect("one after another");
         (fake, real)

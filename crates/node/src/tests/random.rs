@@ -15,7 +15,7 @@ use super::live::{Both, server, sorted, words};
 
 const GRAMMAR: &str = include_str!("../../tests/data/random.grammar");
 
-/// Sequences in each version of the protocol, unless `RANDOM_COMMANDS` names another number.
+/// Sequences in each version of the protocol, unless `RANDOM_COMMANDS` names another number. They follow from `RANDOM_SEED`.
 const SEQUENCES: u32 = 100;
 /// Commands of a sequence, at the most.
 const LENGTH: usize = 40;
@@ -201,6 +201,8 @@ fn random_commands_are_answered_as_redis_does() {
     let Some((process, _block)) = server("random commands held against redis-server") else { return };
     let number = std::env::var("RANDOM_COMMANDS").ok();
     let cases = number.map_or(SEQUENCES, |number| number.parse().expect("RANDOM_COMMANDS is a number of sequences"));
+    let seed = std::env::var("RANDOM_SEED").ok();
+    let seed = seed.map_or(7, |seed| seed.parse().expect("RANDOM_SEED is a number below 256"));
     let sequence = vec(Union::new(Grammar::read(GRAMMAR).commands), 1..=LENGTH);
     for resp3 in [false, true] {
         let mut both = Both::open(process.addr(), resp3);
@@ -211,7 +213,7 @@ fn random_commands_are_answered_as_redis_does() {
         both.follow();
         let both = RefCell::new(both);
         let config = Config { cases, failure_persistence: None, ..Config::default() };
-        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]));
         let outcome = runner.run(&sequence, |commands| play(&mut both.borrow_mut(), &commands));
         if let Err(error) = outcome {
             panic!("in RESP{}: {error}", if resp3 { 3 } else { 2 });

@@ -15,6 +15,7 @@ fn talk(lab: &Lab) -> Vec<String> {
         Frame::Reply(Reply::Error(text)) => format!("{from}: -{text}"),
         Frame::Reply(other) => format!("{from}: {other:?}"),
         Frame::Snapshot(_) => format!("{from}: (snapshot)"),
+        Frame::Malformed(what) => format!("{from}: ({what})"),
     };
     lab.wire.iter().map(line).collect()
 }

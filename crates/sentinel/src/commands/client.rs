@@ -140,6 +140,9 @@ impl Sentinel {
         let (sub, psub) = (channels.len(), patterns.len());
         let mut flags = if sub + psub > 0 { "P".to_owned() } else { String::new() };
         flags.push_str(&tracking::flags(tracking.as_ref()));
+        if session.leaving {
+            flags.push('c');
+        }
         if session.no_evict {
             flags.push('e');
         }

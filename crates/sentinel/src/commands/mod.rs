@@ -44,7 +44,7 @@ const SYNTAX: &str = "ERR syntax error";
 impl Sentinel {
     /// A command arrived from a client or another Sentinel.
     pub(crate) fn command(&mut self, conn: Conn, command: &Command, now: Time, out: &mut Vec<Output>) {
-        if command.is_empty() || !self.sessions.contains_key(&conn) {
+        if command.is_empty() || self.sessions.get(&conn).is_none_or(|session| session.leaving) {
             return;
         }
         if self.paused_until.is_some_and(|until| now < until) {
@@ -84,6 +84,31 @@ impl Sentinel {
                 };
                 let tail = out.split_off(before);
                 out.extend(tail.into_iter().filter(|output| !own(output)));
+            }
+        }
+    }
+
+    /// What arrived is no command, nor will be what follows.
+    pub(crate) fn malformed(&mut self, conn: Conn, error: Cow<'static, str>, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        self.errors += 1;
+        if matches!(session.replies, Replies::On) {
+            out.push(Output::Send(conn, Frame::Reply(Reply::Error(error))));
+            self.hang_up(conn, out);
+        } else {
+            session.leaving = true;
+        }
+    }
+
+    /// Closes those that are leaving and to whom something is said.
+    pub(crate) fn close_leaving(&mut self, out: &mut Vec<Output>) {
+        let leaving: Vec<Conn> =
+            self.sessions.iter().filter(|(_, session)| session.leaving).map(|(conn, _)| *conn).collect();
+        for conn in leaving {
+            let before = out.len();
+            out.retain(|output| !matches!(output, Output::Send(to, _) if *to == conn));
+            if out.len() < before {
+                self.hang_up(conn, out);
             }
         }
     }

@@ -174,6 +174,7 @@ mod tests {
                         Ok(Some(Frame::Reply(reply))) => seen.push(format!("{reply:?}")),
                         Ok(Some(Frame::Command(command))) => seen.push(format!("{command:?}")),
                         Ok(Some(Frame::Snapshot(file))) => seen.push(format!("file {}", file.escape_ascii())),
+                        Ok(Some(Frame::Malformed(what))) => panic!("only clients say that: {what}"),
                         Ok(None) => break,
                         Err(error) => return (seen, Some(error)),
                     }

@@ -58,6 +58,10 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
                 write!(self.out, ",{}\r\n", double_text(*number)).expect("a growing buffer takes what is written");
             }
             Reply::Double(number) => self.bulk(double_text(*number).as_bytes()),
+            Reply::Decimal(digits) if self.resp3 => {
+                write!(self.out, ",{digits}\r\n").expect("a growing buffer takes what is written");
+            }
+            Reply::Decimal(digits) => self.bulk(digits.as_bytes()),
             Reply::Bool(value) if self.resp3 => self.out.put_slice(if *value { b"#t\r\n" } else { b"#f\r\n" }),
             Reply::Bool(value) => self.frame(&BorrowedFrame::Number { data: i64::from(*value), attributes: None }),
             Reply::BigNumber(digits) if self.resp3 => {
@@ -68,6 +72,7 @@ impl<M: FnMut(&Addr) -> Addr> Encoder<'_, M> {
             Reply::Null => self.out.put_slice(b"$-1\r\n"),
             Reply::NullArray => self.out.put_slice(b"*-1\r\n"),
             Reply::Array(items) => self.items('*', items),
+            Reply::ArrayOf(len) => self.header('*', *len),
             Reply::Set(items) => self.items(if self.resp3 { '~' } else { '*' }, items),
             Reply::Push(items) => self.items(if self.resp3 { '>' } else { '*' }, items),
             Reply::Map(pairs) => {
@@ -159,6 +164,7 @@ mod tests {
             (Reply::Double(1.5), r"$3\r\n1.5\r\n", r",1.5\r\n"),
             (Reply::Double(3.1), r"$18\r\n3.1000000000000001\r\n", r",3.1000000000000001\r\n"),
             (Reply::Double(3.0), r"$1\r\n3\r\n", r",3\r\n"),
+            (Reply::Decimal("3.10".into()), r"$4\r\n3.10\r\n", r",3.10\r\n"),
             (Reply::Double(f64::NEG_INFINITY), r"$4\r\n-inf\r\n", r",-inf\r\n"),
             (Reply::Bool(true), r":1\r\n", r"#t\r\n"),
             (Reply::Bool(false), r":0\r\n", r"#f\r\n"),
@@ -167,6 +173,7 @@ mod tests {
             (Reply::NullArray, r"*-1\r\n", r"_\r\n"),
             (Reply::Array(vec![Reply::Null, Reply::OK]), r"*2\r\n$-1\r\n+OK\r\n", r"*2\r\n_\r\n+OK\r\n"),
             (Reply::Array(vec![]), r"*0\r\n", r"*0\r\n"),
+            (Reply::ArrayOf(2), r"*2\r\n", r"*2\r\n"),
             (Reply::Map(pair()), r"*2\r\n$1\r\nk\r\n:-1\r\n", r"%1\r\n$1\r\nk\r\n:-1\r\n"),
             (Reply::Set(vec![Reply::Int(1)]), r"*1\r\n:1\r\n", r"~1\r\n:1\r\n"),
             (Reply::Push(vec![Reply::word("m")]), r"*1\r\n$1\r\nm\r\n", r">1\r\n$1\r\nm\r\n"),

@@ -16,7 +16,7 @@ const STRANGER_WORDS_MAX: i64 = 10;
 /// Longest word before authentication.
 const STRANGER_WORD_MAX: i64 = 16 * 1024;
 
-/// Redis's error reply to a request that breaks the protocol. The connection is closed after it.
+/// Redis's error reply to a request that breaks the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ERR Protocol error: {0}")]
 pub(crate) struct ProtocolError(String);
@@ -38,12 +38,24 @@ pub(crate) struct Requests {
     missing: usize,
     /// The length of the word that is arriving, once its header was read.
     word_len: Option<usize>,
+    /// Something was not to be understood: nothing is, from there on.
+    broken: bool,
 }
 
 impl Requests {
     /// The next complete request; `None` if more bytes are needed. `stranger`: the client must authenticate and has
     /// not, which lowers the limits. No word is longer than `word_max` (`proto-max-bulk-len`).
     pub(crate) fn next(&mut self, stranger: bool, word_max: u64) -> Result<Option<Command>, ProtocolError> {
+        if self.broken {
+            self.buffer.clear();
+            return Ok(None);
+        }
+        let request = self.take(stranger, word_max);
+        self.broken = request.is_err();
+        request
+    }
+
+    fn take(&mut self, stranger: bool, word_max: u64) -> Result<Option<Command>, ProtocolError> {
         loop {
             if self.missing > 0 {
                 let Some(word) = self.word(stranger, word_max)? else { return Ok(None) };

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use model::{ClientId, Reply};
+use model::ClientId;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -38,8 +38,6 @@ pub(super) struct Connection {
     unread: usize,
     /// What arrived broke the protocol, which the process has not seen yet.
     pub(super) broken: bool,
-    /// The last thing to be said to that, if there is one.
-    pub(super) last_words: Option<Reply>,
     /// Waits for a frozen process to go on.
     pub(super) parked: Option<Waker>,
     /// To be closed when everything is written.
@@ -79,7 +77,6 @@ impl Connection {
             lingers: false,
             unread: 0,
             broken: false,
-            last_words: None,
             parked: None,
             closing: false,
             listed: false,

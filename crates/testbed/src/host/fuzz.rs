@@ -23,7 +23,7 @@ use rand::seq::IndexedRandom as _;
 use redis_protocol::resp2::decode::decode_bytes;
 use sim::{Effect, World};
 
-use super::wire::Wire;
+use super::wire::{Broken, Wire};
 
 /// Inputs of one cluster.
 const ROUND: u64 = 1_000;
@@ -543,7 +543,8 @@ impl<'a> Lab<'a> {
             match conn.wire.next_frame() {
                 Ok(Some(frame)) => {
                     conn.pending = conn.wire.input().len();
-                    self.counts.commands += 1;
+                    self.counts.commands += u64::from(matches!(frame, Frame::Command(_)));
+                    self.counts.broken += u64::from(matches!(frame, Frame::Malformed(_)));
                     self.world.receive(self.now, number, frame);
                     self.carry_out();
                 }
@@ -552,12 +553,8 @@ impl<'a> Lab<'a> {
                     assert!(waiting <= conn.pending, "{waiting} bytes wait, {} came", conn.pending);
                     break;
                 }
-                Err(last_words) => {
+                Err(Broken) => {
                     self.counts.broken += 1;
-                    if let Some(reply) = last_words {
-                        conn.wire.send(self.now, &Frame::Reply(reply));
-                        self.check_output(number);
-                    }
                     self.close(number);
                 }
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use model::history::Record;
 use model::plan::{self, Cluster};
-use model::{Addr, ClientId, Frame, History, NodeId, Plan, Reply, Seed, Time};
+use model::{Addr, ClientId, History, NodeId, Plan, Seed, Time};
 use sim::{Door, Effect, World};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -25,6 +25,7 @@ use super::inside::Inside;
 use super::names::{Lookup, look_up};
 use super::ports::KeptPorts;
 use super::tls::{Authority, Session};
+use super::wire::Broken;
 use super::{HEAD_START, Shared};
 use crate::c_library::resolver::Resolved;
 use crate::driver;
@@ -451,8 +452,7 @@ impl State {
                 return Poll::Pending;
             }
             if connection.broken {
-                let last_words = connection.last_words.take();
-                self.break_off(number, last_words, shared);
+                self.break_off(number, shared);
                 self.settle(shared);
                 continue;
             }
@@ -488,11 +488,11 @@ impl State {
                         }
                     }
                     Ok(None) => break,
-                    Err(last_words) if frozen => {
-                        (connection.broken, connection.last_words) = (true, last_words);
+                    Err(Broken) if frozen => {
+                        connection.broken = true;
                         break;
                     }
-                    Err(last_words) => self.break_off(number, last_words, shared),
+                    Err(Broken) => self.break_off(number, shared),
                 }
             }
             if says {
@@ -509,14 +509,10 @@ impl State {
         Poll::Ready(())
     }
 
-    /// Closes a connection on which no more can be understood, after the replies to what came before.
-    fn break_off(&mut self, number: u64, last_words: Option<Reply>, shared: &Arc<Shared>) {
+    /// Closes a connection that cannot go on, after the replies to what came before.
+    fn break_off(&mut self, number: u64, shared: &Arc<Shared>) {
         self.carry_out(shared);
-        let now = self.now();
         if let Some(connection) = self.connections.get_mut(&number) {
-            if let Some(reply) = last_words {
-                connection.wire.send(now, &Frame::Reply(reply));
-            }
             connection.closing = true;
         }
         self.mark(number);

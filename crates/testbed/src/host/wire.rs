@@ -36,6 +36,10 @@ enum Intake {
     Incoming(Incoming),
 }
 
+/// A connection cannot go on: a peer breaks the protocol, or a client has sent more than is kept of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
 /// The bytes of one connection.
 pub(crate) struct Wire {
     view: Arc<View>,
@@ -82,9 +86,8 @@ impl Wire {
         }
     }
 
-    /// The next frame that has arrived, with the addresses of the world. What breaks the protocol, or a limit, gives `Err`,
-    /// with the last thing to be said to that, if there is one.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, Option<Reply>> {
+    /// The next frame that has arrived, with the addresses of the world.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, Broken> {
         let frame = match &mut self.intake {
             Intake::Requests(requests, login) => match requests.next(*login == Login::Needed, self.limits.bulk) {
                 Ok(Some(mut command)) => {
@@ -95,12 +98,12 @@ impl Wire {
                     Ok(Some(Frame::Command(command)))
                 }
                 Ok(None) => Ok(None),
-                Err(error) => Err(Some(Reply::error(error.to_string()))),
+                Err(error) => Ok(Some(Frame::Malformed(error.to_string().into()))),
             },
-            Intake::Incoming(incoming) => incoming.next().map_err(|_| None),
+            Intake::Incoming(incoming) => incoming.next().map_err(|_| Broken),
         };
         match frame {
-            Ok(None) if self.input().len() as u64 > self.limits.query_buffer => Err(None),
+            Ok(None) if self.input().len() as u64 > self.limits.query_buffer => Err(Broken),
             frame => frame,
         }
     }
@@ -155,6 +158,8 @@ impl Wire {
                 self.encoder().snapshot(file);
                 self.uncounted = self.output.len();
             }
+            // Only clients can say that.
+            Frame::Malformed(_) => {}
         }
         let waiting = self.output.len() - self.uncounted;
         let (hard, soft) = self.bounds();

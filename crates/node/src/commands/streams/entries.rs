@@ -7,21 +7,17 @@ use super::ids::{INVALID_ID, bound, entry, id, id_reply, unsigned};
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, is, number, wrong_arity};
 use crate::keyspace::own;
-use crate::keyspace::stream::{Stream, StreamId};
+use crate::keyspace::stream::{NodeMax, Stream, StreamId, Trim};
 
-/// How a stream is cut short.
-enum Trim {
-    Length(usize),
-    Before(StreamId),
-}
-
-/// What stands before the id of `XADD`, or is all there is of `XTRIM`. `~` cuts as exactly.
+/// What stands before the id of `XADD`, or is all there is of `XTRIM`.
 struct Trimming {
     trim: Option<Trim>,
     /// Not `NOMKSTREAM`.
     make: bool,
-    /// Where the threshold stands after `~`: replicas hear `=` and what was done.
+    /// Where the threshold stands after `~`, which cuts off whole nodes only: replicas hear `=` and what was done.
     approximate: Option<usize>,
+    /// How many entries may be cut off, if it was said.
+    limit: Option<usize>,
     /// Where the options end.
     end: usize,
 }
@@ -79,7 +75,8 @@ fn trimming(args: &[Bytes], adding: bool) -> Result<Trimming, Failure> {
     if limit.is_some() && approximate.is_none() {
         return Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into());
     }
-    Ok(Trimming { trim, make, approximate, end: at })
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(Trimming { trim, make, approximate, limit, end: at })
 }
 
 /// The id that `XADD` is given.
@@ -100,39 +97,49 @@ fn id_to_add(word: &[u8]) -> Result<Wanted, Failure> {
     }
 }
 
-impl Trim {
-    fn apply(&self, stream: &mut Stream) -> usize {
+impl Trimming {
+    /// Cuts off what it says; how many entries that were.
+    fn apply(&self, stream: &mut Stream, node: NodeMax) -> usize {
+        let Some(trim) = self.trim else { return 0 };
         let before = stream.entries.len();
-        match self {
-            Self::Length(most) => {
-                while stream.entries.len() > *most {
-                    stream.entries.pop_first();
+        if self.approximate.is_none() {
+            while let Some((id, _)) = stream.entries.first_key_value() {
+                let (id, length) = (*id, stream.entries.len());
+                if !matches!(trim, Trim::Length(most) if length > most)
+                    && !matches!(trim, Trim::Before(least) if id < least)
+                {
+                    break;
                 }
+                stream.remove(id);
             }
-            Self::Before(id) => stream.entries = stream.entries.split_off(id),
+            return before - stream.entries.len();
+        }
+        let usual = if node.entries == 0 { 10_000 } else { node.entries.saturating_mul(100).min(1_000_000) };
+        let limit = self.limit.unwrap_or(usual);
+        let mut left = if limit == 0 { usize::MAX } else { limit };
+        while let Some(cut) = stream.trim_node(trim, left) {
+            left -= cut;
         }
         before - stream.entries.len()
     }
 
-    /// Its threshold, exactly.
-    fn threshold(&self) -> Bytes {
-        match self {
-            Self::Length(most) => number(most),
-            Self::Before(id) => number(id),
-        }
-    }
-}
-
-impl Trimming {
-    /// The command as replicas hear it.
-    fn told(&self, args: &[Bytes]) -> Command {
+    /// The command as replicas hear it, who are to have what is left.
+    fn told(&self, args: &[Bytes], stream: &Stream) -> Command {
         let mut words = args.to_vec();
         if let (Some(at), Some(trim)) = (self.approximate, &self.trim) {
             words[at - 1] = Bytes::from_static(b"=");
-            words[at] = trim.threshold();
+            words[at] = match trim {
+                Trim::Length(_) => number(stream.entries.len()),
+                Trim::Before(_) => number(stream.entries.first_key_value().map_or(StreamId::default(), |(id, _)| *id)),
+            };
         }
         Command(words)
     }
+}
+
+/// How large the nodes of streams may grow.
+fn node_max(access: &Access<'_>) -> NodeMax {
+    NodeMax { entries: access.parameter("stream-node-max-entries"), bytes: access.parameter("stream-node-max-bytes") }
 }
 
 pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -169,18 +176,19 @@ pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let new = new
         .filter(|new| *new > last)
         .ok_or("ERR The ID specified in XADD is equal or smaller than the target stream top item")?;
+    let node = node_max(access);
     let stream = access.stream_or_new(key)?;
     let pairs = fields.chunks_exact(2).map(|pair| (own(&pair[0]), own(&pair[1]))).collect();
-    stream.entries.insert(new, pairs);
+    stream.append(new, pairs, node);
     stream.last_id = new;
     stream.added += 1;
-    let trimmed = trimming.trim.as_ref().map_or(0, |trim| trim.apply(stream));
+    let trimmed = trimming.apply(stream, node);
+    let mut told = trimming.told(args, stream);
     access.changed("xadd", key, 1);
     if trimmed > 0 {
         access.tell("xtrim", key);
     }
     access.effects.ready.push(key.clone());
-    let mut told = trimming.told(args);
     if !matches!(wanted, Wanted::Exactly(_)) {
         told.0[end] = number(new);
     }
@@ -226,7 +234,7 @@ pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let ids = args[2..].iter().map(|arg| id(arg, 0)).collect::<Result<Vec<_>, _>>()?;
     let mut removed = 0;
     for id in ids {
-        if stream.entries.remove(&id).is_some() {
+        if stream.remove(id) {
             removed += 1;
             stream.max_deleted = stream.max_deleted.max(id);
         }
@@ -239,12 +247,13 @@ pub(crate) fn xdel(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 pub(crate) fn xtrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let trimming = trimming(args, false)?;
-    let Some(trim) = &trimming.trim else { return Err(SYNTAX) };
+    let node = node_max(access);
     let Some(stream) = access.stream(&args[1])? else { return Ok(Reply::Int(0)) };
-    let removed = trim.apply(stream);
+    let removed = trimming.apply(stream, node);
     if removed > 0 {
+        let told = trimming.told(args, stream);
         access.changed("xtrim", &args[1], removed as u64);
-        access.propagate_instead(trimming.told(args));
+        access.propagate_instead(told);
     }
     Ok(Reply::Int(removed as i64))
 }

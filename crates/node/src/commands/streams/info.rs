@@ -69,8 +69,8 @@ pub(crate) fn xinfo_stream(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
         }
     };
     let first_id = stream.entries.first_key_value().map_or(StreamId::default(), |(id, _)| *id);
-    // The tree of Redis, about a hundred entries a node.
-    let nodes = stream.entries.len().div_ceil(100);
+    // The inner nodes of the tree that holds them are not counted.
+    let nodes = stream.nodes().count();
     let mut fields = vec![
         (Reply::word("length"), Reply::Int(stream.entries.len() as i64)),
         (Reply::word("radix-tree-keys"), Reply::Int(nodes as i64)),
