@@ -82,6 +82,9 @@ pub enum Output {
     Limits(Conn, Box<crate::Limits>),
     /// Close it, after what was sent before.
     Close(Conn),
+    /// Close it as soon as what was sent before is written, if that still waits. If nothing waits it stays as it is: Redis looks
+    /// only at connections to which it has something to write. [`Input::Closed`] follows if it is closed.
+    Leave(Conn),
     /// The process ends, as if by its own `SHUTDOWN` or a simulated crash.
     Exit,
     /// Something to remember.

@@ -9,7 +9,7 @@ use model::{Command, Reply};
 use crate::commands::events::Event;
 use crate::config::Config;
 use crate::keyspace::stream::Stream;
-use crate::keyspace::{DataSet, Db, Value, ZSet};
+use crate::keyspace::{DataSet, Db, Form, Value, ZSet};
 
 /// The text of an error reply, its code first.
 pub(crate) type Failure = Cow<'static, str>;
@@ -143,7 +143,7 @@ impl<'a> Access<'a> {
 
     /// True if Redis keeps the collection in one piece.
     pub(crate) fn is_packed(&mut self, key: &[u8]) -> bool {
-        self.raw().get(key).is_some_and(|value| matches!(value.encoding(), "listpack" | "intset"))
+        matches!(self.raw().encoding(key), Some("listpack" | "intset"))
     }
 
     fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
@@ -263,6 +263,18 @@ impl<'a> Access<'a> {
         self.touched(key, 1);
     }
 
+    /// Stores a string that is kept in this form.
+    pub(crate) fn store_text(
+        &mut self,
+        event: &'static str,
+        key: &Bytes,
+        (text, form): (Bytes, Form),
+        expires_at: Option<u64>,
+    ) {
+        self.store(event, key, Value::Str(text), expires_at);
+        self.raw().set_form(key, form);
+    }
+
     /// Removes a key; true if it was there.
     pub(crate) fn delete(&mut self, key: &Bytes) -> bool {
         let there = self.exists(key) && self.raw().remove(key).is_some();
@@ -289,6 +301,7 @@ impl<'a> Access<'a> {
     }
 
     fn touched(&mut self, key: &Bytes, times: u64) {
+        self.raw().check_form(key);
         self.effects.dirty += times;
         self.effects.touched.push((self.db, key.clone()));
     }

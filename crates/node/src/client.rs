@@ -33,8 +33,8 @@ pub(crate) struct Client {
     /// `CLIENT TRACKING`
     pub(crate) tracking: Option<Tracking>,
     pub(crate) replies: Replies,
-    /// When something was last said to it.
-    pub(crate) said_at: Option<Time>,
+    /// Something was said to it since its last command came.
+    pub(crate) answered: bool,
     /// It is to be closed once what was said to it is written, and not heard any more.
     pub(crate) leaving: bool,
     /// `CLIENT NO-EVICT on`
@@ -129,7 +129,7 @@ impl Client {
             unrestricted: true,
             tracking: None,
             replies: Replies::default(),
-            said_at: None,
+            answered: false,
             leaving: false,
             no_evict: false,
             transaction: None,

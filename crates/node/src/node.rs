@@ -70,8 +70,6 @@ pub struct Node {
     pub(crate) loading_until: Option<Time>,
     pub(crate) ignore_client_kill: bool,
     pub(crate) stats: Stats,
-    /// The time of the input under way.
-    pub(crate) now: Time,
     /// Connections to close when the command under way is answered.
     pub(crate) closing: Vec<Conn>,
     /// The first input has come.
@@ -140,7 +138,6 @@ impl Node {
             loading_until: None,
             ignore_client_kill: false,
             stats: Stats::default(),
-            now,
             closing: Vec::new(),
             begun: false,
             ended: false,
@@ -158,7 +155,6 @@ impl Node {
         if self.ended {
             return;
         }
-        self.now = now;
         if let Some(asleep) = &mut self.asleep {
             if input != Input::Tick {
                 asleep.inputs.push_back(input);
@@ -258,6 +254,9 @@ impl Node {
     }
 
     fn take(&mut self, now: Time, conn: Conn, frame: Frame, out: &mut Vec<Output>) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.answered = false;
+        }
         match frame {
             Frame::Command(command) => self.process(now, conn, command, out),
             Frame::Malformed(error) => {
@@ -312,7 +311,7 @@ impl Node {
     /// Says something to a client. Of one that is leaving Redis only notices then that nothing else keeps it.
     pub(crate) fn say(&mut self, conn: Conn, reply: Reply, out: &mut Vec<Output>) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
-        client.said_at = Some(self.now);
+        client.answered = true;
         if client.leaving {
             self.closing.push(conn);
         } else {
@@ -320,15 +319,15 @@ impl Node {
         }
     }
 
-    /// Closes a connection after what was said on it. If nothing was, it stays: Redis looks again only at those to whom it has
-    /// something to write.
+    /// Closes a connection after what was said on it. If its command had no answer it may stay: see [`Output::Leave`].
     fn leave(&mut self, now: Time, conn: Conn, out: &mut Vec<Output>) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
-        if client.said_at == Some(now) || client.replica.is_some() {
+        if client.answered || client.replica.is_some() {
             return self.close(now, conn, out);
         }
         client.leaving = true;
         client.pending.clear();
+        out.push(Output::Leave(conn));
     }
 
     /// Closes a connection from this side.

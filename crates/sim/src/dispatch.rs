@@ -78,6 +78,13 @@ impl World {
                         self.send(link, end.other(), Parcel::Limits(limits), Duration::ZERO);
                     }
                 }
+                Output::Leave(conn) => {
+                    if let Some((link, end)) = self.nodes[node].end(conn)
+                        && self.links[link].client().is_some()
+                    {
+                        self.send(link, end.other(), Parcel::Leave, Duration::ZERO);
+                    }
+                }
                 Output::Close(conn) => {
                     if let Some((link, end)) = self.nodes[node].end(conn) {
                         self.hang_up(link, end, ClosedBy::Node);

@@ -37,6 +37,12 @@ pub enum Effect {
         /// The address.
         addr: Addr,
     },
+    /// Close the connection as soon as what was sent before is written, if that still waits, and say so with
+    /// [`World::closed`](crate::World::closed); if nothing waits, leave it as it is.
+    Leave {
+        /// The connection.
+        conn: u64,
+    },
     /// Close the connection, after what was sent before. No further input about it is taken.
     Close {
         /// The connection.

@@ -62,6 +62,8 @@ pub(crate) enum Parcel {
     Protocol(u8),
     /// To clients: what the node keeps for them from here on.
     Limits(Box<model::Limits>),
+    /// To clients: it is over, if something that was said is not written yet.
+    Leave,
     /// It is over.
     Fin(ClosedBy),
     /// What its sender, which is no more, had not sent.
@@ -340,8 +342,8 @@ impl World {
             parcel => parcel,
         };
         // Who has closed one's own half still hears what is said until the other half is closed.
-        let hears =
-            self.links[link].lingers && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_) | Parcel::Limits(_));
+        let hears = self.links[link].lingers
+            && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_) | Parcel::Limits(_) | Parcel::Leave);
         if !(self.links[link].open[to as usize] || hears && self.links[link].outer_end() == Some(to)) {
             return;
         }
@@ -354,7 +356,12 @@ impl World {
                     Parcel::SynAck => Input::Connected(conn),
                     Parcel::Frame(frame) => Input::Received(conn, frame),
                     Parcel::Fin(_) => Input::Closed(conn),
-                    Parcel::Syn(_) | Parcel::Dial(_) | Parcel::Protocol(_) | Parcel::Limits(_) | Parcel::Unsent => {
+                    Parcel::Syn(_)
+                    | Parcel::Dial(_)
+                    | Parcel::Protocol(_)
+                    | Parcel::Limits(_)
+                    | Parcel::Leave
+                    | Parcel::Unsent => {
                         return;
                     }
                 };
@@ -371,6 +378,7 @@ impl World {
                     Parcel::Frame(frame) => self.effects.push(Effect::Send { conn, frame }),
                     Parcel::Protocol(version) => self.effects.push(Effect::Protocol { conn, version }),
                     Parcel::Limits(limits) => self.effects.push(Effect::Limits { conn, limits }),
+                    Parcel::Leave => self.effects.push(Effect::Leave { conn }),
                     Parcel::Fin(by) => {
                         self.links[link].open[to as usize] = false;
                         self.effects.push(Effect::Close { conn });

@@ -6,7 +6,7 @@ use model::Reply;
 use super::bits::{bit_at, offset, put_bit, widened};
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, is, parse_int};
-use crate::keyspace::Value;
+use crate::keyspace::{Form, Value};
 
 /// A number's place: its sign, its width and where it begins, in bits.
 #[derive(Clone, Copy)]
@@ -155,12 +155,13 @@ fn run(access: &mut Access<'_>, args: &[Bytes], read_only: bool) -> DataResult {
     }
     let expires_at = access.raw().expires_at(key);
     if changes > 0 {
-        access.store("setbit", key, Value::Str(value.into()), expires_at);
+        access.store_text("setbit", key, (value.into(), Form::Loose), expires_at);
         access.effects.dirty += changes - 1;
     } else if grows {
         // Redis makes room first, and tells nobody if nothing comes of it.
         access.raw().insert(key, Value::Str(value.into()), expires_at);
     }
+    access.raw().set_form(key, Form::Loose);
     Ok(Reply::Array(replies))
 }
 

@@ -7,7 +7,7 @@ use model::Reply;
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, int, is, parse_int};
-use crate::keyspace::Value;
+use crate::keyspace::Form;
 
 const NOT_AN_OFFSET: Failure = std::borrow::Cow::Borrowed("ERR bit offset is not an integer or out of range");
 
@@ -51,8 +51,9 @@ pub(crate) fn setbit(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if grows || old != on {
         put_bit(&mut value, at, on);
         let expires_at = access.raw().expires_at(&args[1]);
-        access.store("setbit", &args[1], Value::Str(value.into()), expires_at);
+        access.store_text("setbit", &args[1], (value.into(), Form::Loose), expires_at);
     }
+    access.raw().set_form(&args[1], Form::Loose);
     Ok(Reply::Int(i64::from(old)))
 }
 
@@ -167,7 +168,7 @@ pub(crate) fn bitop(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if length == 0 {
         access.delete(&args[2]);
     } else {
-        access.store("set", &args[2], Value::Str(result.into()), None);
+        access.store_text("set", &args[2], (result.into(), Form::Loose), None);
     }
     Ok(Reply::Int(length as i64))
 }

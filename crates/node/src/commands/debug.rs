@@ -31,10 +31,9 @@ pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         // Where it is in memory, and how long it would be in a file, is made up.
         [_, word, key] if is(word, "OBJECT") => {
             let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
-            let value = node.data.0[db].get(key).ok_or("ERR no such key")?;
+            let encoding = node.data.0[db].encoding(key).ok_or("ERR no such key")?;
             let text = format!(
-                "Value at:0x7f0000000000 refcount:1 encoding:{} serializedlength:1 lru:0 lru_seconds_idle:0",
-                value.encoding()
+                "Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:1 lru:0 lru_seconds_idle:0"
             );
             return Ok(Reply::Simple(text.into()).into());
         }

@@ -5,7 +5,7 @@ use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{SYNTAX, bulks, glob, int, is, number, parse_int, text, unsigned, yes_no};
-use crate::keyspace::{DATABASES, Value};
+use crate::keyspace::{DATABASES, Form, Value};
 
 pub(crate) fn del(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(Reply::Int(args[1..].iter().filter(|key| access.delete(key)).count() as i64))
@@ -248,9 +248,9 @@ pub(crate) fn swapdb(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 /// `key` as it is in the database of the command.
-fn whole(access: &mut Access<'_>, key: &Bytes) -> Option<(crate::keyspace::Value, Option<u64>)> {
+fn whole(access: &mut Access<'_>, key: &Bytes) -> Option<(Value, Form, Option<u64>)> {
     let value = access.get(key)?.clone();
-    Some((value, access.raw().expires_at(key)))
+    Some((value, access.raw().form(key), access.raw().expires_at(key)))
 }
 
 /// Stores into database `db` without an event; false if the key is there already.
@@ -258,13 +258,14 @@ fn store_in(
     access: &mut Access<'_>,
     db: usize,
     key: &Bytes,
-    (value, expires_at): (crate::keyspace::Value, Option<u64>),
+    (value, form, expires_at): (Value, Form, Option<u64>),
     replace: bool,
 ) -> bool {
     let here = std::mem::replace(&mut access.db, db);
     let free = replace || !access.exists(key);
     if free {
         access.store("", key, value, expires_at);
+        access.raw().set_form(key, form);
         access.effects.ready.push(key.clone());
     }
     access.db = here;
@@ -321,16 +322,19 @@ pub(crate) fn copy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn object_encoding(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::word(value.encoding())))
+    if access.get(&args[2]).is_none() {
+        return Ok(Reply::Null);
+    }
+    Ok(access.raw().encoding(&args[2]).map_or(Reply::Null, Reply::word))
 }
 
 pub(crate) fn object_refcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let shared = |text: &Bytes| parse_int(text).is_some_and(|number| (0..10_000).contains(&number));
-    Ok(access.get(&args[2]).map_or(Reply::Null, |value| match value {
-        // Small numbers are there once for all.
-        crate::keyspace::Value::Str(text) if shared(text) => Reply::Int(i64::from(i32::MAX)),
-        _ => Reply::Int(1),
-    }))
+    // Small numbers are there once for all.
+    let small = |text: &Bytes| parse_int(text).is_some_and(|number| (0..10_000).contains(&number));
+    let Some(value) = access.get(&args[2]) else { return Ok(Reply::Null) };
+    let small = matches!(value, Value::Str(text) if small(text));
+    let shared = small && access.raw().form(&args[2]) == Form::ByValue;
+    Ok(Reply::Int(if shared { i64::from(i32::MAX) } else { 1 }))
 }
 
 /// Nobody counts how long a key was not looked at.
@@ -428,11 +432,12 @@ fn rename_key(access: &mut Access<'_>, args: &[Bytes], only_new: bool) -> Result
     if only_new && access.exists(to) {
         return Ok(false);
     }
-    let expires_at = access.raw().expires_at(from);
+    let (form, expires_at) = (access.raw().form(from), access.raw().expires_at(from));
     if let Some(value) = access.raw().remove(from) {
         let list = value.type_name() == "list";
         access.changed("rename_from", from, 0);
         access.store("rename_to", to, value, expires_at);
+        access.raw().set_form(to, form);
         if list {
             access.effects.ready.push(to.clone());
         }

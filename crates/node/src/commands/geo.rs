@@ -15,6 +15,7 @@ const LONGITUDES: Range = (-180.0, 180.0);
 const LATITUDES: Range = (-85.051_128_78, 85.051_128_78);
 /// In meters.
 const EARTH_RADIUS: f64 = 6_372_797.560_856;
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 type Range = (f64, f64);
 
@@ -35,6 +36,15 @@ fn half(bits: u64) -> u64 {
     (0..u32::BITS).fold(0, |half, at| half | (bits >> (2 * at) & 1) << at)
 }
 
+/// A score as an integer, as C has it on x86-64 where none fits.
+fn signed(score: f64) -> i64 {
+    if (-TWO_TO_63..TWO_TO_63).contains(&score) { score as i64 } else { i64::MIN }
+}
+
+fn unsigned(score: f64) -> u64 {
+    if score < TWO_TO_63 { signed(score).cast_unsigned() } else { signed(score - TWO_TO_63).cast_unsigned() ^ 1 << 63 }
+}
+
 impl Point {
     fn parse(longitude: &[u8], latitude: &[u8]) -> Result<Self, Failure> {
         let coordinate = |text: &[u8]| zsets::score(text).ok_or("ERR value is not a valid float");
@@ -52,7 +62,7 @@ impl Point {
 
     /// The middle of the cell that a score stands for.
     fn decode(score: f64) -> Self {
-        let bits = score as u64;
+        let bits = unsigned(score);
         let cell = Cell { step: STEP, x: half(bits >> 1), y: half(bits) };
         let middle = |(from, to), (low, high): Range| f64::midpoint(from, to).clamp(low, high);
         Self { longitude: middle(cell.longitudes(), LONGITUDES), latitude: middle(cell.latitudes(), LATITUDES) }
@@ -483,7 +493,7 @@ fn search(access: &mut Access<'_>, args: &[Bytes], kind: Kind) -> DataResult {
     let show = |(member, score, distance): (Bytes, f64, f64)| {
         let mut fields = vec![Reply::Bulk(member)];
         fields.extend(query.distance.then(|| show_distance(distance, query.unit)));
-        fields.extend(query.hash.then_some(Reply::Int(score as i64)));
+        fields.extend(query.hash.then_some(Reply::Int(signed(score))));
         fields.extend(query.place.then(|| Point::decode(score).show()));
         if fields.len() > 1 { Reply::Array(fields) } else { fields.remove(0) }
     };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::Reply;
 
 use crate::access::{Access, DataResult, Expiry, Failure};
-use crate::keyspace::Value;
+use crate::keyspace::{Form, Value};
 
 /// How many registers there are, and how many bits of a hash choose one.
 const REGISTERS: usize = 1 << INDEX_BITS;
@@ -290,7 +290,7 @@ fn read(access: &mut Access<'_>, key: &Bytes) -> Result<Option<Hll>, Failure> {
 /// Keeps the expiry time.
 fn write(access: &mut Access<'_>, event: &'static str, key: &Bytes, hll: Hll) {
     let expires_at = access.raw().expires_at(key);
-    access.store(event, key, Value::Str(hll.0.into()), expires_at);
+    access.store_text(event, key, (hll.0.into(), Form::Loose), expires_at);
 }
 
 pub(crate) fn pfadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -337,6 +337,7 @@ pub(crate) fn pfcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         // A replica keeps it to itself.
         let expires_at = access.raw().expires_at(&args[1]);
         access.raw().insert(&args[1], Value::Str(hll.0.into()), expires_at);
+        access.raw().set_form(&args[1], Form::Loose);
     } else {
         write(access, "", &args[1], hll);
     }

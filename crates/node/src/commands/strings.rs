@@ -5,7 +5,7 @@ use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
 use crate::args::{NOT_AN_INTEGER, SYNTAX, int, is, number, parse_int, wrong_arity, yes_no};
-use crate::keyspace::{Value, own};
+use crate::keyspace::{Form, Value, own};
 use crate::long_double::{LongDouble, Read};
 
 /// The condition and the expiry time that `SET` and `GETEX` can be given.
@@ -181,14 +181,16 @@ pub(crate) fn strlen(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 pub(crate) fn append(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     let key = &args[1];
-    let mut value = access.string(key)?.map_or_else(Vec::new, |value| value.to_vec());
+    let found = access.string(key)?;
+    let form = if found.is_some() { Form::Loose } else { Form::ByValue };
+    let mut value = found.map_or_else(Vec::new, |value| value.to_vec());
     if value.len() + args[2].len() > access.string_max() {
         return Err(TOO_LONG);
     }
     value.extend_from_slice(&args[2]);
     let length = value.len() as i64;
     let expires_at = access.raw().expires_at(key);
-    access.store("append", key, Value::Str(value.into()), expires_at);
+    access.store_text("append", key, (value.into(), form), expires_at);
     Ok(Reply::Int(length))
 }
 
@@ -280,7 +282,7 @@ pub(crate) fn incrbyfloat(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
     let old = access.string(key)?.cloned().unwrap_or(Bytes::from_static(b"0"));
     let value = sum(&old, &args[2], NOT_A_FLOAT)?;
     let expires_at = access.raw().expires_at(key);
-    access.store("incrbyfloat", key, Value::Str(value.clone()), expires_at);
+    access.store_text("incrbyfloat", key, (value.clone(), Form::Text), expires_at);
     // As a plain value, so that replicas cannot round differently.
     access.propagate_instead(Command::of(&["SET"]).arg(key.clone()).arg(value.clone()).arg("KEEPTTL"));
     Ok(Reply::Bulk(value))
@@ -301,6 +303,6 @@ pub(crate) fn setrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     value[offset..end].copy_from_slice(patch);
     let length = value.len() as i64;
     let expires_at = access.raw().expires_at(key);
-    access.store("setrange", key, Value::Str(value.into()), expires_at);
+    access.store_text("setrange", key, (value.into(), Form::Loose), expires_at);
     Ok(Reply::Int(length))
 }

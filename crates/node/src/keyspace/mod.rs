@@ -39,22 +39,30 @@ impl Value {
     }
 
     /// The answer of `OBJECT ENCODING`, by Redis's default limits.
-    pub(crate) fn encoding(&self) -> &'static str {
-        let small = |bytes: &Bytes| bytes.len() <= 64;
+    fn encoding(&self, form: Form) -> &'static str {
         match self {
-            Self::Str(text) if crate::args::parse_int(text).is_some() => "int",
-            Self::Str(text) if text.len() <= 44 => "embstr",
+            Self::Str(text) if form == Form::ByValue && crate::args::parse_int(text).is_some() => "int",
+            Self::Str(text) if form != Form::Loose && text.len() <= 44 => "embstr",
             Self::Str(_) => "raw",
             Self::List(_) => "quicklist",
-            Self::Set(set) if set.len() <= 512 && set.iter().all(|item| crate::args::parse_int(item).is_some()) => {
-                "intset"
-            }
+            Self::Set(_) if form == Form::ByValue && self.is_small() => "intset",
             Self::Set(_) => "hashtable",
-            Self::Hash(hash) if hash.len() <= 512 && hash.iter().all(|(f, v)| small(f) && small(v)) => "listpack",
+            Self::Hash(_) if form == Form::ByValue && self.is_small() => "listpack",
             Self::Hash(_) => "hashtable",
-            Self::ZSet(zset) if zset.is_packed() => "listpack",
+            Self::ZSet(_) if form == Form::ByValue && self.is_small() => "listpack",
             Self::ZSet(_) => "skiplist",
             Self::Stream(_) => "stream",
+        }
+    }
+
+    /// True unless it is a collection that Redis does not keep in one piece.
+    fn is_small(&self) -> bool {
+        let small = |bytes: &Bytes| bytes.len() <= 64;
+        match self {
+            Self::Set(set) => set.len() <= 512 && set.iter().all(|item| crate::args::parse_int(item).is_some()),
+            Self::Hash(hash) => hash.len() <= 512 && hash.iter().all(|(f, v)| small(f) && small(v)),
+            Self::ZSet(zset) => zset.is_packed(),
+            Self::Str(_) | Self::List(_) | Self::Stream(_) => true,
         }
     }
 
@@ -63,9 +71,9 @@ impl Value {
         const LIST_NODE: usize = 8 * 1024;
         match self {
             Self::List(list) => list.iter().map(|item| item.len() + 2).sum::<usize>() / LIST_NODE + 1,
-            Self::Set(set) if self.encoding() == "hashtable" => set.len(),
-            Self::Hash(hash) if self.encoding() == "hashtable" => hash.len(),
-            Self::ZSet(zset) if self.encoding() == "skiplist" => zset.len(),
+            Self::Set(set) if !self.is_small() => set.len(),
+            Self::Hash(hash) if !self.is_small() => hash.len(),
+            Self::ZSet(zset) if !self.is_small() => zset.len(),
             _ => 1,
         }
     }
@@ -96,9 +104,21 @@ impl Value {
     }
 }
 
+/// How Redis keeps a value, as far as the value does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    #[default]
+    ByValue,
+    /// A string that is no number, even if it reads as one.
+    Text,
+    /// A string that was changed in place, or a collection that was not small once: it stays so.
+    Loose,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     value: Value,
+    form: Form,
     expires_at: Option<u64>,
 }
 
@@ -136,7 +156,34 @@ impl Db {
     /// Stores `value`, whatever was there; an earlier expiry time goes with it.
     pub(crate) fn insert(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
         *self.get_or_insert(key, || Value::Str(Bytes::new())) = value;
+        self.set_form(key, Form::ByValue);
         self.set_expiry(key, expires_at);
+    }
+
+    /// How the value under `key` is kept.
+    pub(crate) fn form(&self, key: &[u8]) -> Form {
+        self.entries.get(key).map(|entry| entry.form).unwrap_or_default()
+    }
+
+    pub(crate) fn set_form(&mut self, key: &[u8], form: Form) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.form = form;
+        }
+    }
+
+    /// The value under `key` was changed: a collection may have outgrown its form.
+    pub(crate) fn check_form(&mut self, key: &[u8]) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.form == Form::ByValue
+            && !entry.value.is_small()
+        {
+            entry.form = Form::Loose;
+        }
+    }
+
+    /// The answer of `OBJECT ENCODING`; `None` if there is no such key.
+    pub(crate) fn encoding(&self, key: &[u8]) -> Option<&'static str> {
+        self.entries.get(key).map(|entry| entry.value.encoding(entry.form))
     }
 
     /// The value under `key`, made by `make` if there is none.
@@ -145,7 +192,7 @@ impl Db {
         if let Vacant(vacant) = &entry {
             self.slots.insert((slot(key), vacant.key().clone()));
         }
-        &mut entry.or_insert_with(|| Entry { value: make(), expires_at: None }).value
+        &mut entry.or_insert_with(|| Entry { value: make(), form: Form::ByValue, expires_at: None }).value
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Value> {
@@ -191,7 +238,8 @@ impl Db {
     /// the slot to go on from, 0 after the last one. A key stays in its slot, so that whoever goes on until 0
     /// meets every key that is there all the time.
     pub(crate) fn scan(&self, cursor: u64, count: usize) -> (Vec<Bytes>, u32) {
-        let Ok(cursor) = u32::try_from(cursor) else { return (Vec::new(), 0) };
+        // What is too large for a slot does not count, as in Redis.
+        let cursor = cursor as u32;
         let (mut found, mut last) = (Vec::new(), cursor);
         for (slot, key) in self.slots.range((cursor, Bytes::new())..) {
             if found.len() >= count && *slot != last {

@@ -184,7 +184,8 @@ impl Lab {
                 }
             }
             Output::Protocol(conn, version) => self.protocols.push((conn, version)),
-            Output::Limits(..) => {}
+            // What is sent is heard at once.
+            Output::Limits(..) | Output::Leave(_) => {}
             Output::Exit => self.exited.push(from),
             Output::Note(note) => self.notes.push((from, note)),
         }

@@ -97,6 +97,7 @@ impl Sentinel {
             self.hang_up(conn, out);
         } else {
             session.leaving = true;
+            out.push(Output::Leave(conn));
         }
     }
 

@@ -159,6 +159,11 @@ impl Connection {
         }
     }
 
+    /// True if something that was said waits to be written.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.wire.output().is_empty() || self.wants_write()
+    }
+
     /// Has TLS tell the client, after all else, that nothing more comes, as a process does that closes a connection itself.
     pub(super) fn say_goodbye(&mut self) {
         if let Some(tls) = &mut self.tls {

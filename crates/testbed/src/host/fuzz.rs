@@ -612,7 +612,8 @@ impl<'a> Lab<'a> {
                         self.world.retire(conn);
                     }
                 }
-                Effect::Door { .. } | Effect::Moved { .. } => {}
+                // What is sent is read at once.
+                Effect::Door { .. } | Effect::Moved { .. } | Effect::Leave { .. } => {}
             }
         }
     }

@@ -644,6 +644,15 @@ impl State {
                         self.mark(conn);
                     }
                 }
+                Effect::Leave { conn } => {
+                    if let Some(connection) = self.connections.get_mut(&conn)
+                        && connection.has_unwritten()
+                    {
+                        connection.closing = true;
+                        self.mark(conn);
+                        self.with_world(|world, now| world.closed(now, conn));
+                    }
+                }
                 Effect::Close { conn } => {
                     if let Some(connection) = self.connections.get_mut(&conn) {
                         if self.world.as_ref().is_some_and(|world| world.is_up(conn)) {
