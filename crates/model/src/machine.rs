@@ -82,6 +82,8 @@ pub enum Output {
     Limits(Conn, Box<crate::Limits>),
     /// Close it, after what was sent before.
     Close(Conn),
+    /// What was sent before and is not written yet is dropped.
+    Discard(Conn),
     /// Close it as soon as what was sent before is written, if that still waits. If nothing waits it stays as it is: Redis looks
     /// only at connections to which it has something to write. [`Input::Closed`] follows if it is closed.
     Leave(Conn),

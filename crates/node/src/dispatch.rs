@@ -74,6 +74,7 @@ impl Node {
         }
         // HTTP: a browser that was tricked into it.
         if command.is("POST") || command.is("HOST:") {
+            out.push(Output::Discard(conn));
             return self.close(now, conn, out);
         }
         let spec = match table::lookup(&command) {

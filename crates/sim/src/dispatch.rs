@@ -71,20 +71,9 @@ impl World {
                         self.send(link, end.other(), Parcel::Protocol(version), Duration::ZERO);
                     }
                 }
-                Output::Limits(conn, limits) => {
-                    if let Some((link, end)) = self.nodes[node].end(conn)
-                        && self.links[link].client().is_some()
-                    {
-                        self.send(link, end.other(), Parcel::Limits(limits), Duration::ZERO);
-                    }
-                }
-                Output::Leave(conn) => {
-                    if let Some((link, end)) = self.nodes[node].end(conn)
-                        && self.links[link].client().is_some()
-                    {
-                        self.send(link, end.other(), Parcel::Leave, Duration::ZERO);
-                    }
-                }
+                Output::Limits(conn, limits) => self.tell_host(node, conn, Parcel::Limits(limits)),
+                Output::Leave(conn) => self.tell_host(node, conn, Parcel::Leave),
+                Output::Discard(conn) => self.tell_host(node, conn, Parcel::Discard),
                 Output::Close(conn) => {
                     if let Some((link, end)) = self.nodes[node].end(conn) {
                         self.hang_up(link, end, ClosedBy::Node);
@@ -101,6 +90,15 @@ impl World {
         self.buffer = out;
         for link in cut {
             self.sever(link);
+        }
+    }
+
+    /// Sends what concerns the socket of a client.
+    fn tell_host(&mut self, node: usize, conn: model::Conn, parcel: Parcel) {
+        if let Some((link, end)) = self.nodes[node].end(conn)
+            && self.links[link].client().is_some()
+        {
+            self.send(link, end.other(), parcel, Duration::ZERO);
         }
     }
 

@@ -37,6 +37,11 @@ pub enum Effect {
         /// The address.
         addr: Addr,
     },
+    /// Drop what was sent before and is not written yet.
+    Discard {
+        /// The connection.
+        conn: u64,
+    },
     /// Close the connection as soon as what was sent before is written, if that still waits, and say so with
     /// [`World::closed`](crate::World::closed); if nothing waits, leave it as it is.
     Leave {

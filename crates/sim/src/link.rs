@@ -62,6 +62,8 @@ pub(crate) enum Parcel {
     Protocol(u8),
     /// To clients: what the node keeps for them from here on.
     Limits(Box<model::Limits>),
+    /// To clients: what was said and is not written yet is dropped.
+    Discard,
     /// To clients: it is over, if something that was said is not written yet.
     Leave,
     /// It is over.
@@ -343,7 +345,10 @@ impl World {
         };
         // Who has closed one's own half still hears what is said until the other half is closed.
         let hears = self.links[link].lingers
-            && matches!(parcel, Parcel::Frame(_) | Parcel::Protocol(_) | Parcel::Limits(_) | Parcel::Leave);
+            && matches!(
+                parcel,
+                Parcel::Frame(_) | Parcel::Protocol(_) | Parcel::Limits(_) | Parcel::Leave | Parcel::Discard
+            );
         if !(self.links[link].open[to as usize] || hears && self.links[link].outer_end() == Some(to)) {
             return;
         }
@@ -361,6 +366,7 @@ impl World {
                     | Parcel::Protocol(_)
                     | Parcel::Limits(_)
                     | Parcel::Leave
+                    | Parcel::Discard
                     | Parcel::Unsent => {
                         return;
                     }
@@ -379,6 +385,7 @@ impl World {
                     Parcel::Protocol(version) => self.effects.push(Effect::Protocol { conn, version }),
                     Parcel::Limits(limits) => self.effects.push(Effect::Limits { conn, limits }),
                     Parcel::Leave => self.effects.push(Effect::Leave { conn }),
+                    Parcel::Discard => self.effects.push(Effect::Discard { conn }),
                     Parcel::Fin(by) => {
                         self.links[link].open[to as usize] = false;
                         self.effects.push(Effect::Close { conn });

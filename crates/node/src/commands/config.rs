@@ -269,10 +269,13 @@ fn address(node: &Node, name: &str) -> Option<Reply> {
 pub(crate) fn get(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let patterns = &call.args()[2..];
     // By the first that it matches: a name is shown as it was sent.
+    let exact = |pattern: &Bytes| !pattern.iter().any(|byte| b"[*?".contains(byte));
     let shown = |name: &'static str| {
-        let pattern = patterns.iter().find(|pattern| glob(&pattern.to_ascii_lowercase(), name.as_bytes()))?;
-        let exact = !pattern.iter().any(|byte| b"[*?".contains(byte));
-        Some(if exact { Reply::Bulk(pattern.clone()) } else { Reply::word(name) })
+        let hidden = parameters::find(name).is_some_and(|parameter| parameter.hidden);
+        let finds =
+            |pattern: &&Bytes| glob(&pattern.to_ascii_lowercase(), name.as_bytes()) && (!hidden || exact(pattern));
+        let pattern = patterns.iter().find(finds)?;
+        Some(if exact(pattern) { Reply::Bulk(pattern.clone()) } else { Reply::word(name) })
     };
     let mut found = Vec::new();
     for (name, value) in values(&node.config) {

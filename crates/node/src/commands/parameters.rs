@@ -1,7 +1,8 @@
 //! The parameters of Redis 7.0.15 that nothing here goes by: what `CONFIG GET` shows and `CONFIG SET` takes and keeps.
 //!
 //! `data/parameters.txt` has a line each, `name | kind | value | error`. A kind is `yes-no`, `integer LOW HIGH`, `memory LOW
-//! HIGH` (in bytes, with the units of Redis), `choice a, b`, `text`, `immutable`, `protected`, or one of [`FORMS`]. With an
+//! HIGH` (in bytes, with the units of Redis), `choice a, b`, `text`, `immutable`, `protected`, or one of [`FORMS`]; before it may
+//! stand `hidden`: no pattern finds the parameter. With an
 //! error, only the value at the start is taken: it is what Redis answers where it was built without what another needs.
 
 use std::sync::LazyLock;
@@ -14,6 +15,8 @@ use super::values::{
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     kind: Kind,
+    /// Only its own name finds it.
+    pub(crate) hidden: bool,
     pub(crate) default: &'static str,
     /// Why no other value is taken.
     fixed: Option<&'static str>,
@@ -53,6 +56,7 @@ fn parse(line: &'static str) -> Parameter {
     let mut next = || fields.next().unwrap_or_default();
     let (name, kind, default) = (next(), next(), next());
     let fixed = fields.next();
+    let (hidden, kind) = kind.strip_prefix("hidden ").map_or((false, kind), |kind| (true, kind));
     let (kind, rest) = kind.split_once(' ').unwrap_or((kind, ""));
     let number = |index: usize| rest.split(' ').nth(index).and_then(|number| number.parse::<i128>().ok()).unwrap_or(0);
     let kind = match kind {
@@ -67,7 +71,7 @@ fn parse(line: &'static str) -> Parameter {
             form.map_or(Kind::Never("can't set immutable config"), |(_, form)| Kind::Form(*form))
         }
     };
-    Parameter { name, kind, default, fixed }
+    Parameter { name, kind, hidden, default, fixed }
 }
 
 /// The parameter of this name, in lower case.

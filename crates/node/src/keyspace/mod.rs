@@ -347,6 +347,6 @@ mod tests {
             cursor = u64::from(next);
         }
         assert!((0..1_000).all(|number| met.contains(&name("stays", number))));
-        assert_eq!(db.scan(u64::from(u32::MAX) + 1, 10), (Vec::new(), 0));
+        assert_eq!(db.scan(u64::from(u32::MAX) + 1, 10), db.scan(0, 10));
     }
 }

@@ -185,7 +185,7 @@ impl Lab {
             }
             Output::Protocol(conn, version) => self.protocols.push((conn, version)),
             // What is sent is heard at once.
-            Output::Limits(..) | Output::Leave(_) => {}
+            Output::Limits(..) | Output::Leave(_) | Output::Discard(_) => {}
             Output::Exit => self.exited.push(from),
             Output::Note(note) => self.notes.push((from, note)),
         }

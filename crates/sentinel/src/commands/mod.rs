@@ -128,6 +128,7 @@ impl Sentinel {
     fn dispatch(&mut self, conn: Conn, command: &Command, now: Time, out: &mut Vec<Output>) -> MaybeAnswer {
         // HTTP: a browser that was tricked into it.
         if command.is("POST") || command.is("HOST:") {
+            out.push(Output::Discard(conn));
             self.hang_up(conn, out);
             return Ok(None);
         }

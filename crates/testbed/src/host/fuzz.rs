@@ -613,7 +613,7 @@ impl<'a> Lab<'a> {
                     }
                 }
                 // What is sent is read at once.
-                Effect::Door { .. } | Effect::Moved { .. } | Effect::Leave { .. } => {}
+                Effect::Door { .. } | Effect::Moved { .. } | Effect::Leave { .. } | Effect::Discard { .. } => {}
             }
         }
     }

@@ -644,6 +644,11 @@ impl State {
                         self.mark(conn);
                     }
                 }
+                Effect::Discard { conn } => {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.give_up();
+                    }
+                }
                 Effect::Leave { conn } => {
                     if let Some(connection) = self.connections.get_mut(&conn)
                         && connection.has_unwritten()
