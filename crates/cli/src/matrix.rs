@@ -17,7 +17,7 @@ use crate::print::{self, Progress};
 use crate::{clients, jobs, run};
 
 /// Runs in real time at a time. They mostly wait, but more than the machine can serve at once distort their times.
-const REAL_TIME_JOBS: usize = 12;
+const REAL_TIME_JOBS: usize = 16;
 
 pub(crate) fn matrix(args: &MatrixArgs) -> Exit {
     let Some(drivers) = clients::chosen("--drivers", &args.drivers) else { return Exit::Unusable };
