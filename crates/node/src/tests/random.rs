@@ -188,6 +188,9 @@ fn play(both: &mut Both, commands: &[Drawn]) -> Result<(), TestCaseError> {
             (fake, real) = (words_of(&fake), words_of(&real));
         }
         if fake != real {
+            // What was told so far is not of the next sequence.
+            both.reopen(0);
+            both.streamed();
             return Err(TestCaseError::fail(format!("{command:?}\n  real {real}\n  fake {fake}")));
         }
     }

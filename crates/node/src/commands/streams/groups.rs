@@ -34,11 +34,12 @@ pub(crate) fn xgroup_create(access: &mut Access<'_>, args: &[Bytes]) -> DataResu
             () => return Err(syntax()),
         }
     }
-    if access.stream(key)?.is_none() && !make {
+    let top = access.stream(key)?.map(|stream| stream.last_id);
+    if top.is_none() && !make {
         return Err(NO_KEY);
     }
+    let last_id = if &args[4][..] == b"$" { top.unwrap_or_default() } else { id(&args[4], 0)? };
     let stream = access.stream_or_new(key)?;
-    let last_id = if &args[4][..] == b"$" { stream.last_id } else { id(&args[4], 0)? };
     if stream.groups.contains_key(name) {
         return Err("BUSYGROUP Consumer Group name already exists".into());
     }
