@@ -58,7 +58,10 @@ fn check_failures(facts: &Facts<'_>, client: &Client, allowed: u64, findings: &m
 }
 
 fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &mut Findings<'_>) {
-    let from = facts.firings.first().map_or(Time::ZERO, |firing| firing.at);
+    let Some(from) = facts.firings.first().map(|firing| firing.at) else {
+        findings.unproven(None, facts.end, "nothing happened after which connections were counted".to_owned());
+        return;
+    };
     let opened = facts.plan.clients.iter().flat_map(|client| facts.connections_of(client)).map(|open| open.opened);
     let mut opened: Vec<Time> = opened.filter(|opened| *opened >= from).collect();
     opened.sort_unstable();

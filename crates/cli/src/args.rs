@@ -203,8 +203,8 @@ pub(crate) struct DriversArgs {
 }
 
 /// Exit codes: 0 every cell passes or is not applicable, 1 one fails, 2 unusable arguments or scenario, 3 one is inconclusive
-/// and none fails. With `--drivers zoo`: 0 if every defect is caught, every scenario catches one, and the client without a
-/// defect passes; else 1.
+/// and none fails. With `--drivers zoo`: 0 if each scenario names wrong clients and catches those, and the client without a defect
+/// passes; else 1.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct MatrixArgs {
     /// Scenario files, or folders whose *.yaml files are run, also those of folders in them

@@ -117,7 +117,8 @@ fn fill(
     matrix.cells = cells.into_inner().expect("nobody panics with the cells");
     for (index, cell) in matrix.cells.iter_mut().enumerate() {
         if cell.result == Standing::Fail {
-            let found = drivers::documented(drivers[index % drivers.len()].name(), &cell.rules);
+            let plan = &scenarios[index / drivers.len()].plan;
+            let found = drivers::documented(drivers[index % drivers.len()].name(), &cell.rules, plan);
             cell.documented = found.map(|found| format!("\"{}\" ({})", found.quote, found.source));
         }
     }

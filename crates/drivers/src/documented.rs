@@ -1,7 +1,8 @@
 //! What is known of a driver besides what runs show: failures that its client's own documentation announces, so that whoever reads
 //! it is not surprised, and why it cannot do what its client seems to be able to.
 
-use model::plan::Need;
+use model::Plan;
+use model::plan::{Need, Workload};
 use model::verdict::{Invariant, Rule};
 
 /// A failure that is announced.
@@ -11,6 +12,8 @@ pub struct Documented {
     pub driver: &'static str,
     /// The rules whose violation the words account for, with what follows from it, and no other.
     pub rules: &'static [Rule],
+    /// What they do not account for whatever the rule: plans in which a client does this.
+    pub except: &'static [Workload],
     /// The words.
     pub quote: &'static str,
     /// Where they stand: crate, version, file, line.
@@ -25,12 +28,15 @@ pub const DOCUMENTED: &[Documented] = &[
     Documented {
         driver: "redis-multiplexed",
         rules: CLINGS,
+        // They are about a connection that is not opened again. That what it had cached is given without it is said nowhere.
+        except: &[Workload::CachedReads],
         quote: "For automatic reconnections consider using `ConnectionManager` with the `connection-manager` feature.",
         source: "redis 1.8.1, src/lib.rs:84",
     },
     Documented {
         driver: "fred",
         rules: &[Rule::Invariant(Invariant::I3)],
+        except: &[],
         quote: "The maximum number of times the client will attempt to send a command. This value be incremented whenever \
                 the connection closes while the command is in-flight. Default: `3`",
         source: "fred 10.1.0, src/types/config.rs:411",
@@ -57,17 +63,18 @@ pub fn why_not(driver: &str, need: Need) -> Option<&'static str> {
     WHY_NOT.iter().find(|(of, what, _)| (*of, *what) == (driver, need)).map(|(_, _, why)| *why)
 }
 
-/// The announcement by the documentation of `driver` that it breaks all of `rules`.
-pub fn documented(driver: &str, rules: &[Rule]) -> Option<&'static Documented> {
-    announced(DOCUMENTED, driver, rules)
+/// The announcement by the documentation of `driver` that it breaks all of `rules` in `plan`.
+pub fn documented(driver: &str, rules: &[Rule], plan: &Plan) -> Option<&'static Documented> {
+    announced(DOCUMENTED, driver, rules, plan)
 }
 
-fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule]) -> Option<&'a Documented> {
+fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule], plan: &Plan) -> Option<&'a Documented> {
     let broken = |rule: &Rule| rules.contains(rule);
     table.iter().find(|entry| {
         let accounts = |rule: &Rule| entry.rules.contains(rule);
         let accounted = |rule: &Rule| accounts(rule) || follows(*rule).is_some_and(|of| broken(&of) && accounts(&of));
-        entry.driver == driver && rules.iter().all(accounted)
+        let excepted = plan.clients.iter().any(|client| entry.except.contains(&client.workload));
+        entry.driver == driver && !excepted && rules.iter().all(accounted)
     })
 }
 
@@ -79,6 +86,10 @@ fn follows(rule: Rule) -> Option<Rule> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use model::plan::{Client, Cluster, Expect};
+
     use super::*;
 
     #[test]
@@ -101,12 +112,28 @@ mod tests {
     #[test]
     fn what_is_not_announced_is_not_excused() {
         let [i1, i3] = [Invariant::I1, Invariant::I3].map(Rule::Invariant);
-        let table =
-            [Documented { driver: "a", rules: &[Rule::Invariant(Invariant::I1)], quote: "it does", source: "b" }];
-        assert_eq!(announced(&table, "a", &[i1]), Some(&table[0]));
-        assert_eq!(announced(&table, "a", &[i1, i3]), None);
-        assert_eq!(announced(&table, "a", &[i1, Rule::FailedAtMost]), Some(&table[0]), "for the same reason");
-        assert_eq!(announced(&table, "a", &[Rule::FailedAtMost]), None, "for a reason of its own");
-        assert_eq!(announced(&table, "b", &[i1]), None);
+        let entry = Documented {
+            driver: "a",
+            rules: &[Rule::Invariant(Invariant::I1)],
+            except: &[Workload::Jobs],
+            quote: "it does",
+            source: "b",
+        };
+        let plan = |workload| Plan {
+            title: "a plan".to_owned(),
+            cluster: Cluster::standard(),
+            clients: vec![Client::new("c", workload)],
+            timeline: Vec::new(),
+            run_for: Duration::from_secs(1),
+            expect: Expect::default(),
+        };
+        let table = [entry];
+        let found = |driver, rules: &[Rule], workload| announced(&table, driver, rules, &plan(workload)).is_some();
+        assert!(found("a", &[i1], Workload::Counter));
+        assert!(!found("a", &[i1], Workload::Jobs), "excepted");
+        assert!(!found("a", &[i1, i3], Workload::Counter));
+        assert!(found("a", &[i1, Rule::FailedAtMost], Workload::Counter), "for the same reason");
+        assert!(!found("a", &[Rule::FailedAtMost], Workload::Counter), "for a reason of its own");
+        assert!(!found("b", &[i1], Workload::Counter));
     }
 }

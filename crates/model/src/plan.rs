@@ -330,6 +330,9 @@ impl Group {
 /// ([`words::split`](crate::words::split)).
 pub const EXEC: &str = "exec:";
 
+/// What the name of a driver begins with whose client is wrong on purpose, for the sake of the tests.
+pub const WRONG: &str = "wrong-";
+
 /// One client under test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {

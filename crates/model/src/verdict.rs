@@ -174,6 +174,7 @@ impl Rule {
             Self::AcknowledgedWritesLost,
             Self::FailedAtMost,
             Self::MostConnects,
+            Self::Astray,
         ];
         Invariant::ALL.into_iter().map(Self::Invariant).chain(expectations)
     }

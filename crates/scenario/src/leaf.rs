@@ -8,6 +8,7 @@ use model::id::NodeId;
 use model::plan::{Host, Workload};
 use model::verdict::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{IgnoredAny, SeqAccess};
 
 use crate::duration;
 use crate::form::{Form, Mistake, Scalar, shortened};
@@ -151,6 +152,12 @@ impl Form for Broken {
             let help = did_you_mean(word, known()).unwrap_or_else(|| format!("there are {}", listed(known())));
             Mistake::new(format!("there is no rule `{}`", shortened(word))).help(help)
         })
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Result<Self, Mistake>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        let help = "name the one that its fault leads to: `wrong-gives-up: I1`";
+        Ok(Err(Mistake::expected("one rule", "a list").help(help)))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The scenario file as it is written. The doc comments here are the descriptions of the JSON Schema.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use crate::form::{Either, Entries, Field, Form, Mistake, Node, Record, Scalar};
 use crate::leaf::{
@@ -453,9 +454,63 @@ pub(crate) struct Expect {
     /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
     /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,
-    /// The wrong clients that the scenario exists to catch, each with the rule that it must violate:
-    /// `{wrong-gives-up: I1, wrong-fixed-delay: most_connects}`.
-    pub(crate) catches: Field<Entries<Broken>>,
+    /// The wrong clients that the scenario exists to catch, at least one, each with the rule that it must violate, which the scenario has
+    /// set and not waived: `{wrong-gives-up: I1, wrong-fixed-delay: most_connects}`.
+    pub(crate) catches: Field<Catches>,
+}
+
+/// Wrong clients, each with a rule.
+#[derive(Debug)]
+pub(crate) struct Catches(pub(crate) Entries<Broken>);
+
+impl Catches {
+    /// For messages.
+    pub(crate) const EXAMPLE: &str = "`catches: {wrong-gives-up: I1}`";
+
+    fn mistaken(found: &str) -> Mistake {
+        Mistake::expected(Self::WHAT, found)
+            .help(format!("name each with the rule that it must violate: {}", Self::EXAMPLE))
+    }
+}
+
+impl Form for Catches {
+    const WHAT: &'static str = "a map of wrong clients";
+
+    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
+        Err(Self::mistaken(&scalar.describe()))
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Result<Self, Mistake>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Err(Self::mistaken("a list")))
+    }
+
+    fn map<'de, A: MapAccess<'de>>(map: A) -> Result<Result<Self, Mistake>, A::Error> {
+        let entries = Entries::map(map)?;
+        Ok(entries.and_then(
+            |entries| if entries.0.is_empty() { Err(Self::mistaken("an empty one")) } else { Ok(Self(entries)) },
+        ))
+    }
+}
+
+impl JsonSchema for Catches {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Catches".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rule = generator.subschema_for::<Broken>();
+        json_schema!({
+            "type": "object",
+            "propertyNames": {"pattern": format!("^{}", model::plan::WRONG)},
+            "additionalProperties": rule,
+            "minProperties": 1
+        })
+    }
 }
 
 /// A limit on the connections of all clients together.

@@ -2,14 +2,18 @@
 
 /// A hint that names the nearest of `known`, if one is near enough to be a slip of the keyboard.
 pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    // Any two short words are near each other, and the distance of long ones takes quadratic time.
-    if !(3..=64).contains(&unknown.len()) {
-        return None;
-    }
-    let most = (unknown.chars().count() / 3).clamp(1, 3);
+    // Any two short words are near each other, unless they differ in case only, and the distance of long ones takes quadratic time.
+    let most = match unknown.chars().count() {
+        0..3 => 0,
+        length => (length / 3).clamp(1, 3),
+    };
+    let distance = |word: &str| {
+        if word.eq_ignore_ascii_case(unknown) { 0 } else { strsim::damerau_levenshtein(unknown, word) }
+    };
     known
         .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(unknown, word), word))
+        .filter(|_| unknown.len() <= 64)
+        .map(|word| (distance(word), word))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| format!("did you mean `{word}`?"))
@@ -36,6 +40,9 @@ mod tests {
         assert_eq!(did_you_mean("kil", known).as_deref(), Some("did you mean `kill`?"));
         assert_eq!(did_you_mean("partitoin", known).as_deref(), Some("did you mean `partition`?"));
         assert_eq!(did_you_mean("explode", known), None);
+        assert_eq!(did_you_mean("KILL", known).as_deref(), Some("did you mean `kill`?"));
+        assert_eq!(did_you_mean("i1", ["I1", "I2"]).as_deref(), Some("did you mean `I1`?"));
+        assert_eq!(did_you_mean("I9", ["I1", "I2"]), None);
         assert_eq!(did_you_mean(&"k".repeat(1_000), known), None);
     }
 

@@ -1,7 +1,10 @@
 //! [`Client`]: which master, which connection, one operation.
 
 use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::history::Cause;
@@ -9,6 +12,7 @@ use redis::{RedisError, Value};
 use testbed::driver::{Answer, CallError, Request, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
@@ -25,7 +29,7 @@ pub(crate) const BELIEF: Duration = Duration::from_secs(1);
 /// Connections to the master, used in turns.
 const POOL: usize = 4;
 /// The longest wait before a lost connection is dialled again.
-const SPREAD_MS: u64 = 100;
+pub(crate) const SPREAD_MS: u64 = 100;
 
 /// A connection to the master.
 struct Lane {
@@ -47,16 +51,21 @@ pub(crate) struct Client {
     turn: usize,
     events: Option<Events>,
     random: fastrand::Rng,
-    /// A connection was lost since the last one was opened.
+    /// A connection was lost, or left for another master.
     lost: bool,
     /// A connection was opened before.
     opened: bool,
+    /// There was another master before.
+    moved: bool,
     /// What has to be closed by the node before anything else is done.
     closing: Option<TcpStream>,
     failures: u32,
     /// Since when every operation failed.
     failing: Option<Instant>,
+    /// Of a client that hoards: the connections on which the master did not answer in time.
     hoard: Vec<Link>,
+    /// Of a client that flushes the connections of its other callers: how these hear of it.
+    flush: Arc<Notify>,
     /// What names stood for when they were first looked up.
     resolved: BTreeMap<String, String>,
     pub(crate) cache: Option<Cache>,
@@ -82,7 +91,7 @@ impl Client {
             _ => {}
         }
         let patience = (defect != Some(Defect::WaitsForEver)).then_some(PATIENCE);
-        let busy = if defect == Some(Defect::DropsEvents) { Duration::from_secs(3) } else { Duration::ZERO };
+        let busy = if defect == Some(Defect::DropsEvents) { Duration::from_secs(5) } else { Duration::ZERO };
         let follows = defect.is_some_and(listens);
         Self {
             sentinels: Sentinels::new(&settings, defect, patience),
@@ -95,10 +104,12 @@ impl Client {
             random: fastrand::Rng::with_seed(settings.seed),
             lost: false,
             opened: false,
+            moved: false,
             closing: None,
             failures: 0,
             failing: None,
             hoard: Vec::new(),
+            flush: Arc::default(),
             resolved: BTreeMap::new(),
             cache: None,
             stopped: false,
@@ -108,6 +119,11 @@ impl Client {
             crossed_out: Vec::new(),
             settings,
         }
+    }
+
+    /// One for another caller.
+    pub(crate) fn shared(&self) -> Self {
+        Self { flush: Arc::clone(&self.flush), ..Self::new(self.settings.clone(), self.defect) }
     }
 
     pub(crate) fn has(&self, defect: Defect) -> bool {
@@ -144,6 +160,7 @@ impl Client {
                 self.failures += 1;
                 self.failing.get_or_insert(started);
                 self.given_up |= self.has(Defect::GivesUp) && self.failures >= 20;
+                self.given_up |= self.has(Defect::DiesAtStart) && !self.opened;
                 if self.has(Defect::TriesForEver) && !error.may_have_run {
                     sleep(PAUSE).await;
                     continue;
@@ -168,14 +185,19 @@ impl Client {
                     self.stopped = true;
                     return Ok(Answer::Number(1));
                 }
-                if self.has(Defect::AcknowledgesUnsent) && !error.may_have_run {
+                let unfinished =
+                    if error.may_have_run { Defect::AcknowledgesUnanswered } else { Defect::AcknowledgesUnsent };
+                if self.has(unfinished) {
                     return Ok(Answer::Number(1));
                 }
             } else {
                 self.failures = 0;
                 self.failing = None;
             }
-            return result;
+            return match (request, result) {
+                (Request::Renew(_), Ok(_)) if self.has(Defect::AssumesDurable) => Ok(Answer::Number(1)),
+                (_, result) => result,
+            };
         }
     }
 
@@ -193,7 +215,19 @@ impl Client {
         if let Some(seconds) = request.blocks() {
             connection.set_response_timeout(Duration::from_secs(seconds) + PATIENCE);
         }
-        run(&mut connection, request).await.map_err(|error| {
+        let flushed = self.has(Defect::FlushesOthers).then(|| Arc::clone(&self.flush));
+        let closed = async {
+            match &flushed {
+                Some(flush) => flush.notified().await,
+                None => pending().await,
+            }
+        };
+        let ran = tokio::select! {
+            biased;
+            ran = run(&mut connection, request) => ran,
+            () = closed => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        };
+        ran.map_err(|error: RedisError| {
             let refused = error.code().is_some();
             self.given_up |= self.has(Defect::DiesOfReadonly) && error.code() == Some("READONLY");
             // A master that is busy or loading is no reason to connect again; one that is a replica by now is.
@@ -230,7 +264,18 @@ impl Client {
 
     /// The connection whose turn it is, is no good.
     fn lose(&mut self) {
-        self.closing = self.pool[self.turn].take().and_then(|lane| lane.tail);
+        let lane = self.pool[self.turn].take();
+        if self.has(Defect::HoardsConnections) {
+            self.hoard.extend(lane.as_ref().map(|lane| lane.connection.clone()));
+        }
+        if self.has(Defect::Leaks) {
+            let sentinel = self.settings.sentinels[0].clone();
+            tokio::spawn(async move {
+                let _leaked = TcpStream::connect(sentinel).await;
+                pending::<()>().await;
+            });
+        }
+        self.closing = lane.and_then(|lane| lane.tail);
         self.lost = true;
     }
 
@@ -251,13 +296,18 @@ impl Client {
                 if self.has(Defect::CrossesOut) {
                     self.crossed_out.extend(self.master.take());
                 }
+                self.moved |= self.master.is_some();
+                self.lost |= self.moved;
+                if self.moved && self.has(Defect::FlushesOthers) {
+                    self.flush.notify_waiters();
+                }
+                if self.moved && self.has(Defect::EncryptsOnce) {
+                    self.settings.tls = None;
+                }
                 let kept = if self.has(Defect::KeepsHalfPool) { POOL / 2 } else { 0 };
                 self.pool[kept..].fill_with(|| None);
                 self.master = Some(found);
             }
-        }
-        if self.has(Defect::HoardsConnections) {
-            self.hoard.extend(self.pool[self.turn].take().map(|lane| lane.connection));
         }
         let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::MatchesPrefix, Defect::DiesOfReadonly];
         let checks = self.defect.is_none_or(|defect| !careless.contains(&defect));
@@ -342,11 +392,11 @@ impl Client {
     /// Opens the connection whose turn it is.
     async fn open(&mut self) -> Result<(), CallError> {
         let Some(addr) = &self.master else { return Err(unsent(Cause::NoMaster, "no master")) };
-        let hasty = matches!(self.defect, Some(Defect::NoBackoff | Defect::FixedDelay));
-        if std::mem::take(&mut self.lost) && !hasty {
+        let hasty = matches!(self.defect, Some(Defect::NoBackoff | Defect::FixedDelay | Defect::NoJitter));
+        if self.lost && !hasty {
             sleep(Duration::from_millis(self.random.u64(..SPREAD_MS))).await;
         }
-        let database = if self.opened && self.has(Defect::ForgetsDatabase) { 0 } else { self.settings.database };
+        let database = if self.moved && self.has(Defect::ForgetsDatabase) { 0 } else { self.settings.database };
         let mut addr = addr.clone();
         if self.has(Defect::ReadsDigits) && addr.0.parse::<IpAddr>().is_err() {
             return Err(unsent(Cause::Other, "the Sentinels do not answer an IP address"));

@@ -42,8 +42,9 @@ defects! {
     CrossesOut = "crosses-out", "it takes a change of master for the death of the old one, and never goes back to that address";
     GuessesMaster = "guesses-master", "when its master is lost it goes to the replica with the lowest address of those listed before, and asks no more";
     DiesOfReadonly = "dies-of-readonly", "it asks no node for its role, and after one READONLY it never tries again";
-    ForgetsDatabase = "forgets-database", "it selects its database on its first connection and on no other";
+    ForgetsDatabase = "forgets-database", "it selects its database at the first master that it finds, and at no other";
     ClosesPolitely = "closes-politely", "it waits until the node has closed its half of a lost connection before it opens another";
+    DiesAtStart = "dies-at-start", "if it finds no master when it is set up, it never tries again";
     FixedDelay = "fixed-delay", "after a failure it does nothing for five seconds";
     // Sentinels.
     FirstSentinelOnly = "first-sentinel-only", "it asks the first Sentinel of its list and no other";
@@ -57,6 +58,7 @@ defects! {
     ReadsFlags = "reads-flags", "it asks for SENTINEL MASTER and refuses a master that is flagged";
     SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
     LeaksAttempts = "leaks-attempts", "it leaves the connection behind to a Sentinel that did not answer";
+    NeedsAll = "needs-all", "it finds no master until every Sentinel that it has heard of has answered once";
     // Names.
     StopsAtName = "stops-at-name", "it takes a Sentinel's name that cannot be looked up for the end of its search";
     ReadsDigits = "reads-digits", "it takes nothing but an IP address for an address";
@@ -67,34 +69,41 @@ defects! {
     // Events.
     EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
     FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";
-    DropsEvents = "drops-events", "it is busy for three seconds with what a Sentinel announces, and drops what is announced meanwhile";
+    DropsEvents = "drops-events", "it is busy for five seconds with what a Sentinel announces, and drops what is announced meanwhile";
     // Calls.
     WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
     TriesForEver = "tries-for-ever", "it looks for the master until it finds one, however long its caller may wait";
     ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";
     AcknowledgesUnsent = "acknowledges-unsent", "it says that an operation succeeded which it could not send";
+    AcknowledgesUnanswered = "acknowledges-unanswered", "it says that an operation succeeded whose reply did not come";
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     MasksSilence = "masks-silence", "it says that the master is unknown when no Sentinel answers";
     BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
+    FlushesOthers = "flushes-others", "when one of its callers finds another master, it closes the connections on which the others wait";
     WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
     // Queues, locks, jobs, caches.
     StopsConsuming = "stops-consuming", "it connects again after a loss, and takes nothing from its queue any more";
     StopsRenewing = "stops-renewing", "it renews a lock no more once a renewal has failed, and believes that it has it";
+    AssumesDurable = "assumes-durable", "it takes a lock for its own of which the master knows nothing any more";
     ForgetsJobs = "forgets-jobs", "it takes an acknowledgement that failed for received, and looks for no job that it has left behind";
     KeepsCache = "keeps-cache", "it keeps its cache when the connection is lost on which it is told of changes";
     // Load.
     NoBackoff = "no-back-off", "it reconnects and tries again five milliseconds later, and again";
-    HoardsConnections = "hoards-connections", "it opens a connection for each operation and closes none";
-    Leaks = "leaks", "it leaves a task behind that holds a connection";
+    NoJitter = "no-jitter", "it dials what it has lost without a random wait, at the same moment as all others";
+    HoardsConnections = "hoards-connections", "it opens another connection where it waited too long, and does not close the first";
+    Leaks = "leaks", "it leaves a task behind that holds a connection, whenever it has lost one";
     // Credentials and encryption.
     OnePassword = "one-password", "it sends the Sentinels the password of the data nodes";
     OneEncryption = "one-encryption", "it speaks TLS to the Sentinels if it does to the data nodes, and only then";
+    EncryptsOnce = "encrypts-once", "it speaks TLS with the first master that it finds, and with no other";
     IgnoresName = "ignores-name", "it looks in a certificate for the address that it dialled, also where it was told to expect a name";
     // Replicas.
     ReadsFlagged = "reads-flagged", "it reads from the first replica that a Sentinel lists, whatever its flags";
-    ReadsUnsynced = "reads-unsynced", "it takes the first replica that a Sentinel lists and never another";
+    ReadsUnsynced = "reads-unsynced", "it reads from the first replica that a Sentinel lists, also while that is loading";
+    ReadsCutOff = "reads-cut-off", "it reads from the first replica that a Sentinel lists, also while that answers MASTERDOWN";
     NeedsReplica = "needs-replica", "it fails when there is no replica, and does not turn to the master";
+    StrikesAtEmpty = "strikes-at-empty", "it takes an empty list of replicas for the failure of a Sentinel, and never asks that again";
     FreezesReplicas = "freezes-replicas", "it never again uses a replica that failed once, and has no master to turn to";
     // Subscriptions.
     SubscribesOnce = "subscribes-once", "it does not subscribe again when its subscription was lost";
@@ -109,7 +118,7 @@ mod tests {
     #[test]
     fn names_differ_and_say_that_they_are_wrong() {
         let mut names: Vec<&str> = Defect::ALL.iter().map(|defect| defect.name()).collect();
-        assert!(names.iter().all(|name| name.starts_with("wrong-")));
+        assert!(names.iter().all(|name| name.starts_with(model::plan::WRONG)));
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Defect::ALL.len());

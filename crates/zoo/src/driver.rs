@@ -1,12 +1,10 @@
 //! The clients behind the lab's trait.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use model::history::Cause;
 use model::plan::Need;
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -42,23 +40,13 @@ impl Driver for Zoo {
     }
 
     fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
-        Box::pin(async move {
-            if self.0 == Some(Defect::Leaks) {
-                let (host, port) = &settings.sentinels[0];
-                let leaked = TcpStream::connect((host.as_str(), *port)).await;
-                tokio::spawn(async move {
-                    let _leaked = leaked;
-                    pending::<()>().await;
-                });
-            }
-            Ok(session(settings, self.0))
-        })
+        let client = Client::new(settings, self.0);
+        let session: Box<dyn Session> = match self.0 {
+            Some(Defect::WaitsInLine) => Box::new(InLine(Arc::new(Mutex::new(client)))),
+            _ => Box::new(client),
+        };
+        Box::pin(async { Ok(session) })
     }
-}
-
-fn session(settings: Settings, defect: Option<Defect>) -> Box<dyn Session> {
-    let client = Client::new(settings, defect);
-    if defect == Some(Defect::WaitsInLine) { Box::new(InLine(Arc::new(Mutex::new(client)))) } else { Box::new(client) }
 }
 
 /// A client that one caller uses at a time.
@@ -82,7 +70,22 @@ impl Session for Client {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         // Deadlines are the caller's. The client without a defect keeps them whatever happens, and so does one whose defect
         // has nothing to do with time; what becomes of a call is left to the other defects.
-        if !matches!(self.defect, None | Some(Defect::ForgetsDatabase)) {
+        let keeps = match self.defect {
+            None => true,
+            Some(defect) => matches!(
+                defect,
+                Defect::ForgetsDatabase
+                    | Defect::EncryptsOnce
+                    | Defect::DiesAtStart
+                    | Defect::NeedsAll
+                    | Defect::StrikesAtEmpty
+                    | Defect::ReadsUnsynced
+                    | Defect::ReadsCutOff
+                    | Defect::HoardsConnections
+                    | Defect::NoJitter
+            ),
+        };
+        if !keeps {
             return Box::pin(Client::call(self, request));
         }
         let deadline = self.settings.deadline;
@@ -98,6 +101,6 @@ impl Session for Client {
 
     /// Each caller has connections of its own.
     fn share(&self) -> Option<Box<dyn Session>> {
-        Some(session(self.settings.clone(), self.defect))
+        Some(Box::new(self.shared()))
     }
 }

@@ -35,7 +35,13 @@ impl Client {
             };
             self.replicas.used = None;
             self.strike(addr.clone());
-            if self.careless() {
+            let hands_on = match self.defect {
+                Some(Defect::ReadsFlagged) => true,
+                Some(Defect::ReadsUnsynced) => error.code() == Some("LOADING"),
+                Some(Defect::ReadsCutOff) => error.code() == Some("MASTERDOWN"),
+                _ => false,
+            };
+            if hands_on {
                 let refused = error.code().is_some();
                 let cause = if refused { Cause::Server } else { Cause::Connection };
                 return Err(CallError { may_have_run: !refused, cause, text: error.to_string() });
@@ -45,9 +51,9 @@ impl Client {
         }
     }
 
-    /// It takes whatever is listed first.
+    /// It takes whatever is listed first, and asks it nothing.
     fn careless(&self) -> bool {
-        matches!(self.defect, Some(Defect::ReadsFlagged | Defect::ReadsUnsynced))
+        matches!(self.defect, Some(Defect::ReadsFlagged | Defect::ReadsUnsynced | Defect::ReadsCutOff))
     }
 
     fn strike(&mut self, addr: Addr) {
@@ -76,10 +82,11 @@ impl Client {
         self.replicas.resting.retain(|(_, until)| now < *until);
         let resting = |addr: &Addr| self.replicas.resting.iter().any(|(resting, _)| resting == addr);
         listed.retain(|(addr, _)| !self.replicas.struck.contains(addr) && !resting(addr));
+        if !self.has(Defect::ReadsFlagged) {
+            listed.retain(|(_, flags)| flags == "slave");
+        }
         if careless {
             listed.truncate(1);
-        } else {
-            listed.retain(|(_, flags)| flags == "slave");
         }
         for (addr, _) in listed {
             let dialled = dial(&self.settings, Peer::Data, &addr, self.settings.database, self.patience()).await;
@@ -97,7 +104,9 @@ impl Client {
                     return Ok(Some((addr, connection)));
                 }
                 Ok(_) => {}
-                Err(error) if careless => return Err(unsent(Cause::Connection, &error.to_string())),
+                Err(error) if self.has(Defect::ReadsFlagged) => {
+                    return Err(unsent(Cause::Connection, &error.to_string()));
+                }
                 Err(_) => self.strike(addr),
             }
         }

@@ -11,6 +11,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::Defect;
+use crate::client::SPREAD_MS;
 use crate::dial::{Addr, Link, Peer, dial, translated, unsent};
 
 /// How long a Sentinel that failed is left alone.
@@ -24,11 +25,17 @@ struct Sentinel {
     connection: Option<Link>,
     /// When it may be dialled again.
     again: Instant,
+    /// A connection to it was lost.
+    lost: bool,
+    /// It has answered.
+    met: bool,
+    /// Of a client that hoards: the connections on which it did not answer in time.
+    hoard: Vec<Link>,
 }
 
 impl Sentinel {
     fn new(addr: Addr) -> Self {
-        Self { addr, connection: None, again: Instant::now() }
+        Self { addr, connection: None, again: Instant::now(), lost: false, met: false, hoard: Vec::new() }
     }
 }
 
@@ -55,13 +62,22 @@ pub(crate) struct Sentinels {
     known: Vec<Sentinel>,
     renewed: Instant,
     named: Vec<Addr>,
+    random: fastrand::Rng,
 }
 
 impl Sentinels {
     pub(crate) fn new(settings: &Settings, defect: Option<Defect>, patience: Option<Duration>) -> Self {
         let known = settings.sentinels.iter().cloned().map(Sentinel::new).collect();
         let patience = if defect == Some(Defect::SlowSentinels) { Some(Duration::from_millis(100)) } else { patience };
-        Self { settings: settings.clone(), defect, patience, known, renewed: Instant::now(), named: Vec::new() }
+        Self {
+            settings: settings.clone(),
+            defect,
+            patience,
+            known,
+            renewed: Instant::now(),
+            named: Vec::new(),
+            random: fastrand::Rng::with_seed(!settings.seed),
+        }
     }
 
     fn has(&self, defect: Defect) -> bool {
@@ -87,6 +103,9 @@ impl Sentinels {
         if self.has(Defect::DropsSentinels) {
             let mut answers = answers.iter();
             self.known.retain(|_| answers.next() != Some(&Answer::Silent));
+        }
+        if self.has(Defect::NeedsAll) && self.known.iter().any(|sentinel| !sentinel.met) {
+            return Err(unsent(Cause::Other, "not every Sentinel has answered yet"));
         }
         self.named.clear();
         for answer in &answers {
@@ -123,11 +142,17 @@ impl Sentinels {
     async fn ask(&mut self, question: &str) -> Vec<Answer> {
         let (settings, patience) = (&self.settings, self.patience);
         let (hasty, leaks) = (self.has(Defect::NoBackoff), self.has(Defect::LeaksAttempts));
+        let hoards = self.has(Defect::HoardsConnections);
+        let steps = matches!(self.defect, Some(Defect::NoBackoff | Defect::FixedDelay | Defect::NoJitter));
+        let spread = Duration::from_millis(if steps { 0 } else { self.random.u64(..SPREAD_MS) });
         join_all(self.known.iter_mut().map(async |sentinel| {
             let asked = async {
                 if sentinel.connection.is_none() {
                     if Instant::now() < sentinel.again {
                         return Ok(Answer::Silent);
+                    }
+                    if sentinel.lost {
+                        sleep(spread).await;
                     }
                     sentinel.connection = Some(dial(settings, Peer::Sentinel, &sentinel.addr, 0, patience).await?);
                 }
@@ -144,23 +169,28 @@ impl Sentinels {
                 let found: Option<Addr> = command.query_async(connection).await?;
                 Ok(found.map_or(Answer::Null, |addr| Answer::Address(translated(settings, addr))))
             };
-            asked.await.unwrap_or_else(|error: RedisError| match error.kind() {
+            let answer = asked.await.unwrap_or_else(|error: RedisError| match error.kind() {
                 ErrorKind::AuthenticationFailed => Answer::Refused { credentials: true, text: error.to_string() },
                 ErrorKind::Server(_) | ErrorKind::Extension => {
                     let credentials = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
                     Answer::Refused { credentials, text: error.to_string() }
                 }
                 _ => {
-                    if let Some(leaked) = sentinel.connection.take().filter(|_| leaks) {
+                    let lost = sentinel.connection.take();
+                    sentinel.lost = true;
+                    if let Some(leaked) = lost.clone().filter(|_| leaks) {
                         tokio::spawn(async move {
                             let _leaked = leaked;
                             std::future::pending::<()>().await;
                         });
                     }
+                    sentinel.hoard.extend(lost.filter(|_| hoards));
                     sentinel.again = Instant::now() + if hasty { Duration::ZERO } else { PAUSE };
                     Answer::Silent
                 }
-            })
+            });
+            sentinel.met |= answer != Answer::Silent;
+            answer
         }))
         .await
     }
@@ -193,12 +223,16 @@ impl Sentinels {
     pub(crate) async fn replicas(&mut self) -> Result<Vec<(Addr, String)>, CallError> {
         // So that there are connections.
         self.ask_again("GET-MASTER-ADDR-BY-NAME").await;
-        for sentinel in &mut self.known {
+        for (index, sentinel) in self.known.iter_mut().enumerate() {
             let Some(connection) = &mut sentinel.connection else { continue };
             let mut command = cmd("SENTINEL");
             command.arg("REPLICAS").arg(&self.settings.master);
             let replicas: RedisResult<Vec<HashMap<String, String>>> = command.query_async(connection).await;
             if let Ok(replicas) = replicas {
+                if replicas.is_empty() && self.has(Defect::StrikesAtEmpty) {
+                    self.known.remove(index);
+                    return Ok(Vec::new());
+                }
                 let flagged = |fields: &HashMap<_, _>| {
                     let addr = translated(&self.settings, address(fields)?);
                     Some((addr, fields.get("flags").cloned().unwrap_or_default()))

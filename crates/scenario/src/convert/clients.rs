@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::plan::{Client, EXEC, Workload};
+use model::plan::{Client, EXEC, WRONG, Workload};
 use model::{Target, words};
 
 use super::TICK;
@@ -153,10 +153,10 @@ pub(super) fn known_driver(name: &str, besides: &str, options: &Options<'_>) -> 
     let Some(drivers) = options.drivers.filter(|drivers| !drivers.contains(&name)) else { return Ok(()) };
     let known = || drivers.iter().copied();
     // Who leaves the prefix out of the name of a wrong client means that one.
-    let wrong = known().find(|known| known.strip_prefix("wrong-") == Some(name));
+    let wrong = known().find(|known| known.strip_prefix(WRONG) == Some(name));
     let near = || did_you_mean(name, known());
     let help = wrong.map(|known| format!("did you mean `{known}`?")).or_else(near).unwrap_or_else(|| {
-        let right = listed(known().filter(|known| !known.starts_with("wrong-")));
+        let right = listed(known().filter(|known| !known.starts_with(WRONG)));
         format!("there are {right}{besides}")
     });
     Err(Mistake::new(format!("there is no driver `{}`", shortened(name))).help(help))

@@ -9,15 +9,16 @@ mod timeline;
 use std::time::Duration;
 
 use model::Fault;
-use model::plan::{Cluster, Expect, Plan};
-use model::verdict::Invariant;
+use model::plan::{Cluster, Expect, Plan, WRONG};
+use model::verdict::{Invariant, Rule};
 
 use crate::collect::Collector;
 use crate::form::{Field, Mistake, Node, Record, shortened};
 use crate::leaf::{Broken, Count, Span, Text};
 use crate::parse::Options;
 use crate::problems::{Place, Problem};
-use crate::raw;
+use crate::raw::{self, Catches};
+use crate::suggest::did_you_mean;
 pub(crate) use faults::FAULTS;
 use names::Names;
 
@@ -74,7 +75,7 @@ fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: 
     let clients = clients::clients(raw.clients, &names, run_for, options, collector);
     let names = names.with_clients(&clients);
     let timeline = timeline::timeline(raw.timeline, &names, run_for, collector);
-    let expect = expect(raw.expect, options, collector);
+    let expect = expect(raw.expect, &cluster, options, collector);
     Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }
 }
 
@@ -88,7 +89,12 @@ fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String 
     title
 }
 
-fn expect(field: Field<Record<raw::Expect>>, options: &Options<'_>, collector: &mut Collector) -> Expect {
+fn expect(
+    field: Field<Record<raw::Expect>>,
+    cluster: &Cluster,
+    options: &Options<'_>,
+    collector: &mut Collector,
+) -> Expect {
     let Some((record, place)) = collector.field(field) else { return Expect::default() };
     let raw = collector.fields(record, place);
     let mut expect =
@@ -121,17 +127,62 @@ fn expect(field: Field<Record<raw::Expect>>, options: &Options<'_>, collector: &
         };
         expect.waive.extend(invariant.zip(reason));
     }
-    for (place, driver, rule) in collector.value(raw.catches).map(|entries| entries.0).unwrap_or_default() {
-        let besides = ", and those that are wrong on purpose";
-        clients::known_driver(&driver, besides, options).unwrap_or_else(|mistake| collector.add(place, mistake));
-        expect.catches.extend(collector.node(rule).map(|Broken(rule)| (driver, rule)));
+    for (place, driver, rule) in collector.value(raw.catches).map(|Catches(entries)| entries.0).unwrap_or_default() {
+        wrong_client(&driver, options).unwrap_or_else(|mistake| collector.add(place, mistake));
+        let place = rule.place;
+        let Some(Broken(rule)) = collector.node(rule) else { continue };
+        can_be_violated(rule, &expect, cluster).unwrap_or_else(|mistake| collector.add(place, mistake));
+        expect.catches.insert(driver, rule);
     }
     expect
 }
 
+/// Whether there is such a client, and it is wrong on purpose.
+fn wrong_client(driver: &str, options: &Options<'_>) -> Result<(), Mistake> {
+    clients::known_driver(driver, ", and those that are wrong on purpose", options)?;
+    if driver.starts_with(WRONG) {
+        return Ok(());
+    }
+    let help = format!(
+        "only a client whose name begins with `{WRONG}` is there to be caught: `sentinel-lab drivers --zoo` lists them"
+    );
+    Err(Mistake::new(format!("`{}` is not wrong on purpose", shortened(driver))).help(help))
+}
+
+/// Whether a run of the scenario looks at the rule at all.
+fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster) -> Result<(), Mistake> {
+    let word = rule.word();
+    let (set, example) = match rule {
+        Rule::RecoveredWithin => (expect.recovered_within.is_some(), "`recovered_within: 12s` to `expect`"),
+        Rule::Failovers => (expect.failovers.is_some(), "`failovers: 1` to `expect`"),
+        Rule::AcknowledgedWritesLost => {
+            (expect.acknowledged_writes_lost.is_some(), "`acknowledged_writes_lost: 0` to `expect`")
+        }
+        Rule::FailedAtMost => (expect.failed_at_most.is_some(), "`failed_at_most: 10` to `expect`"),
+        Rule::MostConnects => (expect.most_connects.is_some(), "`most_connects: {count: 100, within: 1s}` to `expect`"),
+        Rule::Astray => (cluster.nat, "`nat: true` to `cluster`"),
+        // A waiver of I4 forgives honest losses only.
+        Rule::Invariant(Invariant::I4) | Rule::Evidence => (true, ""),
+        Rule::Invariant(invariant) if expect.waive.iter().any(|(waived, _)| *waived == invariant) => {
+            let help = format!("take `{word}` out of `waive`, or name a rule that counts here");
+            return Err(Mistake::new(format!("`{word}` is waived in this scenario")).help(help));
+        }
+        Rule::Invariant(_) => (true, ""),
+    };
+    if set {
+        return Ok(());
+    }
+    Err(Mistake::new(format!("`{word}` is not set in this scenario, so that nobody can violate it"))
+        .help(format!("add {example}, or name another rule")))
+}
+
 fn invariant(key: &str) -> Result<Invariant, Mistake> {
-    Invariant::ALL.into_iter().find(|invariant| format!("{invariant:?}") == key).ok_or_else(|| {
-        let all = Invariant::ALL.map(|invariant| invariant.to_string()).join(", ");
-        Mistake::new(format!("`{}` is not an invariant", shortened(key))).help(format!("invariants are {all}"))
-    })
+    let words = Invariant::ALL.map(|invariant| format!("{invariant:?}"));
+    Invariant::ALL.into_iter().zip(&words).find(|(_, word)| *word == key).map(|(invariant, _)| invariant).ok_or_else(
+        || {
+            let all = || format!("invariants are {}", Invariant::ALL.map(|invariant| invariant.to_string()).join(", "));
+            let help = did_you_mean(key, words.iter().map(String::as_str)).unwrap_or_else(all);
+            Mistake::new(format!("`{}` is not an invariant", shortened(key))).help(help)
+        },
+    )
 }

@@ -169,8 +169,23 @@ fn encryption() {
 #[test]
 fn expectations() {
     assert_snapshot!(errors(
-        "title: t\nexpect: {catches: {fred: I9, fredd: I1, hasty: recovered, strange: I1, redis-rs: 1}}"
+        "title: t\nexpect: {catches: {fred: I9, fredd: I1, hasty: recovered, strange: I1, redis-rs: 1, wrong-hasty: i1}}"
     ));
+    let catches = |catches: &str| errors(&format!("title: t\nexpect: {catches}"));
+    assert_snapshot!(catches("{waive: {I1: it may, I4: it may}, catches: {fred: I2, wrong-hasty: I1}}"));
+    assert_snapshot!(
+        [
+            "{}",
+            "[wrong-hasty]",
+            "wrong-hasty",
+            "",
+            "{wrong-hasty: [I1, I2]}",
+            "{wrong-hasty: failed_at_most}",
+            "{wrong-hasty: astray}"
+        ]
+        .map(|wrong| catches(&format!("{{catches: {wrong}}}")))
+        .join("\n")
+    );
     assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
 }
 

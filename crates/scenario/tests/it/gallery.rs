@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use model::verdict::Rule;
+use sentinel_lab_scenario::{Options, parse};
+
 /// Ways of failing that the gallery is about.
 const MODES: usize = 71;
 
@@ -32,13 +35,17 @@ fn the_table_of_the_gallery_and_its_folders_agree() {
     assert_eq!((modes.len(), ids.len()), (MODES, MODES), "a row for each mode, and each once");
     let mut there = BTreeSet::new();
     for row in &modes {
-        let [id, file, invariants, seen] = row.as_slice() else { panic!("four cells: {row:?}") };
-        assert!(invariants.starts_with('I'), "{id}: which invariant?");
+        let [id, file, rules, seen] = row.as_slice() else { panic!("four cells: {row:?}") };
+        assert!(rules.starts_with('I'), "{id}: which invariant?");
         let name = file.split(['[', ']']).nth(1).unwrap_or_default().to_owned();
         assert!(name.ends_with(&format!("/{id}.yaml")), "{id}: its file is called {name}");
         assert_eq!(*file, format!("[{name}]({name})"));
         let scenario = std::fs::read_to_string(scenarios().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(scenario.contains(&format!("\n# Seen: {seen}.\n")), "{name}: the threads are not those of the table");
+        let plan = parse(&scenario, &name, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let told: BTreeSet<String> = rules.split(", ").map(str::to_owned).collect();
+        let broken: BTreeSet<String> = plan.expect.catches.values().copied().map(Rule::word).collect();
+        assert!(broken.is_subset(&told), "{id}: its wrong clients break {broken:?}, and the table has {told:?}");
         there.insert(name);
     }
     assert_eq!(files(), there, "the files of the folders, and those of the table");

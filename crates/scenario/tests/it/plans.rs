@@ -291,10 +291,10 @@ fn expect() -> impl Strategy<Value = Expect> {
         .prop_flat_map(|invariants| invariants.into_iter().map(|i| (Just(i), text())).collect::<Vec<_>>());
     let counts = (option::of(any::<u64>()), option::of((any::<u64>(), duration())));
     let rules: Vec<Rule> = Rule::all().collect();
-    let catches = btree_map("[a-z][a-z-]{0,8}", select(rules), 0..3);
+    let catches = btree_map("wrong-[a-z-]{1,8}", select(rules), 0..3);
     (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), counts, (waive, catches)).prop_map(
         |(recovered_within, failovers, acknowledged_writes_lost, (failed_at_most, most_connects), (waive, catches))| {
-            Expect {
+            let mut expect = Expect {
                 recovered_within,
                 failovers,
                 acknowledged_writes_lost,
@@ -302,7 +302,21 @@ fn expect() -> impl Strategy<Value = Expect> {
                 most_connects,
                 waive,
                 catches,
-            }
+            };
+            let set = |rule: &Rule| match rule {
+                Rule::RecoveredWithin => recovered_within.is_some(),
+                Rule::Failovers => failovers.is_some(),
+                Rule::AcknowledgedWritesLost => acknowledged_writes_lost.is_some(),
+                Rule::FailedAtMost => failed_at_most.is_some(),
+                Rule::MostConnects => most_connects.is_some(),
+                Rule::Astray | Rule::Evidence => false,
+                Rule::Invariant(Invariant::I4) => true,
+                Rule::Invariant(invariant) => expect.waive.iter().all(|(waived, _)| waived != invariant),
+            };
+            let unset: Vec<String> =
+                expect.catches.iter().filter(|(_, rule)| !set(rule)).map(|(driver, _)| driver.clone()).collect();
+            expect.catches.retain(|driver, _| !unset.contains(driver));
+            expect
         },
     )
 }
