@@ -118,7 +118,7 @@ fn print_digests() {
 fn every_scenario_and_driver_is_repeatable() {
     let files = scenario::files(&scenario_path("")).expect("the scenarios");
     assert!(files.len() >= 50, "{} scenarios", files.len());
-    let all = drivers::all();
+    let all: Vec<_> = drivers::all().into_iter().chain(drivers::others()).collect();
     // Each of what chaos found is about one client, and some of these stop virtual time.
     for file in files.iter().filter(|file| !file.iter().any(|part| part == "findings")) {
         let plan = scenario::load(file, &scenario::Options::default()).unwrap_or_else(|error| panic!("{error}"));

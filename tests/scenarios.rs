@@ -74,6 +74,16 @@ fn what_chaos_found_in_a_crate_is_there_still() {
     }
 }
 
+/// What carries the bytes makes no difference to the verdict. The findings are about others.
+#[test]
+fn the_default_client_passes_with_connections_within_the_process() {
+    let files = scenario::files(&folder("../scenarios")).expect("the scenarios");
+    for file in files.iter().filter(|file| !file.iter().any(|part| part == "findings")) {
+        let verdict = run(&load(file), 1, "sentinel-client-memory");
+        assert_eq!(verdict.outcome, Outcome::Pass, "{}: {:?}", file.display(), verdict.findings);
+    }
+}
+
 /// A dial to an address of the inside is seen, also where the client gets over it.
 #[cfg(target_os = "linux")]
 #[test]

@@ -1,5 +1,5 @@
-//! Chaos in the default profile, end to end: worker processes, real sockets, the default driver. How many runs a second
-//! with one job and with two, and how many times faster than real clusters that is on a core.
+//! Chaos in the default profile, end to end: worker processes and the default client, over real sockets and over connections within
+//! the process. How many runs a second with one job and with two, and how many times faster than real clusters that is on a core.
 //!
 //! `-- memory [RUNS]` does one long campaign instead (50,000 runs if not said otherwise) and looks at what the command and
 //! its workers hold after a tenth of it and at the end; it ends with a failure if that has grown.
@@ -12,6 +12,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
+const DRIVERS: [&str; 2] = ["sentinel-client", "sentinel-client-memory"];
 /// Runs that are measured, and before them those that warm up.
 const RUNS: u64 = 2_000;
 const WARM_UP: u64 = 100;
@@ -26,9 +27,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn campaign(profile: &str, seeds: std::ops::Range<u64>, jobs: u32) -> Command {
+fn campaign(driver: &str, profile: &str, seeds: std::ops::Range<u64>, jobs: u32) -> Command {
     let mut command = Command::new(LAB);
-    command.args(["chaos", "--no-shrink", "--format", "json", "--profile", profile]);
+    command.args(["chaos", "--driver", driver, "--no-shrink", "--format", "json", "--profile", profile]);
     command.args(["--seeds", &format!("{}..{}", seeds.start, seeds.end), "--jobs", &jobs.to_string()]);
     command
 }
@@ -37,9 +38,9 @@ fn campaign(profile: &str, seeds: std::ops::Range<u64>, jobs: u32) -> Command {
 fn speed() -> ExitCode {
     println!("load before: {}", load());
     let mut single = 0.0;
-    for jobs in [1, 2] {
+    for (driver, jobs) in DRIVERS.into_iter().flat_map(|driver| [(driver, 1), (driver, 2)]) {
         let run = |seeds: std::ops::Range<u64>| -> Value {
-            let output = campaign("mean", seeds, jobs).output().expect("the command runs");
+            let output = campaign(driver, "mean", seeds, jobs).output().expect("the command runs");
             serde_json::from_slice(&output.stdout).expect("its report")
         };
         run(1..WARM_UP + 1);
@@ -49,7 +50,7 @@ fn speed() -> ExitCode {
         let rate = number("runs") / seconds;
         let faster = number("virtual_ms") / number("wall_ms") / f64::from(jobs);
         println!(
-            "{jobs} jobs: {} runs in {seconds:.1} s: {rate:.0} a second, {faster:.0} times as fast as a real cluster per job",
+            "{driver}, {jobs} jobs: {} runs in {seconds:.1} s: {rate:.0} a second, {faster:.0} times as fast as a real cluster per job",
             number("runs")
         );
         if jobs == 1 {
@@ -65,7 +66,7 @@ fn speed() -> ExitCode {
 #[allow(clippy::print_stdout)]
 fn memory(runs: u64) -> ExitCode {
     let began = Instant::now();
-    let mut command = campaign("all", 10_000..10_000 + runs / 5, 2);
+    let mut command = campaign(DRIVERS[1], "all", 10_000..10_000 + runs / 5, 2);
     command.args(["--results", "/dev/stdout"]).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the command runs");
     let output = BufReader::new(child.stdout.take().expect("its output"));

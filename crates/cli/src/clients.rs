@@ -11,7 +11,7 @@ use crate::print;
 /// Every client that a name may stand for: the drivers, the clients that are wrong on purpose, and those that break their
 /// process.
 pub(crate) fn registry() -> Vec<Arc<dyn Driver>> {
-    drivers::all().into_iter().chain(zoo::all()).chain(zoo::havoc()).collect()
+    drivers::all().into_iter().chain(drivers::others()).chain(zoo::all()).chain(zoo::havoc()).collect()
 }
 
 /// What a run with `driver` is given: that one first, which makes it the driver of the clients that name none; `programs` are those

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
                 print::drivers(&zoo::all().into_iter().chain(zoo::havoc()).collect::<Vec<_>>(), &[]);
             } else {
                 print::drivers(
-                    &drivers::all(),
+                    &drivers::all().into_iter().chain(drivers::others()).collect::<Vec<_>>(),
                     &[("exec:COMMAND", "a program in any language (real time): docs/writing-a-driver.md")],
                 );
             }

@@ -81,19 +81,35 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
     None
 }
 
+/// Turns from one that learns of the other Sentinels to the next: with the default interval some ten seconds.
+const LEARNING: usize = 10;
+
 /// Asks one Sentinel, the one whose `turn` it is, whether the master called `name` is still at `current`. False as well
 /// if it does not say so soon: then all of them are to be asked. It is not asked for the epoch, which matters only where
-/// Sentinels disagree, and makes up nearly all of a longer answer.
+/// Sentinels disagree, and makes up nearly all of a longer answer. Now and then it is asked for the other Sentinels, as
+/// all that were known when the connection was made may be replaced while it stands.
 pub(crate) async fn is_confirmed(core: &Core, name: &str, current: &Address, turn: usize) -> bool {
     let known = core.sentinels().each_once();
     core.forget_unknown(&known);
     let Some(sentinel) = known.get(turn % known.len().max(1)) else { return false };
     let mut questions = Pipeline::new();
     questions.add_command(question("GET-MASTER-ADDR-BY-NAME", name));
-    let read = |replies: &[Value]| reply::only_answer(replies, reply::master_address);
+    if turn.is_multiple_of(LEARNING) {
+        questions.add_command(question("SENTINELS", name));
+    }
+    let read = |replies: &[Value]| match replies {
+        [address, others @ ..] => {
+            let master = reply::answer(address, reply::master_address)?;
+            Ok((master, others.first().and_then(reply::sentinels)))
+        }
+        [] => Err(OpenError::Answer("each question needs an answer".to_owned())),
+    };
     let asked = survey::ask_sentinel(core, sentinel, &questions, read);
-    let said = timeout(core.settings.stagger, asked).await.ok().and_then(Result::ok).flatten();
-    said.is_some_and(|master| core.settings.address_map.apply(master) == *current)
+    let Ok(Ok((master, others))) = timeout(core.settings.stagger, asked).await else { return false };
+    if let Some(others) = others {
+        core.learn(sentinel, others);
+    }
+    master.is_some_and(|master| core.settings.address_map.apply(master) == *current)
 }
 
 /// What a Sentinel says.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
@@ -49,6 +48,13 @@ impl Core {
         lock(&self.sentinels)
     }
 
+    /// `teller` told of these other Sentinels, with their run ids.
+    pub(crate) fn learn(&self, teller: &Address, others: Vec<(Address, Option<String>)>) {
+        let mapped = |(other, id)| (self.settings.address_map.apply(other), id);
+        let others = others.into_iter().map(mapped).collect();
+        self.sentinels().learn(teller, others);
+    }
+
     /// A random number from 0 to 1, 1 excluded.
     pub(crate) fn chance(&self) -> f64 {
         lock(&self.random).random()
@@ -80,7 +86,8 @@ impl Core {
 
     /// A byte stream to `address`; TLS is set up where the settings ask for it.
     pub(crate) async fn dial(&self, peer: Peer, address: &Address) -> Result<Stream, OpenError> {
-        let plain: TcpStream = stream::dial(address, self.settings.connect_timeout, self.settings.keep_alive).await?;
+        let Settings { dialler, connect_timeout, keep_alive, .. } = &self.settings;
+        let plain = stream::dial(dialler, address, *connect_timeout, *keep_alive).await?;
         self.settings.metrics.get().connection_opened(peer, address);
         self.connectors.apply(peer, address, plain, self.settings.response_timeout).await
     }

@@ -47,9 +47,7 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
         core.sentinels().identify(&by, id);
     }
     if let Some(others) = others {
-        let mapped = |(other, id)| (core.settings.address_map.apply(other), id);
-        let others = others.into_iter().map(mapped).collect();
-        core.sentinels().learn(&by, others);
+        core.learn(&by, others);
     }
     let mut place = ballot::mapped(core, vote);
     let mut found = master_at(core, &place.master).await;

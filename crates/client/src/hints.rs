@@ -16,6 +16,7 @@ use crate::error::OpenError;
 use crate::link::{open_error, sentinel_login};
 use crate::metrics::Peer;
 use crate::reply;
+use crate::stream::GIVEN_UP;
 use crate::task::OwnedTask;
 
 /// What a Sentinel says when it takes another node for the master. The one that leads a failover says the second first,
@@ -85,11 +86,12 @@ async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError>
     }
 }
 
-/// Passes on what `subscription` brings until it is lost or silent to a ping.
+/// Passes on what `subscription` brings until it is lost or silent to a ping. Nothing depends on it, so it is pinged as seldom as
+/// the system needs to give a dead connection up; a Sentinel that hangs is found sooner by the questions.
 async fn pass_on(core: &Core, subscription: PubSub, hints: &broadcast::Sender<Hint>) {
     let (mut sink, mut messages) = subscription.split();
     loop {
-        match timeout(core.settings.keep_alive, messages.next()).await {
+        match timeout(core.settings.keep_alive * GIVEN_UP, messages.next()).await {
             Ok(Some(message)) => {
                 let payload: String = message.get_payload().unwrap_or_default();
                 let news = reply::switch_master(&payload).or_else(|| reply::promoted(&payload));

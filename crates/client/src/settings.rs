@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::credentials::Credentials;
+use crate::dial::{Dial, Dialler};
 use crate::metrics::{Metrics, Told};
 use crate::retry::Retry;
 #[cfg(feature = "tls")]
@@ -43,6 +44,7 @@ pub struct Settings {
     pub(crate) retry: Retry,
     pub(crate) replica_fallback: ReplicaFallback,
     pub(crate) address_map: AddressMap,
+    pub(crate) dialler: Dialler,
     pub(crate) metrics: Told,
     pub(crate) seed: u64,
 }
@@ -104,6 +106,7 @@ impl Settings {
             retry: Retry::default(),
             replica_fallback: ReplicaFallback::default(),
             address_map: AddressMap::default(),
+            dialler: Dialler::default(),
             metrics: Told::nobody(),
             seed: rand::random(),
         }
@@ -179,8 +182,9 @@ impl Settings {
         self
     }
 
-    /// How often a subscription is tested for life. The system tests every connection that is silent for so long, in whole
-    /// seconds up to an hour, and gives it up when it has been dead for four times that. Default: 3 s.
+    /// How often a [`Subscriber`](crate::Subscriber) tests its connection for life, and the system every connection that is silent for
+    /// so long, in whole seconds up to an hour; it gives one up that has been dead for four times that. As seldom as that
+    /// the subscriptions to Sentinels are tested, whose announcements only make a client faster. Default: 3 s.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.keep_alive = interval;
@@ -206,6 +210,13 @@ impl Settings {
     #[must_use]
     pub fn address_map(mut self, map: impl Fn(&Address) -> Address + Send + Sync + 'static) -> Self {
         self.address_map = AddressMap(Some(Arc::new(map)));
+        self
+    }
+
+    /// Opens every connection, in the place of TCP. Default: TCP.
+    #[must_use]
+    pub fn dialler(mut self, dialler: Arc<dyn Dial>) -> Self {
+        self.dialler = Dialler(Some(dialler));
         self
     }
 

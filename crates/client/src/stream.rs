@@ -13,26 +13,46 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::dial::{ByteStream, Dialler};
 use crate::error::OpenError;
 
 /// Probes of an idle connection that may go unanswered.
 const PROBES: u32 = 3;
 
-/// Connects to `address`, its name resolved anew, with Nagle's algorithm off. The system probes a connection that is silent
-/// for `keep_alive`, and gives it up after [`PROBES`] more of these, so that a command that blocks for ever does not wait
-/// on a connection that the other end knows nothing of.
-pub(crate) async fn dial(address: &Address, within: Duration, keep_alive: Duration) -> Result<TcpStream, OpenError> {
+/// After so many times `keep_alive` the system gives a dead connection up.
+pub(crate) const GIVEN_UP: u32 = PROBES + 1;
+
+/// The bytes of a connection, as they are or through TLS.
+pub(crate) type Stream = Box<dyn ByteStream>;
+
+/// Connects to `address` by `dialler` or else by TCP.
+pub(crate) async fn dial(
+    dialler: &Dialler,
+    address: &Address,
+    within: Duration,
+    keep_alive: Duration,
+) -> Result<Stream, OpenError> {
     let connect = async {
-        let stream = TcpStream::connect((address.host(), address.port())).await?;
-        stream.set_nodelay(true)?;
-        watch_over(&stream, keep_alive)?;
-        io::Result::Ok(stream)
+        match &dialler.0 {
+            Some(dialler) => dialler.dial(address).await,
+            None => tcp(address, keep_alive).await.map(|stream| Box::new(stream) as Stream),
+        }
     };
     match timeout(within, connect).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(OpenError::Connect(error.to_string())),
         Err(_) => Err(OpenError::TimedOut(within)),
     }
+}
+
+/// Connects to `address`, its name resolved anew, with Nagle's algorithm off. The system probes a connection that is silent
+/// for `keep_alive`, and gives it up after [`PROBES`] more of these, so that a command that blocks for ever does not wait
+/// on a connection that the other end knows nothing of.
+async fn tcp(address: &Address, keep_alive: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((address.host(), address.port())).await?;
+    stream.set_nodelay(true)?;
+    watch_over(&stream, keep_alive)?;
+    Ok(stream)
 }
 
 fn watch_over(stream: &TcpStream, keep_alive: Duration) -> io::Result<()> {
@@ -45,64 +65,12 @@ fn watch_over(stream: &TcpStream, keep_alive: Duration) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)?;
     // The same for what was sent and is not acknowledged.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(interval * (PROBES + 1)))?;
+    socket.set_tcp_user_timeout(Some(interval * GIVEN_UP))?;
     Ok(())
-}
-
-/// The bytes of a connection, as they are or through TLS.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-/// Calls the method of the stream that there is.
-macro_rules! either {
-    ($stream:expr, $inner:ident => $call:expr) => {
-        match $stream {
-            Stream::Plain($inner) => $call,
-            #[cfg(feature = "tls")]
-            Stream::Tls($inner) => $call,
-        }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), inner => Pin::new(inner).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self.get_mut(), inner => Pin::new(inner).poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self.get_mut(), inner => Pin::new(inner).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        either!(self, inner => inner.is_write_vectored())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), inner => Pin::new(inner).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self.get_mut(), inner => Pin::new(inner).poll_shutdown(cx))
-    }
 }
 
 /// A stream that counts the bytes handed to the system, or to TLS, which may keep some. A call during which the count
 /// stood still, and whose connection is gone, sent nothing, so its command cannot have run.
-#[derive(Debug)]
 pub(crate) struct CountedStream {
     inner: Stream,
     written: Arc<AtomicU64>,
@@ -167,7 +135,7 @@ mod tests {
         let address = Address::new("127.0.0.1", listener.local_addr().expect("an address").port());
         let second = Duration::from_secs(1);
         for (keep_alive, interval) in [(3 * second, 3), (second / 10, 1), (Duration::from_secs(86_400 * 365), 3_600)] {
-            let stream = dial(&address, second, keep_alive).await.expect("a connection");
+            let stream = tcp(&address, keep_alive).await.expect("a connection");
             let socket = SockRef::from(&stream);
             assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), second * interval);

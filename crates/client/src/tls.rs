@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use crate::address::Address;
 use crate::error::OpenError;
 use crate::metrics::Peer;
@@ -19,7 +17,7 @@ pub(crate) use without::Connectors;
 
 #[cfg(not(feature = "tls"))]
 mod without {
-    use super::{Address, Duration, OpenError, Peer, Settings, SettingsError, Stream, TcpStream};
+    use super::{Address, Duration, OpenError, Peer, Settings, SettingsError, Stream};
 
     /// Nothing is encrypted.
     #[derive(Debug)]
@@ -35,10 +33,10 @@ mod without {
             &self,
             _: Peer,
             _: &Address,
-            stream: TcpStream,
+            stream: Stream,
             _: Duration,
         ) -> Result<Stream, OpenError> {
-            Ok(Stream::Plain(stream))
+            Ok(stream)
         }
     }
 }
@@ -56,7 +54,7 @@ mod with {
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
     use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-    use super::{Address, Duration, OpenError, Peer, Settings, SettingsError, Stream, TcpStream};
+    use super::{Address, Duration, OpenError, Peer, Settings, SettingsError, Stream};
 
     /// How connections are encrypted. Needs the feature `tls`.
     ///
@@ -197,21 +195,21 @@ mod with {
             &self,
             peer: Peer,
             address: &Address,
-            stream: TcpStream,
+            stream: Stream,
             within: Duration,
         ) -> Result<Stream, OpenError> {
             let connector = match peer {
                 Peer::Sentinel => &self.sentinels,
                 Peer::Data => &self.data,
             };
-            let Some(Connector { connector, server_name }) = connector else { return Ok(Stream::Plain(stream)) };
+            let Some(Connector { connector, server_name }) = connector else { return Ok(stream) };
             let name = match server_name {
                 Some(name) => name.clone(),
                 None => ServerName::try_from(address.host().to_owned())
                     .map_err(|error| OpenError::Tls(format!("`{}`: {error}", address.host())))?,
             };
             match timeout(within, connector.connect(name, stream)).await {
-                Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+                Ok(Ok(stream)) => Ok(Box::new(stream)),
                 Ok(Err(error)) => Err(OpenError::Tls(error.to_string())),
                 Err(_) => Err(OpenError::TimedOut(within)),
             }

@@ -59,6 +59,6 @@ fn a_thousand_failovers_leave_no_memory_behind() {
     let settings = Settings::new([cluster.sentinel.address.clone()], "mymaster").seed(1);
     let mut master = runtime.block_on(async { Client::new(settings).expect("settings").master() });
     // What grows to the size that it needs has grown.
-    left_behind(&runtime, &mut cluster, &mut master, 200);
+    left_behind(&runtime, &mut cluster, &mut master, 1_000);
     assert_eq!(left_behind(&runtime, &mut cluster, &mut master, 1_000), 0);
 }

@@ -3,6 +3,7 @@
 //! | driver | client | how it is used |
 //! |---|---|---|
 //! | `sentinel-client` | the crate `sentinel-client` | as its documentation shows; the default |
+//! | `sentinel-client-memory` | the same | with connections within the process, which are faster |
 //! | `redis-sentinel` | the crate `redis` | its `SentinelClient`, a new connection after every error |
 //! | `redis-multiplexed` | the crate `redis` | the connection of the start, held for ever |
 //! | `redis-connection-manager` | the crate `redis` | a `ConnectionManager` on the address found at the start |
@@ -52,7 +53,7 @@ pub use redis_multiplexed::RedisMultiplexed;
 #[cfg(feature = "r2d2")]
 pub use redis_r2d2::RedisR2d2;
 pub use redis_sentinel::RedisSentinel;
-pub use registry::{DEFAULT, OPTIONAL, all, by_name};
+pub use registry::{DEFAULT, OPTIONAL, all, by_name, others};
 #[cfg(feature = "rustis")]
 pub use rustis::Rustis;
-pub use sentinel_client::SentinelClient;
+pub use sentinel_client::{SentinelClient, SentinelClientMemory};

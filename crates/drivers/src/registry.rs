@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use testbed::driver::Driver;
 
-use crate::{DeadpoolRedis, RedisBlocking, RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient};
+use crate::{
+    DeadpoolRedis, RedisBlocking, RedisConnectionManager, RedisMultiplexed, RedisSentinel, SentinelClient,
+    SentinelClientMemory,
+};
 
 /// Name of the driver that is used where none is named.
 pub const DEFAULT: &str = "sentinel-client";
@@ -32,9 +35,14 @@ pub fn all() -> Vec<Arc<dyn Driver>> {
     ]
 }
 
+/// Other ways of carrying a client that [`all`] has.
+pub fn others() -> Vec<Arc<dyn Driver>> {
+    vec![Arc::new(SentinelClientMemory)]
+}
+
 /// The driver called `name`.
 pub fn by_name(name: &str) -> Option<Arc<dyn Driver>> {
-    all().into_iter().find(|driver| driver.name() == name)
+    all().into_iter().chain(others()).find(|driver| driver.name() == name)
 }
 
 #[cfg(test)]
@@ -43,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_driver_is_found_by_its_name_and_the_names_differ() {
-        let drivers = all();
+        let drivers: Vec<_> = all().into_iter().chain(others()).collect();
         for (index, driver) in drivers.iter().enumerate() {
             assert_eq!(by_name(driver.name()).map(|found| found.about().to_owned()).as_deref(), Some(driver.about()));
             assert!(drivers[..index].iter().all(|other| other.name() != driver.name()), "{}", driver.name());

@@ -1,22 +1,77 @@
-//! Driver `sentinel-client`: the crate `sentinel-client`, used as its documentation shows.
+//! Drivers `sentinel-client` and `sentinel-client-memory`: the crate `sentinel-client`, used as its documentation shows, through
+//! the kernel's TCP and through connections within the process.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::sentinel_client::{
-    Address, Ambiguous, Cache, Client, Connection, Credentials, Dedicated, DiscoveryError, Event, Failure, OpenError,
-    Retry, Settings, Tls, details,
+    Address, Ambiguous, ByteStream, Cache, Client, Connection, Credentials, Dedicated, Dial, Dialling, DiscoveryError,
+    Event, Failure, OpenError, Retry, Settings, Tls, details,
 };
 use model::history::Cause;
 use model::plan::Need;
 use redis::RedisError;
-use testbed::driver::{self, Answer, BoxFuture, CallError, Driver, Lease, OnMessage, Request, Session, Topics};
+use testbed::driver::{
+    self, Answer, BoxFuture, CallError, Driver, Lease, Network, OnMessage, Request, Session, Topics,
+};
+use tokio::net::{TcpStream, lookup_host};
 
 use crate::outcome::{self, Stage};
 use crate::request;
 
 /// The crate `sentinel-client`: it rediscovers and retries by itself.
 pub struct SentinelClient;
+
+/// The same with connections within the process, which cost about half as much as the kernel's: for long campaigns.
+pub struct SentinelClientMemory;
+
+impl Driver for SentinelClientMemory {
+    fn name(&self) -> &'static str {
+        "sentinel-client-memory"
+    }
+
+    fn about(&self) -> &'static str {
+        "sentinel-client, its connections within the process instead of through the kernel: faster"
+    }
+
+    fn can(&self, need: Need) -> bool {
+        SentinelClient.can(need)
+    }
+
+    fn open(&self, settings: driver::Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        let ours = client_settings(&settings);
+        let ours = match settings.network {
+            Some(network) => ours.dialler(Arc::new(Within(network))),
+            None => ours,
+        };
+        Box::pin(async { open(ours) })
+    }
+}
+
+/// Dials within the process, and through the kernel what is not there.
+struct Within(Network);
+
+impl Dial for Within {
+    fn dial<'a>(&'a self, address: &'a Address) -> Dialling<'a> {
+        Box::pin(async move {
+            let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            for addr in lookup_host((address.host(), address.port())).await? {
+                let dialled = match self.0.connect(addr) {
+                    Ok(Some(stream)) => Ok(Box::new(stream) as Box<dyn ByteStream>),
+                    Ok(None) => TcpStream::connect(addr).await.map(|stream| Box::new(stream) as Box<dyn ByteStream>),
+                    Err(error) => Err(error),
+                };
+                match dialled {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => refused = error,
+                }
+            }
+            Err(refused)
+        })
+    }
+}
 
 impl Driver for SentinelClient {
     fn name(&self) -> &'static str {
@@ -32,16 +87,18 @@ impl Driver for SentinelClient {
     }
 
     fn open(&self, settings: driver::Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
-        Box::pin(async move {
-            let client = Client::new(client_settings(&settings)).map_err(|error| CallError {
-                may_have_run: false,
-                cause: Cause::Other,
-                text: error.to_string(),
-            })?;
-            let session = ClientSession { master: client.master(), replica: None, popping: None, cache: None, client };
-            Ok(Box::new(session) as Box<dyn Session>)
-        })
+        Box::pin(async move { open(client_settings(&settings)) })
     }
+}
+
+fn open(settings: Settings) -> Result<Box<dyn Session>, CallError> {
+    let client = Client::new(settings).map_err(|error| CallError {
+        may_have_run: false,
+        cause: Cause::Other,
+        text: error.to_string(),
+    })?;
+    let session = ClientSession { master: client.master(), replica: None, popping: None, cache: None, client };
+    Ok(Box::new(session))
 }
 
 /// The least that a budget may be.

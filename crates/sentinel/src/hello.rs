@@ -4,7 +4,7 @@ use model::{Addr, EventName, Output, RunId, Text};
 
 use crate::Ms;
 use crate::instance::{Peer, Who};
-use crate::machine::Sentinel;
+use crate::machine::{Heard, Sentinel};
 use crate::place::Place;
 use crate::scripts::Teller;
 
@@ -43,10 +43,23 @@ impl<'a> Hello<'a> {
 
 impl Sentinel {
     /// A hello arrived, through a data node or directly.
-    pub(crate) fn hello(&mut self, text: &str, now: Ms, out: &mut Vec<Output>) {
+    pub(crate) fn hello(&mut self, text: &str, now: Ms, out: &mut Vec<Output>) -> Heard {
         if text.split(',').nth(2) == Some(self.id.as_str()) {
-            return;
+            return Heard::AllIsWell;
         }
+        // Most say what the same Sentinel said before. What a name stands for may have changed meanwhile.
+        let mut peers = self.masters.iter_mut().flat_map(|master| &mut master.peers);
+        if !self.settings.resolve_hostnames
+            && let Some(peer) = peers.find(|peer| peer.told == text)
+        {
+            peer.last_hello = now;
+            return Heard::AllIsWell;
+        }
+        self.read_hello(text, now, out);
+        Heard::News
+    }
+
+    fn read_hello(&mut self, text: &str, now: Ms, out: &mut Vec<Output>) {
         let Some(hello) = Hello::parse(text) else { return };
         let Some(m) = self.masters.iter().position(|master| master.name() == hello.master) else { return };
         let place = self.resolver().place_or_name(&hello.addr);
@@ -75,7 +88,9 @@ impl Sentinel {
                 self.reconfigure_clients(m, Teller::Observer, &from, &to);
             }
         }
-        self.masters[m].peers[p].last_hello = now;
+        let peer = &mut self.masters[m].peers[p];
+        peer.last_hello = now;
+        text.clone_into(&mut peer.told);
     }
 
     /// Adds a Sentinel that is not known at this address. One that announces a name where only addresses are taken is
@@ -121,6 +136,7 @@ impl Sentinel {
         for (other, master) in self.masters.iter_mut().enumerate().filter(|(other, _)| *other != m) {
             if let Some(peer) = master.peers.iter_mut().find(|peer| *peer.id() == hello.id) {
                 peer.base.place = place.clone();
+                peer.told.clear();
                 updated.push((other, peer.base.link));
             }
         }

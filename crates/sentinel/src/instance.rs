@@ -115,6 +115,8 @@ impl Replica {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub base: Instance,
+    /// The hello that came last, word by word, and when.
+    pub told: String,
     pub last_hello: Ms,
     pub last_down_reply: Ms,
     /// It finds the master down.
@@ -128,7 +130,15 @@ impl Peer {
     pub(crate) fn new(place: Place, id: RunId, link: LinkId, now: Ms) -> Self {
         let mut base = Instance::new(place, link, now);
         base.run_id = Some(id);
-        Self { base, last_hello: now, last_down_reply: now, finds_down: false, leader: None, leader_epoch: 0 }
+        Self {
+            base,
+            told: String::new(),
+            last_hello: now,
+            last_down_reply: now,
+            finds_down: false,
+            leader: None,
+            leader_epoch: 0,
+        }
     }
 
     pub(crate) fn id(&self) -> &RunId {

@@ -41,6 +41,8 @@ pub struct Sentinel {
     started: Time,
     last_pass: Option<Ms>,
     next_pass: Time,
+    /// The first pass that may have something to do. Those before it are not made, as if they had been.
+    due: Time,
     /// How often a second it has a look around, which each pass draws anew.
     pub(crate) hz: u64,
     /// Its clock at time zero.
@@ -89,6 +91,25 @@ pub(crate) struct Session {
     pub channels: BTreeSet<Bytes>,
     pub patterns: BTreeSet<Bytes>,
     pub tracking: Option<Tracking>,
+}
+
+/// What a reply, or a message, was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It only confirmed what is known: nothing is due any earlier for it.
+    AllIsWell,
+    /// Something else.
+    News,
+}
+
+/// How often a second the next pass comes round: Redis adds chance to its `hz`, so that Sentinels do not stay in step.
+fn draw_hz(rng: &mut Rng) -> u64 {
+    10 + rng.random_range(0..10)
+}
+
+/// From one pass to the next.
+fn interval(hz: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(1_000 / hz)
 }
 
 /// `CLIENT REPLY`.
@@ -144,6 +165,7 @@ impl Sentinel {
             started: now,
             last_pass: None,
             next_pass,
+            due: next_pass,
             hz: 10,
             received_bytes: 0,
             clock_base: config.unix_start.as_millis() as Ms,
@@ -279,11 +301,46 @@ impl Sentinel {
 
     /// When to call [`Sentinel::handle`] with [`Input::Tick`], if nothing comes before.
     pub fn deadline(&self) -> Time {
-        self.paused_until.map_or(self.next_pass, |until| until.min(self.next_pass))
+        self.paused_until.map_or(self.due, |until| until.min(self.due))
+    }
+
+    /// Its process is stopped at `now`: from here on each pass is one that it misses.
+    pub fn suspend(&mut self, now: Time) {
+        self.skip_passes(now);
+        self.due = self.next_pass;
+    }
+
+    /// Takes the passes before `now` that had nothing to do as made.
+    fn skip_passes(&mut self, now: Time) {
+        while self.next_pass < now.min(self.due) {
+            let ms = self.clock(self.next_pass);
+            #[cfg(debug_assertions)]
+            {
+                let mut out = Vec::new();
+                self.timer(ms, 0, &mut out);
+                assert!(out.is_empty(), "a pass that was skipped had something to do: {out:?}");
+            }
+            self.last_pass = Some(ms);
+            self.hz = draw_hz(&mut self.rng);
+            self.next_pass = self.next_pass + interval(self.hz);
+        }
+    }
+
+    /// The first pass that may have something to do; one a second is made in any case.
+    fn next_due(&self) -> Time {
+        let idle = self.idle_until().min(self.clock(self.next_pass) + 1_000);
+        let (mut due, mut rng) = (self.next_pass, None);
+        while self.clock(due) < idle {
+            due = due + interval(draw_hz(rng.get_or_insert_with(|| self.rng.clone())));
+        }
+        due
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        self.skip_passes(now);
+        let due = self.due;
+        self.due = self.next_pass;
         match input {
             Input::Tick => {
                 if self.paused_until.is_some_and(|until| now >= until) {
@@ -291,8 +348,9 @@ impl Sentinel {
                 }
                 if now >= self.next_pass {
                     self.pass(now, out);
-                    self.hz = 10 + self.rng.random_range(0..10);
-                    self.next_pass = now + std::time::Duration::from_millis(1_000 / self.hz);
+                    self.hz = draw_hz(&mut self.rng);
+                    self.next_pass = now + interval(self.hz);
+                    self.due = self.next_due();
                 }
             }
             Input::Connected(conn) => self.links.connected(conn, out),
@@ -300,7 +358,11 @@ impl Sentinel {
             Input::Received(conn, frame) => match frame {
                 Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
                 Frame::Malformed(error) if !conn.is_outbound() => self.malformed(conn, error, out),
-                Frame::Reply(reply) if conn.is_outbound() => self.reply(conn, &reply, now, out),
+                Frame::Reply(reply) if conn.is_outbound() => {
+                    if self.reply(conn, &reply, now, out) == Heard::AllIsWell {
+                        self.due = due;
+                    }
+                }
                 _ => {}
             },
             Input::Closed(conn) if conn.is_outbound() => self.links.lost(conn),

@@ -3,21 +3,20 @@
 use model::{Conn, Output, Reply, RunId, Time};
 
 use crate::Ms;
-use crate::instance::Who;
+use crate::instance::{Master, Who};
 use crate::link::{Lane, LinkId, Pending};
-use crate::machine::Sentinel;
+use crate::machine::{Heard, Sentinel};
 
 impl Sentinel {
-    pub(crate) fn reply(&mut self, conn: Conn, reply: &Reply, now: Time, out: &mut Vec<Output>) {
+    pub(crate) fn reply(&mut self, conn: Conn, reply: &Reply, now: Time, out: &mut Vec<Output>) -> Heard {
         let now = self.clock(now);
-        let Some((link, lane)) = self.links.find(conn) else { return };
+        let Some((link, lane)) = self.links.find(conn) else { return Heard::AllIsWell };
         if lane == Lane::PubSub {
-            self.message(link, reply, now, out);
-            return;
+            return self.message(link, reply, now, out);
         }
-        let Some(pending) = self.links.get_mut(link).pending.pop_front() else { return };
+        let Some(pending) = self.links.get_mut(link).pending.pop_front() else { return Heard::AllIsWell };
         match pending {
-            Pending::Ping => self.pong(link, reply, now, out),
+            Pending::Ping => return self.pong(link, reply, now, out),
             Pending::Info => {
                 if let (Some(who), Some(text)) = (self.owner(link), reply.as_text()) {
                     self.refresh_info(who, &text, now, out);
@@ -27,10 +26,12 @@ impl Sentinel {
                 if reply.error_code().is_none() {
                     self.published(link, master, now);
                 }
+                return Heard::AllIsWell;
             }
             Pending::Ask { master } => self.down_reply(link, master, reply, now),
             Pending::Nothing => {}
         }
+        Heard::News
     }
 
     /// The data node that a link belongs to.
@@ -43,11 +44,11 @@ impl Sentinel {
         })
     }
 
-    fn pong(&mut self, link: LinkId, reply: &Reply, now: Ms, out: &mut Vec<Output>) {
+    fn pong(&mut self, link: LinkId, reply: &Reply, now: Ms, out: &mut Vec<Output>) -> Heard {
         let (text, is_pong) = match reply {
             Reply::Simple(text) => (text, text.starts_with("PONG")),
             Reply::Error(text) => (text, false),
-            _ => return,
+            _ => return Heard::News,
         };
         // These say that it lives, if not that it serves. Any other error leaves the ping unanswered.
         let alive = is_pong || text.starts_with("LOADING") || text.starts_with("MASTERDOWN");
@@ -70,6 +71,17 @@ impl Sentinel {
         if is_pong && let Some(Who::Master(m)) = self.owner(link) {
             self.masters[m].rebooted_since = 0;
         }
+        if is_pong && !self.finds_down(link) { Heard::AllIsWell } else { Heard::News }
+    }
+
+    /// True if whoever is at the other end of a link is subjectively down.
+    fn finds_down(&self, link: LinkId) -> bool {
+        let of = |master: &Master| {
+            let replicas = master.replicas.iter().map(|replica| &replica.base);
+            let peers = master.peers.iter().map(|peer| &peer.base);
+            replicas.chain(peers).chain([&master.base]).any(|instance| instance.link == link && instance.s_down)
+        };
+        self.masters.iter().any(of)
     }
 
     fn published(&mut self, link: LinkId, key: u32, now: Ms) {
@@ -95,14 +107,12 @@ impl Sentinel {
         }
     }
 
-    fn message(&mut self, link: LinkId, reply: &Reply, now: Ms, out: &mut Vec<Output>) {
+    fn message(&mut self, link: LinkId, reply: &Reply, now: Ms, out: &mut Vec<Output>) -> Heard {
         self.links.get_mut(link).pubsub_activity = now;
-        let Some([kind, _, payload]) = reply.as_array() else { return };
-        if kind.as_text().as_deref() != Some("message") {
-            return;
-        }
-        if let Some(payload) = payload.as_text() {
-            self.hello(&payload, now, out);
+        let Some([kind, _, payload]) = reply.as_array() else { return Heard::AllIsWell };
+        match payload.as_text() {
+            Some(payload) if kind.as_text().as_deref() == Some("message") => self.hello(&payload, now, out),
+            _ => Heard::AllIsWell,
         }
     }
 }

@@ -45,6 +45,11 @@ impl Scripts {
         }
     }
 
+    /// True if no script waits or runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// A pass: what waits is started, then what has ended is forgotten.
     pub(crate) fn pass(&mut self, now: crate::Ms, out: &mut Vec<Output>) {
         let free = MAX_RUNNING - self.running();

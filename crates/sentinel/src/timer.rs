@@ -58,6 +58,60 @@ impl Sentinel {
         self.scripts.pass(now, out);
     }
 
+    /// A time before which no pass has anything to do, if nothing comes; the present, or any time before it, while that cannot
+    /// be told. What merely confirms that all is well puts it off, if anything.
+    pub(crate) fn idle_until(&self) -> Ms {
+        if self.tilt_since.is_some() || !self.scripts.is_idle() {
+            return Ms::MIN;
+        }
+        let mut until = Ms::MAX;
+        for (m, master) in self.masters.iter().enumerate() {
+            if master.base.s_down
+                || master.o_down
+                || master.state != FailoverState::None
+                || master.report.role == Role::Slave
+                || master.rebooted_since != 0
+                || master.peers.iter().any(|peer| peer.finds_down || peer.leader.is_some())
+            {
+                return Ms::MIN;
+            }
+            let replicas = (0..master.replicas.len()).map(|r| Who::Replica(m, r));
+            let peers = (0..master.peers.len()).map(|p| Who::Peer(m, p));
+            let all = std::iter::once(Who::Master(m)).chain(replicas).chain(peers);
+            until = all.map(|who| self.instance_idle_until(who)).fold(until, Ms::min);
+        }
+        until
+    }
+
+    fn instance_idle_until(&self, who: Who) -> Ms {
+        let (periods, down_after) = (&self.periods, self.masters[who.master()].down_after());
+        let instance = self.instance(who);
+        let link = self.links.get(instance.link);
+        let mut until = Ms::MAX;
+        let mut not_before = |at: Ms| until = until.min(at);
+        if link.disconnected {
+            not_before(link.last_reconnect + periods.ping);
+        } else {
+            let period = down_after.min(periods.ping);
+            not_before((link.last_pong + period).max(link.last_ping + period / 2) + 1);
+            not_before(instance.last_publish + periods.publish + 1);
+            if let Some((asked, period)) = self.info_period(who) {
+                not_before(asked + period + 1);
+            }
+        }
+        if link.has_commands() && link.waiting_since != 0 {
+            not_before(link.waiting_since + down_after / 2 + 1);
+        }
+        if link.has_pubsub() {
+            not_before(link.pubsub_activity + periods.publish * 3 + 1);
+        }
+        if !instance.s_down {
+            let silent_since = if link.waiting_since != 0 { link.waiting_since } else { link.last_available };
+            not_before(silent_since + down_after + 1);
+        }
+        until
+    }
+
     fn instance_pass(&mut self, who: Who, now: Ms, out: &mut Vec<Output>) {
         self.reconnect(who, now, out);
         self.periodic(who, now, out);
@@ -190,9 +244,14 @@ impl Sentinel {
     }
 
     fn info_due(&self, who: Who, now: Ms) -> bool {
+        self.info_period(who).is_some_and(|(asked, period)| asked == 0 || now - asked > period)
+    }
+
+    /// When a data node last told its `INFO`, 0 for never, and how long that is good for; `None` for a Sentinel.
+    fn info_period(&self, who: Who) -> Option<(Ms, Ms)> {
         let master = &self.masters[who.master()];
         let (report, period) = match who {
-            Who::Peer(..) => return false,
+            Who::Peer(..) => return None,
             Who::Master(_) => (&master.report, self.periods.info),
             Who::Replica(_, r) => {
                 let report = &master.replicas[r].report;
@@ -201,7 +260,7 @@ impl Sentinel {
                 (report, if closely { 1_000 } else { self.periods.info })
             }
         };
-        report.at == 0 || now - report.at > period
+        Some((report.at, period))
     }
 
     fn send_hello(&mut self, who: Who, out: &mut Vec<Output>) {

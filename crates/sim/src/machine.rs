@@ -75,6 +75,13 @@ impl Machine {
         }
     }
 
+    /// The process is stopped where it stands.
+    pub(crate) fn suspend(&mut self, now: Time) {
+        if let Self::Sentinel(sentinel) = self {
+            sentinel.suspend(now);
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Time {
         match self {
             Self::Data(node) => node.deadline(),

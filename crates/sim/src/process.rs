@@ -170,6 +170,9 @@ impl World {
     pub(crate) fn freeze(&mut self, node: usize) {
         if self.nodes[node].is_up() {
             self.deadlines[node] = Time::NEVER;
+            if let Some(machine) = &mut self.nodes[node].machine {
+                machine.suspend(self.now);
+            }
             self.set_state(node, NodeState::Frozen);
         }
     }

@@ -14,6 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::pace::SPEED;
 
+pub use crate::host::Network;
+pub use crate::memory::MemoryStream;
+
 /// A boxed future, as the trait's methods return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -44,6 +47,9 @@ pub struct Settings {
     pub seed: u64,
     /// How much faster than the real clock that of the run goes, for a client whose calls [block](Driver::blocks).
     pub speed: u32,
+    /// The way to the nodes within this process, for clients that can be given their connections; `None` outside a run in virtual
+    /// time.
+    pub network: Option<Network>,
     /// Where the driver tells that it has failed itself.
     pub trouble: Trouble,
 }
@@ -101,6 +107,7 @@ impl Settings {
             retry_ambiguous: false,
             seed: 1,
             speed: 1,
+            network: None,
             trouble: Trouble::unheard(),
         }
     }

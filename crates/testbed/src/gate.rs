@@ -15,15 +15,18 @@
 //! An attempt that met silence is repeated by the client's kernel after a second of real time, whatever the virtual
 //! clock says, and may then succeed if the door has been opened.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use sim::Door;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::c_library::drops::dropped;
+use crate::memory::MemoryStream;
+use crate::socket::NodeSocket;
 
 /// Attempts that wait while the host is busy; Redis's own `tcp-backlog`.
 const BACKLOG: i32 = 511;
@@ -39,6 +42,9 @@ const IPV6_PLACES: usize = 400;
 pub(crate) struct Gate {
     addr: SocketAddr,
     standing: Standing,
+    /// Connections within this process that wait to be accepted, and who accepts.
+    waiting: VecDeque<MemoryStream>,
+    acceptor: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -99,7 +105,8 @@ impl Gate {
 
     fn of(listener: Socket) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener.into())?;
-        Ok(Self { addr: listener.local_addr()?, standing: Standing::Open(listener) })
+        let addr = listener.local_addr()?;
+        Ok(Self { addr, standing: Standing::Open(listener), waiting: VecDeque::new(), acceptor: None })
     }
 
     /// Its address, the same all its life.
@@ -114,6 +121,7 @@ impl Gate {
         }
         // The address must be free before it can be bound anew.
         self.standing = Standing::Refused;
+        self.waiting.clear();
         self.standing = match door {
             Door::Open => Standing::Open(TcpListener::from_std(listen(self.addr, BACKLOG)?.into())?),
             Door::Refused => Standing::Refused,
@@ -144,14 +152,37 @@ impl Gate {
         matches!(&self.standing, Standing::Silent { listener, .. } if dropped(listener) > 0)
     }
 
+    /// Dials it from within this process; `None` if it is silent, which is the kernel's to be.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub(crate) fn connect(&mut self) -> io::Result<Option<MemoryStream>> {
+        match self.standing {
+            Standing::Silent { .. } => Ok(None),
+            Standing::Refused => Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)),
+            Standing::Open(_) => {
+                let (here, there) = MemoryStream::pair();
+                self.waiting.push_back(there);
+                if let Some(acceptor) = self.acceptor.take() {
+                    acceptor.wake();
+                }
+                Ok(Some(here))
+            }
+        }
+    }
+
     /// The next connection; never, while the gate is not open.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<NodeSocket>> {
         let Standing::Open(listener) = &self.standing else { return Poll::Pending };
+        if let Some(stream) = self.waiting.pop_front() {
+            return Poll::Ready(Ok(NodeSocket::Memory(stream)));
+        }
+        self.acceptor = Some(cx.waker().clone());
         listener.poll_accept(cx).map(|accepted| {
             let (stream, from) = accepted?;
             // A reply must leave at once: a timer of the kernel runs on real time.
             stream.set_nodelay(true)?;
-            Ok((stream, from))
+            Ok(NodeSocket::Tcp(stream, Some(from)))
         })
     }
 }
@@ -175,6 +206,7 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use tokio::net::TcpStream;
     use tokio::time::{Instant, timeout};
 
     use super::*;
@@ -240,6 +272,7 @@ mod tests {
         assert_eq!(second.addr(), addr);
         let (dialled, accepted) = tokio::join!(TcpStream::connect(addr), poll_fn(|cx| second.poll_accept(cx)));
         dialled.unwrap();
-        assert!(accepted.unwrap().0.nodelay().unwrap());
+        let NodeSocket::Tcp(accepted, _) = accepted.unwrap() else { panic!("it was dialled through the kernel") };
+        assert!(accepted.nodelay().unwrap());
     }
 }

@@ -250,7 +250,10 @@ async fn play(
         let worker = Worker {
             calls: Arc::new(Calls::new(Arc::clone(&host), id.clone())),
             driver,
-            settings: settings(&plan, client, &host, seed, speed.unwrap_or(1), trouble),
+            settings: Settings {
+                network: speed.is_none().then(|| host.network(&id)),
+                ..settings(&plan, client, &host, seed, speed.unwrap_or(1), trouble)
+            },
             start: start + client.start,
             client: client.clone(),
         };
@@ -343,6 +346,7 @@ fn settings(
         retry_ambiguous: client.retry_ambiguous,
         seed: seed.derive(&format!("client:{}", client.id)).0,
         speed,
+        network: None,
         trouble,
     }
 }

@@ -476,6 +476,22 @@ async fn clause_27_the_list_of_sentinels_is_refreshed_after_an_answer() {
     write(&mut master).await;
 }
 
+/// Nothing else gives the client a reason to ask: its connection stands the whole time.
+#[tokio::test(start_paused = true)]
+async fn clause_27_also_while_the_connection_stands() {
+    let lab = Lab::start().await;
+    let mut master = lab.client().master();
+    write(&mut master).await;
+    for number in 1..=3 {
+        let to = std::net::Ipv4Addr::new(10, 128, 1, number as u8).into();
+        lab.inject(Fault::Move { target: sentinel(number), to }).await;
+        sleep(ms(15_000)).await;
+    }
+    lab.inject(Fault::Kill(MASTER)).await;
+    lab.switched().await;
+    write(&mut master).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn clause_28_new_ones_are_added_at_the_end_and_none_twice() {
     let lab = Lab::with(|plan| plan.cluster.sentinels = 5).await;

@@ -2,19 +2,19 @@
 
 use std::future::Future as _;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use model::ClientId;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::tls::Session;
 use super::wire::Wire;
+use crate::socket::NodeSocket;
 use crate::view::View;
 
 /// Bytes that a frozen process' socket takes before the sender has to wait, as a kernel's buffer does.
@@ -25,10 +25,8 @@ const READ_MAX: usize = 16 * 1024;
 
 /// One connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    pub(super) socket: NodeSocket,
     pub(super) client: ClientId,
-    /// Where the client dials from, if it was the one that dialled.
-    pub(super) from: Option<SocketAddr>,
     pub(super) wire: Wire,
     /// Between socket and wire, if the node speaks TLS.
     tls: Option<Session>,
@@ -53,25 +51,24 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that was accepted. `guarded`: the node asks for a password.
     pub(super) fn accepted(
-        (stream, from): (TcpStream, SocketAddr),
+        socket: NodeSocket,
         tls: Option<Session>,
         client: ClientId,
         view: Arc<View>,
         guarded: bool,
     ) -> Self {
-        Self::new(stream, Some(from), client, Wire::accepted(view, guarded), tls)
+        Self::new(socket, client, Wire::accepted(view, guarded), tls)
     }
 
     /// A connection that a node dialled.
     pub(super) fn dialled(stream: TcpStream, client: ClientId, view: Arc<View>) -> Self {
-        Self::new(stream, None, client, Wire::dialled(view), None)
+        Self::new(NodeSocket::Tcp(stream, None), client, Wire::dialled(view), None)
     }
 
-    fn new(stream: TcpStream, from: Option<SocketAddr>, client: ClientId, wire: Wire, tls: Option<Session>) -> Self {
+    fn new(socket: NodeSocket, client: ClientId, wire: Wire, tls: Option<Session>) -> Self {
         Self {
-            stream,
+            socket,
             client,
-            from,
             wire,
             tls,
             lingers: false,
@@ -109,7 +106,7 @@ impl Connection {
         if self.tls.as_ref().is_none_or(|tls| !tls.holds() || self.keeps_back(frozen)) {
             let mut bytes = [std::mem::MaybeUninit::uninit(); READ_MAX];
             let mut bytes = ReadBuf::uninit(&mut bytes);
-            let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes));
+            let result = ready!(self.socket.poll_read(cx, &mut bytes));
             if result.is_err() || bytes.filled().is_empty() {
                 return Poll::Ready(false);
             }
@@ -132,14 +129,6 @@ impl Connection {
         self.tls.as_ref().is_some_and(Session::wants_write)
     }
 
-    /// Tells the other side's kernel at once that its bytes have arrived. Where a reply follows, that does; where none does, the
-    /// kernel would wait some real milliseconds, and a client whose Nagle algorithm is on holds back its next request
-    /// meanwhile.
-    pub(super) fn acknowledge(&self) {
-        #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
-    }
-
     /// Writes as much as the socket takes. `WouldBlock` if something is left. Any other error is the reader's to see.
     pub(super) fn write(&mut self) -> io::Result<()> {
         loop {
@@ -150,7 +139,7 @@ impl Connection {
             if bytes.is_empty() {
                 return Ok(());
             }
-            match (self.stream.try_write(bytes), &mut self.tls) {
+            match (self.socket.try_write(bytes), &mut self.tls) {
                 (Ok(written), None) => self.wire.written(written),
                 (Ok(written), Some(tls)) => tls.written(written),
                 (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
@@ -201,7 +190,7 @@ impl Connection {
                     }
                 }
             }
-            if ready!(self.stream.poll_write_ready(cx)).is_err() {
+            if ready!(self.socket.poll_write_ready(cx)).is_err() {
                 self.give_up();
             }
         }

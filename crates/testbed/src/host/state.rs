@@ -30,6 +30,8 @@ use super::{HEAD_START, Shared};
 use crate::c_library::resolver::Resolved;
 use crate::driver;
 use crate::gate::Gate;
+use crate::memory::MemoryStream;
+use crate::socket::NodeSocket;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
 
@@ -170,9 +172,15 @@ impl State {
     }
 
     /// The TLS of a connection that a node has accepted; `None` if it speaks none.
-    fn session(&mut self, node: NodeId, stream: &TcpStream) -> io::Result<Option<Session>> {
+    fn session(&mut self, node: NodeId, socket: &NodeSocket, dialled: IpAddr) -> io::Result<Option<Session>> {
         match &mut self.authority {
-            Some(authority) if self.cluster.tls.covers(node) => authority.session(stream.local_addr()?.ip()).map(Some),
+            Some(authority) if self.cluster.tls.covers(node) => {
+                let ip = match socket {
+                    NodeSocket::Tcp(stream, _) => stream.local_addr()?.ip(),
+                    NodeSocket::Memory(_) => dialled,
+                };
+                authority.session(ip).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -403,26 +411,37 @@ impl State {
         }
     }
 
+    /// Dials an address from within this process, as a client; `None` if that is to be done through the kernel.
+    pub(super) fn connect(&mut self, id: &ClientId, addr: SocketAddr) -> io::Result<Option<MemoryStream>> {
+        let gates = self.clients.get_mut(id).map(|client| &mut client.gates);
+        match gates.and_then(|gates| gates.values_mut().find(|(gate, _)| gate.addr() == addr)) {
+            Some((gate, _)) => gate.connect(),
+            None => Ok(None),
+        }
+    }
+
     /// Accepts as long as somebody dials.
     fn poll_accept(&mut self, id: &ClientId, node: NodeId, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(client) = self.clients.get(id) else { return Poll::Ready(()) };
-            let Some((gate, _)) = client.gates.get(&node) else { return Poll::Ready(()) };
+            let Some(client) = self.clients.get_mut(id) else { return Poll::Ready(()) };
+            let Some((gate, _)) = client.gates.get_mut(&node) else { return Poll::Ready(()) };
+            let dialled = gate.addr().ip();
             match ready!(gate.poll_accept(cx)) {
-                Ok((stream, from)) => {
+                Ok(socket) => {
                     let view = Arc::clone(&client.view);
                     let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
-                    let tls = match self.session(node, &stream) {
+                    let tls = match self.session(node, &socket, dialled) {
                         Ok(tls) => tls,
                         Err(error) => {
                             self.failure.get_or_insert(error);
                             return Poll::Ready(());
                         }
                     };
-                    let mut connection = Connection::accepted((stream, from), tls, id.clone(), view, guarded);
-                    let outside = self.outside.as_ref() == Some(id);
-                    let number = self.with_world(|world, now| {
-                        if outside { world.accept(now, node, addr_of(from)) } else { Some(world.open(now, id, node)) }
+                    let outside = socket.from().filter(|_| self.outside.as_ref() == Some(id));
+                    let mut connection = Connection::accepted(socket, tls, id.clone(), view, guarded);
+                    let number = self.with_world(|world, now| match outside {
+                        Some(from) => world.accept(now, node, addr_of(from)),
+                        None => Some(world.open(now, id, node)),
                     });
                     let Some(number) = number.flatten() else { return Poll::Ready(()) };
                     connection.reader =
@@ -502,7 +521,7 @@ impl State {
             if let Some(connection) = self.connections.get(&number)
                 && !connection.listed
             {
-                connection.acknowledge();
+                connection.socket.acknowledge();
             }
             self.settle(shared);
         }
@@ -713,7 +732,7 @@ impl State {
             && connection.closing
         {
             let block = self.clients.get(&connection.client).and_then(|client| client.block.as_ref());
-            if let (Some(from), Some(spare)) = (connection.from, block.and_then(|block| block.spare())) {
+            if let (Some(from), Some(spare)) = (connection.socket.from(), block.and_then(|block| block.spare())) {
                 self.kept_ports.keep(from, spare);
             }
         }
