@@ -322,7 +322,7 @@ impl Sentinel {
             }
             self.last_pass = Some(ms);
             self.hz = draw_hz(&mut self.rng);
-            self.next_pass = self.next_pass + interval(self.hz);
+            self.next_pass += interval(self.hz);
         }
     }
 
@@ -331,7 +331,7 @@ impl Sentinel {
         let idle = self.idle_until().min(self.clock(self.next_pass) + 1_000);
         let (mut due, mut rng) = (self.next_pass, None);
         while self.clock(due) < idle {
-            due = due + interval(draw_hz(rng.get_or_insert_with(|| self.rng.clone())));
+            due += interval(draw_hz(rng.get_or_insert_with(|| self.rng.clone())));
         }
         due
     }
@@ -358,11 +358,10 @@ impl Sentinel {
             Input::Received(conn, frame) => match frame {
                 Frame::Command(command) if !conn.is_outbound() => self.command(conn, &command, now, out),
                 Frame::Malformed(error) if !conn.is_outbound() => self.malformed(conn, error, out),
-                Frame::Reply(reply) if conn.is_outbound() => {
-                    if self.reply(conn, &reply, now, out) == Heard::AllIsWell {
-                        self.due = due;
-                    }
-                }
+                Frame::Reply(reply) if conn.is_outbound() => match self.reply(conn, &reply, now, out) {
+                    Heard::AllIsWell => self.due = due,
+                    Heard::News => {}
+                },
                 _ => {}
             },
             Input::Closed(conn) if conn.is_outbound() => self.links.lost(conn),
