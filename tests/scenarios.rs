@@ -43,11 +43,11 @@ fn clients_that_cling_fail() {
         ("redis-multiplexed", "kill.yaml", Invariant::I1),
         ("redis-multiplexed", "2-hung/master-hang.yaml", Invariant::I1),
         ("redis-multiplexed", "1-demotion/readonly-sticky.yaml", Invariant::I1),
-        ("redis-multiplexed", "1-demotion/kill-reconnect-cached.yaml", Invariant::I2),
+        ("redis-multiplexed", "1-demotion/kill-reconnect-cached.yaml", Invariant::I1),
         ("redis-connection-manager", "kill.yaml", Invariant::I1),
         ("redis-connection-manager", "2-hung/master-hang.yaml", Invariant::I1),
         ("redis-connection-manager", "1-demotion/readonly-sticky.yaml", Invariant::I1),
-        ("redis-connection-manager", "1-demotion/kill-reconnect-cached.yaml", Invariant::I2),
+        ("redis-connection-manager", "1-demotion/kill-reconnect-cached.yaml", Invariant::I1),
     ] {
         let verdict = run(&load(&folder("../scenarios").join(scenario)), 1, driver);
         assert_eq!(verdict.outcome, Outcome::Fail, "{driver} in {scenario}");

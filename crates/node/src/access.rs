@@ -40,8 +40,8 @@ pub(crate) struct Effects {
     pub(crate) touched: Vec<(usize, Bytes)>,
     /// What it did to which key of which database, for `notify-keyspace-events`.
     pub(crate) events: Vec<Event>,
-    /// Lists that it pushed to, for those who wait.
-    pub(crate) ready: Vec<Bytes>,
+    /// Keys of databases that may have something now for those who wait.
+    pub(crate) ready: Vec<(usize, Bytes)>,
     /// Keys that were found expired and are deleted.
     pub(crate) expired: Vec<Bytes>,
     /// What to propagate in place of the command itself.

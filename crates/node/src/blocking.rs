@@ -89,6 +89,14 @@ impl Node {
         (result, changed)
     }
 
+    /// True if somebody waits for entries of this stream for a group.
+    pub(crate) fn is_read_for_group(&self, db: usize, key: &Bytes) -> bool {
+        self.blocked.values().any(|blocked| match &blocked.wait {
+            Wait::Pop { db: its, pop: Pop::Read(reading) } => *its == db && reading.is_for_group_at(key),
+            _ => false,
+        })
+    }
+
     /// Gives new list items to those who wait for them, first come first served.
     pub(crate) fn serve_ready(&mut self, now: Time, out: &mut Vec<Output>) {
         while let Some((db, key)) = self.ready.pop_front() {
@@ -105,6 +113,12 @@ impl Node {
             for (_, conn) in waiting {
                 let Some(Blocked { wait: Wait::Pop { pop, .. }, .. }) = self.blocked.get(&conn) else { continue };
                 let pop = only(pop, &key);
+                if let Pop::Read(reading) = &pop
+                    && let (Some(gone), _) = self.with_access(now, conn, db, false, |access| reading.gone(access, &key))
+                {
+                    self.unblock(conn, Some(Reply::Error(gone)), false, out);
+                    continue;
+                }
                 let (result, changed) = self.attempt_pop(now, conn, db, &pop, false);
                 match result {
                     Ok(None) if pop.consumes() => break,

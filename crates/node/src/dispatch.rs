@@ -371,7 +371,11 @@ impl Node {
             }
         }
         if !self.blocked.is_empty() {
-            self.ready.extend(effects.ready.into_iter().map(|key| (db, key)));
+            self.ready.extend(effects.ready);
+            // Who reads for a group is told when that is gone.
+            let gone = effects.touched.iter().filter(|(db, key)| self.is_read_for_group(*db, key));
+            let gone: Vec<_> = gone.cloned().collect();
+            self.ready.extend(gone);
         }
         if self.tracking > 0 {
             if effects.flushed {

@@ -152,7 +152,7 @@ pub(crate) fn put(access: &mut Access<'_>, event: &'static str, key: &Bytes, res
         access.delete(key);
     } else {
         access.store(event, key, Value::ZSet(result), None);
-        access.effects.ready.push(key.clone());
+        access.effects.ready.push((access.db, key.clone()));
     }
     Reply::Int(count as i64)
 }

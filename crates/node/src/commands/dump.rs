@@ -69,7 +69,7 @@ pub(crate) fn restore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(Reply::OK);
     }
     access.store("restore", key, value, expires_at);
-    access.effects.ready.push(key.clone());
+    access.effects.ready.push((access.db, key.clone()));
     if let Some(at) = expires_at.filter(|_| !options.absolute) {
         let mut words = args.to_vec();
         words[2] = number(at);

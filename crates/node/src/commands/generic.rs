@@ -241,6 +241,7 @@ pub(crate) fn swapdb(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     for (db, other) in [(first, second), (second, first)] {
         let keys: Vec<Bytes> = access.data.0[db].iter().map(|(key, _, _)| key.clone()).collect();
         access.effects.touched.extend(keys.iter().flat_map(|key| [(db, key.clone()), (other, key.clone())]));
+        access.effects.ready.extend(keys.into_iter().map(|key| (other, key)));
     }
     access.data.0.swap(first, second);
     access.effects.dirty += 1;
@@ -266,7 +267,7 @@ fn store_in(
     if free {
         access.store("", key, value, expires_at);
         access.raw().set_form(key, form);
-        access.effects.ready.push(key.clone());
+        access.effects.ready.push((access.db, key.clone()));
     }
     access.db = here;
     free
@@ -439,7 +440,7 @@ fn rename_key(access: &mut Access<'_>, args: &[Bytes], only_new: bool) -> Result
         access.store("rename_to", to, value, expires_at);
         access.raw().set_form(to, form);
         if list {
-            access.effects.ready.push(to.clone());
+            access.effects.ready.push((access.db, to.clone()));
         }
     }
     Ok(true)

@@ -80,7 +80,7 @@ fn push(access: &mut Access<'_>, args: &[Bytes], end: End, only_present: bool) -
     }
     let length = list.len() as i64;
     access.changed(end.pushed(), key, args.len() as u64 - 2);
-    access.effects.ready.push(key.clone());
+    access.effects.ready.push((access.db, key.clone()));
     Ok(Reply::Int(length))
 }
 
@@ -147,17 +147,15 @@ fn range(args: &[Bytes], length: usize) -> Result<std::ops::Range<usize>, Failur
 }
 
 pub(crate) fn lrange(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let Some(list) = access.list(&args[1])? else {
-        return range(&args[2..], 0).map(|_| Reply::Array(Vec::new()));
-    };
+    range(&args[2..], 0)?;
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::Array(Vec::new())) };
     let range = range(&args[2..], list.len())?;
     Ok(bulks(list.range(range)))
 }
 
 pub(crate) fn ltrim(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let Some(list) = access.list(&args[1])? else {
-        return range(&args[2..], 0).map(|_| Reply::OK);
-    };
+    range(&args[2..], 0)?;
+    let Some(list) = access.list(&args[1])? else { return Ok(Reply::OK) };
     let range = range(&args[2..], list.len())?;
     let removed = list.len() - range.len();
     *list = list.range(range).cloned().collect();
@@ -284,7 +282,7 @@ pub(crate) fn shift(
     into.push(access.list_or_new(to)?, item.clone());
     access.changed(into.pushed(), to, 1);
     access.changed(out.popped(), from, 1);
-    access.effects.ready.push(to.clone());
+    access.effects.ready.push((access.db, to.clone()));
     Ok(Some(item))
 }
 

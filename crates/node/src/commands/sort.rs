@@ -163,7 +163,7 @@ fn run(access: &mut Access<'_>, args: &[Bytes], may_store: bool) -> DataResult {
         let list: VecDeque<Bytes> = values.into_iter().map(Option::unwrap_or_default).collect();
         access.store("sortstore", key, Value::List(list), None);
         access.effects.dirty += count as u64 - 1;
-        access.effects.ready.push(key.clone());
+        access.effects.ready.push((access.db, key.clone()));
     }
     Ok(Reply::Int(count as i64))
 }

@@ -19,8 +19,8 @@ const NOT_A_RANGE: Failure = std::borrow::Cow::Borrowed("ERR min or max is not a
 /// A score: a float, or infinite.
 pub(crate) fn score(text: &[u8]) -> Option<f64> {
     match () {
-        () if is(text, "inf") || is(text, "+inf") => Some(f64::INFINITY),
-        () if is(text, "-inf") => Some(f64::NEG_INFINITY),
+        () if ["inf", "+inf", "infinity", "+infinity"].iter().any(|word| is(text, word)) => Some(f64::INFINITY),
+        () if ["-inf", "-infinity"].iter().any(|word| is(text, word)) => Some(f64::NEG_INFINITY),
         () => float(text),
     }
 }
@@ -46,7 +46,15 @@ struct AddOptions {
 }
 
 pub(crate) fn zadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    let mut options = AddOptions::default();
+    add_as_told(access, args, AddOptions::default())
+}
+
+/// Its options are read too, although there is no room for any: what looks like one is never a score.
+pub(crate) fn zincrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    add_as_told(access, args, AddOptions { increment: true, ..AddOptions::default() })
+}
+
+fn add_as_told(access: &mut Access<'_>, args: &[Bytes], mut options: AddOptions) -> DataResult {
     let mut at = 2;
     while let Some(option) = args.get(at) {
         match () {
@@ -109,7 +117,7 @@ fn add(access: &mut Access<'_>, key: &Bytes, pairs: &[Bytes], options: &AddOptio
     }
     if added + updated > 0 {
         access.changed(if options.increment { "zincr" } else { "zadd" }, key, added + updated);
-        access.effects.ready.push(key.clone());
+        access.effects.ready.push((access.db, key.clone()));
     } else {
         access.drop_if_empty(key);
     }
@@ -117,10 +125,6 @@ fn add(access: &mut Access<'_>, key: &Bytes, pairs: &[Bytes], options: &AddOptio
         return Ok(last.map_or(Reply::Null, Reply::Double));
     }
     Ok(Reply::Int((if options.changed { added + updated } else { added }) as i64))
-}
-
-pub(crate) fn zincrby(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    add(access, &args[1], &args[2..], &AddOptions { increment: true, ..AddOptions::default() })
 }
 
 pub(crate) fn zrem(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {

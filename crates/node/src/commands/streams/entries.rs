@@ -188,7 +188,7 @@ pub(crate) fn xadd(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if trimmed > 0 {
         access.tell("xtrim", key);
     }
-    access.effects.ready.push(key.clone());
+    access.effects.ready.push((access.db, key.clone()));
     if !matches!(wanted, Wanted::Exactly(_)) {
         told.0[end] = number(new);
     }

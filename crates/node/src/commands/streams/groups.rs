@@ -76,7 +76,7 @@ pub(crate) fn xgroup_destroy(access: &mut Access<'_>, args: &[Bytes]) -> DataRes
     let gone = stream.groups.remove(&args[3]).is_some();
     if gone {
         access.changed("xgroup-destroy", &args[2], 1);
-        access.effects.ready.push(args[2].clone());
+        access.effects.ready.push((access.db, args[2].clone()));
     }
     Ok(yes_no(gone))
 }

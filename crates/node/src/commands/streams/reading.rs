@@ -57,6 +57,21 @@ impl Reading {
         Ok(Some(Reply::Array(found.into_iter().map(|(key, entries)| Reply::Array(vec![key, entries])).collect())))
     }
 
+    /// True if it reads this stream for a group.
+    pub(crate) fn is_for_group_at(&self, key: &Bytes) -> bool {
+        self.group.is_some() && self.keys.contains(key)
+    }
+
+    /// What whoever waits for a group is told if there is none any more.
+    pub(crate) fn gone(&self, access: &mut Access<'_>, key: &Bytes) -> Option<Failure> {
+        let (name, _) = self.group.as_ref()?;
+        match access.stream(key) {
+            Ok(Some(stream)) if stream.groups.contains_key(name) => None,
+            Ok(Some(_)) => Some("NOGROUP the consumer group this client was blocked on no longer exists".into()),
+            _ => Some("UNBLOCKED the stream key no longer exists".into()),
+        }
+    }
+
     fn read(&self, access: &mut Access<'_>, key: &Bytes, after: StreamId) -> Result<Option<Vec<Reply>>, Failure> {
         let Some(stream) = access.stream(key)? else { return Ok(None) };
         let Some(from) = after.next() else { return Ok(None) };
@@ -77,6 +92,10 @@ impl Reading {
         let missing = || no_group(key, name);
         let Some(stream) = access.stream(key)? else { return Err(missing()) };
         let Some(group) = stream.groups.get_mut(name) else { return Err(missing()) };
+        // Who finds nothing new is not known by that.
+        if after.is_none() && group.last_id.next().is_none_or(|from| stream.entries.range(from..).next().is_none()) {
+            return Ok(None);
+        }
         let new_consumer = group.consumers.insert(consumer.clone(), Consumer { seen: now }).is_none();
         let mut commands = Vec::new();
         if new_consumer {
