@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`state`] | everything that a run holds, behind one lock: what comes in goes to the world, what it asks for is done |
+//! | [`alarm`] | a timer, at a time of the world |
 //! | [`connection`] | one connection, accepted or dialled |
 //! | [`tls`] | who signs the certificates of nodes, and the TLS of one connection |
 //! | [`wire`] | what a connection is apart from its socket: bytes, frames, limits |
@@ -16,6 +17,7 @@
 //! so, and not when a task next runs. Replies are written where they arise; only when a socket is full does a task wait
 //! for it. On a current-thread runtime with a paused clock all of that happens in the same order every time.
 
+mod alarm;
 mod connection;
 mod dial;
 #[cfg(test)]

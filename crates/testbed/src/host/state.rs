@@ -5,11 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use model::history::Record;
 use model::plan::{self, Cluster};
@@ -17,8 +15,9 @@ use model::{Addr, ClientId, History, NodeId, Plan, Seed, Time};
 use sim::{Door, Effect, World};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::connection::Connection;
 use super::dial::dial;
 use super::inside::Inside;
@@ -34,9 +33,6 @@ use crate::memory::MemoryStream;
 use crate::socket::NodeSocket;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
-
-/// Sleep that stands for "no deadline".
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Address blocks that are tried for one where nothing lingers.
 const BLOCKS_TRIED: usize = 16;
@@ -83,30 +79,6 @@ pub(super) struct State {
     announced: usize,
     /// What kept the lab itself from working, first of all.
     failure: Option<io::Error>,
-}
-
-/// One of the two timers, which stand at the next two times of the world. When the first fires the second stands
-/// already: tokio need not be told of a time that is earlier than what it waits for, which costs it two system calls.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    /// What it is set to; `None` once it has fired.
-    at: Option<Time>,
-}
-
-impl Alarm {
-    /// An alarm that is not set.
-    fn new(start: Instant) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(start + LONG)), at: None }
-    }
-
-    /// True if it fires now.
-    fn fires(&mut self, cx: &mut Context<'_>) -> bool {
-        let fires = self.at.is_some() && self.sleep.as_mut().poll(cx).is_ready();
-        if fires {
-            self.at = None;
-        }
-        fires
-    }
 }
 
 /// The gate of each node, and the task that accepts at it.
@@ -597,8 +569,7 @@ impl State {
         }
         for (alarm, time) in self.alarms.iter_mut().zip(upcoming) {
             if alarm.at != Some(time) {
-                alarm.at = Some(time);
-                alarm.sleep.as_mut().reset(self.start + time.elapsed().min(LONG));
+                alarm.set(self.start, time);
             }
         }
         if std::mem::replace(&mut self.announced, records) != records {
