@@ -12,7 +12,7 @@
 //! a failover takes over the epoch of a later one that leads back to the old master, sees no other address in it, and then
 //! ends its own failover under that epoch. From then on it names another master than the others, for good. Redis 7.0.15 and
 //! the lab's nodes come to the same end there (`crates/parity/flaws/overtaken.yaml`). So a group in which a failover was
-//! overtaken is not held to agreement.
+//! overtaken is not held to agreement. If the clock of that Sentinel was put back, its failover has not even ended then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -88,6 +88,8 @@ struct Auditor<'a> {
     /// The masters that said they are replicas. Sentinels may have told them so: one that has not yet heard of a failover makes
     /// the new master a replica of the one before, as the last step of its own failover, or to put it right.
     usurped: BTreeSet<String>,
+    /// The promotions by Sentinels that have not yet ended their failovers.
+    unfinished: BTreeMap<(NodeId, String), Epoch>,
     /// The masters of which a Sentinel ended a failover after one of a later epoch, or two promoted a node in the same.
     overtaken: BTreeSet<String>,
     last_fault: Time,
@@ -108,6 +110,7 @@ impl<'a> Auditor<'a> {
             down: BTreeMap::new(),
             put_back: BTreeMap::new(),
             usurped: BTreeSet::new(),
+            unfinished: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             last_fault: Time::ZERO,
         }
@@ -130,6 +133,7 @@ impl<'a> Auditor<'a> {
             }
             What::Healed { .. } => self.last_fault = at,
             What::State { node, state: NodeState::Down } => {
+                self.unfinished.retain(|(sentinel, _), _| sentinel != node);
                 for ((sentinel, _), until) in &mut self.down {
                     if sentinel == node {
                         until.get_or_insert(at);
@@ -165,6 +169,7 @@ impl<'a> Auditor<'a> {
             (EventName::PromotedSlave, ["slave", _, ip, port, "@", master, ..]) => {
                 let epoch = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
                 let addr = format!("{ip} {port}");
+                self.unfinished.insert((node, (*master).to_owned()), epoch);
                 let other = self.promoted.insert(((*master).to_owned(), epoch), addr.clone());
                 // Who is told to fail over takes an epoch without asking, and another may be elected in it.
                 if other.is_some_and(|other| other != addr) {
@@ -173,7 +178,7 @@ impl<'a> Auditor<'a> {
             }
             (EventName::FailoverEnd, ["master", master, ..]) => {
                 let own = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
-                if self.promoted.keys().any(|(of, epoch)| of == master && *epoch > own) {
+                if self.is_overtaken(master, own) {
                     self.overtaken.insert((*master).to_owned());
                 }
             }
@@ -181,6 +186,7 @@ impl<'a> Auditor<'a> {
                 self.usurped.insert((*master).to_owned());
             }
             (EventName::SwitchMaster, [master, _, _, ip, port]) => {
+                self.unfinished.remove(&(node, (*master).to_owned()));
                 if let Some(until) = self.down.get_mut(&(node, (*master).to_owned())) {
                     until.get_or_insert(at);
                 }
@@ -252,7 +258,10 @@ impl<'a> Auditor<'a> {
         for (index, group) in cluster.groups.iter().enumerate() {
             let usurped = has_usurper(&self.plan.timeline) || self.usurped.contains(&group.name);
             let settled = end.since(healed) >= settling(group, usurped);
-            if !settled || self.overtaken.contains(&group.name) {
+            let mut unfinished = self.unfinished.iter().filter(|((_, master), _)| *master == group.name);
+            let is_overtaken = self.overtaken.contains(&group.name)
+                || unfinished.any(|((_, master), epoch)| self.is_overtaken(master, *epoch));
+            if !settled || is_overtaken {
                 continue;
             }
             let mut answers: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
@@ -285,6 +294,11 @@ impl<'a> Auditor<'a> {
                 }
             }
         }
+    }
+
+    /// True if a node was promoted in a later epoch than `own`.
+    fn is_overtaken(&self, master: &str, own: Epoch) -> bool {
+        self.promoted.keys().any(|(of, epoch)| of == master && *epoch > own)
     }
 
     fn found(&mut self, rule: &'static str, at: Time, text: String) {

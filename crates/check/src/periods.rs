@@ -33,7 +33,8 @@ pub(crate) fn find(periods: &[Period], at: Time) -> Option<&Period> {
 /// The periods of one client.
 pub(crate) struct Periods {
     /// The master stands: the majority of the Sentinels answers it, it runs, is a master, the client is on its side of the
-    /// network, and some Sentinel that it can reach tells it the truth. A client that uses another node in such a period (but for the budget) uses a stale one.
+    /// network, and of the Sentinels that it can reach more tell it what they know than are made to lie. A client that uses
+    /// another node in such a period (but for the budget) uses a stale one.
     pub(crate) standing: Vec<Period>,
     /// Moreover all is well for the client: nothing stands between it and the master, and of the Sentinels that it can
     /// reach more tell the truth than not, and none of them has gone ahead to another master. Commands in such a period
@@ -138,16 +139,19 @@ fn discoverable(
     truthful > misled
 }
 
-/// True if no Sentinel tells the client the truth: each is out of its reach, does not answer it or too late, or is made
-/// to answer otherwise than it knows.
+/// True if no more Sentinels tell the client the truth than are made to answer otherwise than they know: it cannot tell the
+/// ones from the others. Those that are out of its reach, or answer it not at all or too late, tell it nothing.
 fn misled(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, at: Time) -> bool {
     let sentinels = facts.plan.cluster.sentinel_nodes();
-    let told = |sentinel| {
-        facts.up(sentinel, at)
-            && faults.path(client, sentinel, at) == Path::Clear
-            && faults.witness(client, sentinel, at) == Witness::True
+    let words = |word| {
+        let heard = |sentinel: &&NodeId| {
+            facts.up(**sentinel, at)
+                && faults.path(client, **sentinel, at) == Path::Clear
+                && faults.witness(client, **sentinel, at) == word
+        };
+        sentinels.iter().filter(heard).count()
     };
-    !sentinels.is_empty() && !sentinels.into_iter().any(told)
+    !sentinels.is_empty() && words(Witness::True) <= words(Witness::Lies)
 }
 
 /// True if a Sentinel has come to name another master since the majority came to name this one: a change is under way,

@@ -31,10 +31,10 @@ pub(crate) type Place = Vote;
 ///
 /// It has moved if a Sentinel names another node in a later epoch than any in which `current` was named, or if most of
 /// the Sentinels name another node in the same epoch, or all of them do in any.
-pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
+fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
     let (for_current, others): (Vec<&Vote>, Vec<&Vote>) = votes.iter().partition(|vote| vote.master == current.master);
     let latest = others.iter().map(|vote| vote.epoch).max()?;
-    let standing = for_current.iter().map(|vote| vote.epoch).fold(current.epoch, u64::max);
+    let standing = standing(votes, current);
     let latest_others: Vec<&Vote> = others.iter().filter(|vote| vote.epoch == latest).copied().collect();
     let count = |vote: &Vote| latest_others.iter().filter(|other| other.master == vote.master).count();
     let best = latest_others.iter().max_by_key(|vote| count(vote))?;
@@ -47,9 +47,31 @@ pub(crate) fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Pla
     (later || most).then(|| (*best).clone())
 }
 
+/// The latest epoch in which `current` is named.
+fn standing(votes: &[Vote], current: &Place) -> u64 {
+    let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
+    vouched.fold(current.epoch, u64::max)
+}
+
+/// True if a vote that is not older names another node than `current`.
+fn is_disputed(votes: &[Vote], current: &Place) -> bool {
+    let standing = standing(votes, current);
+    votes.iter().any(|vote| vote.master != current.master && vote.epoch >= standing)
+}
+
+/// What the Sentinels say of a master that a connection leads to.
+pub(crate) enum Ruling {
+    Moved(Place),
+    /// It has not moved. `disputed` if a Sentinel that is not behind the others names another: one of them is wrong, and
+    /// nothing but time tells which.
+    Stays {
+        disputed: bool,
+    },
+}
+
 /// Asks all Sentinels but `asked` side by side where the master called `name` is, until it is clear that it has moved
 /// from `current`, or all have answered or failed. `current` learns its epoch.
-pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Option<Place> {
+pub(crate) async fn rule(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Ruling {
     let (known, open) = {
         let sentinels = core.sentinels();
         let known = sentinels.each_once();
@@ -73,28 +95,41 @@ pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, aske
         let Some(vote) = told.vote else { continue };
         votes.push(mapped(core, vote));
         if let Some(place) = moved(&votes, known.len(), current) {
-            return Some(place);
+            return Ruling::Moved(place);
         }
     }
-    let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
-    current.epoch = vouched.fold(current.epoch, u64::max);
-    None
+    let disputed = is_disputed(&votes, current);
+    current.epoch = standing(&votes, current);
+    Ruling::Stays { disputed }
+}
+
+/// [`rule`] for those who only want to know where it has moved to.
+pub(crate) async fn has_moved(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Option<Place> {
+    match rule(core, name, current, asked).await {
+        Ruling::Moved(place) => Some(place),
+        Ruling::Stays { .. } => None,
+    }
 }
 
 /// Turns from one that learns of the other Sentinels to the next: with the default interval some ten seconds.
 const LEARNING: usize = 10;
 
-/// Asks one Sentinel, the one whose `turn` it is, whether the master called `name` is still at `current`. False as well
-/// if it does not say so soon: then all of them are to be asked. It is not asked for the epoch, which matters only where
-/// Sentinels disagree, and makes up nearly all of a longer answer. Now and then it is asked for the other Sentinels, as
-/// all that were known when the connection was made may be replaced while it stands.
-pub(crate) async fn is_confirmed(core: &Core, name: &str, current: &Address, turn: usize) -> bool {
+/// [`is_confirmed`] by the Sentinel whose `turn` it is. Now and then it is asked for the other Sentinels, as all that were
+/// known when the connection was made may be replaced while it stands.
+pub(crate) async fn is_confirmed_in_turn(core: &Core, name: &str, current: &Address, turn: usize) -> bool {
     let known = core.sentinels().each_once();
     core.forget_unknown(&known);
     let Some(sentinel) = known.get(turn % known.len().max(1)) else { return false };
+    is_confirmed(core, name, current, sentinel, turn.is_multiple_of(LEARNING)).await
+}
+
+/// Asks one Sentinel whether the master called `name` is still at `current`, and with `learn` for the other Sentinels.
+/// False as well if it does not say so soon: then all of them are to be asked. It is not asked for the epoch, which matters
+/// only where Sentinels disagree, and makes up nearly all of a longer answer.
+pub(crate) async fn is_confirmed(core: &Core, name: &str, current: &Address, sentinel: &Address, learn: bool) -> bool {
     let mut questions = Pipeline::new();
     questions.add_command(question("GET-MASTER-ADDR-BY-NAME", name));
-    if turn.is_multiple_of(LEARNING) {
+    if learn {
         questions.add_command(question("SENTINELS", name));
     }
     let read = |replies: &[Value]| match replies {
@@ -179,6 +214,16 @@ mod tests {
         for (title, current, votes, expected) in table {
             let votes: Vec<Vote> = votes.split_whitespace().map(vote).collect();
             assert_eq!(moved(&votes, 3, &vote(current)), expected.map(vote), "{title}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_disputed_by_a_vote_that_is_not_older() {
+        for (current, votes, disputed) in
+            [("a1", "a1 a1", false), ("a1", "a2 b1", false), ("a2", "b1 b1", false), ("a1", "a1 b1", true)]
+        {
+            let votes: Vec<Vote> = votes.split_whitespace().map(vote).collect();
+            assert_eq!(is_disputed(&votes, &vote(current)), disputed, "{current}: {votes:?}");
         }
     }
 }

@@ -95,7 +95,8 @@ impl Core {
     /// The connection to a Sentinel: the kept one, or a new one.
     pub(crate) async fn sentinel_link(&self, sentinel: &Address) -> Result<Arc<Link>, OpenError> {
         let kept = lock(&self.kept).links.get(sentinel).cloned();
-        if let Some(link) = kept.filter(|link| !link.is_lost()) {
+        let of_use = |link: &Arc<Link>| !link.is_lost() && !link.is_silent(self.settings.response_timeout);
+        if let Some(link) = kept.filter(of_use) {
             return Ok(link);
         }
         self.turn().await;

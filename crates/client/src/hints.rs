@@ -26,8 +26,8 @@ const CHANNELS: [&str; 2] = ["+switch-master", "+promoted-slave"];
 /// A reason to ask the Sentinels again.
 #[derive(Clone, Debug)]
 pub(crate) enum Hint {
-    /// The subscription was made, or made again: what happened before it was not heard.
-    Subscribed,
+    /// The subscription at `sentinel` was made, or made again: what it said before was not heard.
+    Subscribed { sentinel: Address },
     /// The master called `name` is said to be at `address` now.
     Switched { name: String, address: Address },
 }
@@ -57,7 +57,7 @@ async fn listen_to(core: Arc<Core>, sentinel: Address, hints: broadcast::Sender<
                 failures = 0;
                 tracing::debug!(%sentinel, "subscribed to a sentinel");
                 // An error means that nobody listens at the moment.
-                let _ = hints.send(Hint::Subscribed);
+                let _ = hints.send(Hint::Subscribed { sentinel: sentinel.clone() });
                 pass_on(&core, subscription, &hints).await;
                 tracing::debug!(%sentinel, "the subscription to a sentinel was lost");
             }

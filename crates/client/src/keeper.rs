@@ -11,7 +11,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::address::Address;
-use crate::ballot::{self, Place};
+use crate::ballot::{self, Place, Ruling};
 use crate::core::Core;
 use crate::discovery;
 use crate::error::{Cause, DiscoveryError};
@@ -419,17 +419,44 @@ enum Next {
     Use(Box<Kept>),
 }
 
+/// How much of the check interval passes from one check to the next while the Sentinels disagree, each time all being asked.
+const DISPUTED: f64 = 0.25;
+
+/// What a look at a connection shows.
+enum Found {
+    /// It is still the right one, if the Sentinels do not dispute that.
+    Good {
+        disputed: bool,
+    },
+    Next(Next),
+}
+
 /// Why a connection is looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Reason {
     /// It is time. One Sentinel is asked, whose `turn` it is; all of them if it does not say that all is as it was.
     Routine { turn: usize },
     /// Somebody asks for it.
     Check,
+    /// This Sentinel was not listened to for a while. It is asked, and all of them if it does not say that all is as it was.
+    Unheard { sentinel: Address },
     /// Something may have been missed.
     Missed,
     /// A Sentinel says that the master has moved.
     Announced,
+}
+
+impl Reason {
+    /// What is to be done for both.
+    fn and(self, other: &Self) -> Self {
+        if self == *other {
+            self
+        } else if self == Self::Announced || *other == Self::Announced {
+            Self::Announced
+        } else {
+            Self::Missed
+        }
+    }
 }
 
 /// Returns when `link` is no longer good, and says what to do then. `paused` is set to the time since when nothing is
@@ -450,20 +477,22 @@ async fn hold(
     loop {
         let mut heard = None;
         let began = Instant::now();
-        let next = {
-            let examined = examine(core, shared, link, &mut place, by.take(), reason, paused);
+        let found = {
+            let examined = examine(core, shared, link, &mut place, by.take(), &reason, paused);
             tokio::select! {
                 biased;
                 () = shared.retired() => return Next::Search,
                 () = link.lost() => return Next::Search,
                 // An announcement does not wait for the end of a check.
                 () = announced(hints, &shared.name, link, &mut heard), if master && reason != Reason::Announced => None,
-                next = examined => next,
+                found = examined => Some(found),
             }
         };
-        if let Some(next) = next {
-            return next;
-        }
+        let disputed = match found {
+            Some(Found::Next(next)) => return next,
+            Some(Found::Good { disputed }) => disputed,
+            None => false,
+        };
         if let Some(heard) = heard {
             reason = heard;
             continue;
@@ -471,15 +500,19 @@ async fn hold(
         shared.pause(false);
         *paused = None;
         shared.confirmed.send_replace(Some(began));
+        let pause = core.until_check().mul_f64(if disputed { DISPUTED } else { 1.0 });
         reason = tokio::select! {
             biased;
             () = shared.retired() => return Next::Search,
             () = link.lost() => return Next::Search,
-            reason = moved(hints, &shared.name, link), if master => reason,
+            // One Sentinel settles no dispute.
+            reason = moved(hints, &shared.name, link), if master => {
+                if disputed { reason.and(&Reason::Missed) } else { reason }
+            }
             () = shared.check.notified() => Reason::Check,
-            () = sleep(core.until_check()) => {
+            () = sleep(pause) => {
                 turn = turn.wrapping_add(1);
-                Reason::Routine { turn }
+                if disputed { Reason::Check } else { Reason::Routine { turn } }
             }
         };
     }
@@ -493,7 +526,8 @@ async fn moved(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link) -
                 return Reason::Announced;
             }
             Ok(Hint::Switched { .. }) => {}
-            Ok(Hint::Subscribed) | Err(broadcast::error::RecvError::Lagged(_)) => return Reason::Missed,
+            Ok(Hint::Subscribed { sentinel }) => return Reason::Unheard { sentinel },
+            Err(broadcast::error::RecvError::Lagged(_)) => return Reason::Missed,
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
@@ -502,11 +536,15 @@ async fn moved(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link) -
 /// Returns when a Sentinel announces that the master is no longer at `link`'s address; `heard` is all that is heard.
 async fn announced(hints: &mut broadcast::Receiver<Hint>, name: &str, link: &Link, heard: &mut Option<Reason>) {
     while *heard != Some(Reason::Announced) {
-        *heard = Some(moved(hints, name, link).await);
+        let reason = moved(hints, name, link).await;
+        *heard = Some(match heard.take() {
+            Some(heard) => heard.and(&reason),
+            None => reason,
+        });
     }
 }
 
-/// Finds out whether `link` is still the right connection; `None` if it is. After an announcement nothing is sent on it
+/// Finds out whether `link` is still the right connection. After an announcement nothing is sent on it
 /// until that is known.
 async fn examine(
     core: &Core,
@@ -514,49 +552,56 @@ async fn examine(
     link: &Link,
     place: &mut Place,
     by: Option<Address>,
-    reason: Reason,
+    reason: &Reason,
     paused: &mut Option<Instant>,
-) -> Option<Next> {
+) -> Found {
     let mut pause = || {
         shared.pause(true);
         paused.get_or_insert_with(Instant::now);
     };
-    if reason == Reason::Announced {
+    if *reason == Reason::Announced {
         pause();
     } else if shared.target == Target::Replica || matches!(reason, Reason::Routine { .. } | Reason::Check) {
         let role = match link.role(core.settings.response_timeout).await {
             Ok(role) => role,
             Err(error) => {
                 tracing::debug!(node = %link.address(), %error, "the node does not say what it is");
-                return Some(Next::Search);
+                return Found::Next(Next::Search);
             }
         };
         match (shared.target, role) {
             (Target::Replica, Role::Replica { connected: true })
                 if discovery::is_listed(core, &shared.name, link.address()).await =>
             {
-                return None;
+                return Found::Good { disputed: false };
             }
             // Better one that the Sentinels have given up, a stale one, or the master, than none; but one that they list
             // as healthy, and that is in sync, is better.
             (Target::Replica, _) => {
-                return discovery::synced_replica(core, &shared.name)
-                    .await
-                    .map(|link| Next::Use(Box::new(Kept::replica(link))));
+                let better = discovery::synced_replica(core, &shared.name).await;
+                return better.map_or(Found::Good { disputed: false }, |link| {
+                    Found::Next(Next::Use(Box::new(Kept::replica(link))))
+                });
             }
             (Target::Master, Role::Master) => {}
-            (Target::Master, _) => return Some(Next::Search),
+            (Target::Master, _) => return Found::Next(Next::Search),
         }
     }
-    if let Reason::Routine { turn } = reason
-        && ballot::is_confirmed(core, &shared.name, &place.master, turn).await
-    {
-        return None;
+    let confirmed = match reason {
+        Reason::Routine { turn } => ballot::is_confirmed_in_turn(core, &shared.name, &place.master, *turn).await,
+        Reason::Unheard { sentinel } => ballot::is_confirmed(core, &shared.name, &place.master, sentinel, false).await,
+        Reason::Check | Reason::Missed | Reason::Announced => false,
+    };
+    if confirmed {
+        return Found::Good { disputed: false };
     }
-    let new = ballot::has_moved(core, &shared.name, place, by.as_ref()).await?;
+    let new = match ballot::rule(core, &shared.name, place, by.as_ref()).await {
+        Ruling::Moved(new) => new,
+        Ruling::Stays { disputed } => return Found::Good { disputed },
+    };
     tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");
     pause();
-    Some(match discovery::master_at(core, &new.master).await {
+    Found::Next(match discovery::master_at(core, &new.master).await {
         Ok(link) => Next::Use(Box::new(Kept { link, place: new, by: None })),
         Err(_) => Next::Try(new),
     })

@@ -1,8 +1,7 @@
 //! [`Link`]: one connection to one node.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -11,7 +10,7 @@ use redis::{
     cmd,
 };
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
 use crate::cache::Known;
@@ -21,7 +20,7 @@ use crate::error::OpenError;
 use crate::metrics::Peer;
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::stream::CountedStream;
+use crate::stream::{CountedStream, Traffic};
 use crate::task::OwnedTask;
 
 /// Commands that wait to be written, before their callers wait for their turn. Many, because what waits goes out together.
@@ -32,7 +31,9 @@ const QUEUE: usize = 1_024;
 pub(crate) struct Link {
     address: Address,
     connection: MultiplexedConnection,
-    written: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
+    /// The oldest question to which no answer is known to have come: when it was asked, and what had been received by then.
+    open: Mutex<Option<(Instant, u64)>>,
     /// Becomes an error when the task that drives the connection has ended: the connection is lost.
     alive: watch::Receiver<()>,
     _driver: OwnedTask,
@@ -85,7 +86,7 @@ impl Link {
         config: AsyncConnectionConfig,
         core: &Core,
     ) -> Result<Self, OpenError> {
-        let (stream, written) = CountedStream::new(core.dial(peer, address).await?);
+        let (stream, traffic) = CountedStream::new(core.dial(peer, address).await?);
         // Time-outs are the callers', each has its own.
         let config = config.set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         let (connection, driver) =
@@ -95,7 +96,8 @@ impl Link {
             driver.await;
             drop(guard);
         });
-        Ok(Self { address: address.clone(), connection, written, alive, _driver: driver })
+        let open = Mutex::default();
+        Ok(Self { address: address.clone(), connection, traffic, open, alive, _driver: driver })
     }
 
     async fn log_in(&self, credentials: Option<&Credentials>, db: u32, within: Duration) -> Result<(), OpenError> {
@@ -131,7 +133,7 @@ impl Link {
 
     /// Bytes sent so far.
     pub(crate) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.traffic.written()
     }
 
     /// Returns when the connection is lost.
@@ -146,6 +148,22 @@ impl Link {
         self.alive.has_changed().is_err()
     }
 
+    /// True if nothing has come since a question was asked, `within` ago or longer. Whoever asked it may have given up, as
+    /// another gave the answer; a connection on which questions only pile up is found out all the same.
+    pub(crate) fn is_silent(&self, within: Duration) -> bool {
+        let open = *self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.is_some_and(|(asked, read)| self.traffic.read() == read && asked.elapsed() >= within)
+    }
+
+    /// A question is asked.
+    fn has_asked(&self) {
+        let read = self.traffic.read();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none_or(|(_, then)| then != read) {
+            *open = Some((Instant::now(), read));
+        }
+    }
+
     /// Asks a question of the client's own.
     pub(crate) async fn ask(&self, command: &Cmd, within: Duration) -> Result<Value, OpenError> {
         let mut connection = self.connection();
@@ -158,6 +176,7 @@ impl Link {
     /// Asks several questions at once; an answer may be an error.
     pub(crate) async fn ask_all(&self, questions: &Pipeline, within: Duration) -> Result<Vec<Value>, OpenError> {
         let mut connection = self.connection();
+        self.has_asked();
         match timeout(within, connection.send_packed_commands(questions, 0, questions.len())).await {
             Ok(replies) => replies.map_err(|error| open_error(&error)),
             Err(_) => Err(OpenError::TimedOut(within)),

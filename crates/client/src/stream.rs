@@ -69,22 +69,43 @@ fn watch_over(stream: &TcpStream, keep_alive: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// A stream that counts the bytes handed to the system, or to TLS, which may keep some. A call during which the count
-/// stood still, and whose connection is gone, sent nothing, so its command cannot have run.
+/// Bytes that went over a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Handed to the system, or to TLS, which may keep some. A call during which this stood still, and whose connection is
+    /// gone, sent nothing, so its command cannot have run.
+    written: AtomicU64,
+    /// Had from the other end.
+    read: AtomicU64,
+}
+
+impl Traffic {
+    /// Bytes sent so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that counts its [`Traffic`].
 pub(crate) struct CountedStream {
     inner: Stream,
-    written: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 impl CountedStream {
-    pub(crate) fn new(inner: Stream) -> (Self, Arc<AtomicU64>) {
-        let written = Arc::new(AtomicU64::new(0));
-        (Self { inner, written: Arc::clone(&written) }, written)
+    pub(crate) fn new(inner: Stream) -> (Self, Arc<Traffic>) {
+        let traffic = Arc::default();
+        (Self { inner, traffic: Arc::clone(&traffic) }, traffic)
     }
 
     fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(written)) = result {
-            self.written.fetch_add(written as u64, Ordering::Relaxed);
+            self.traffic.written.fetch_add(written as u64, Ordering::Relaxed);
         }
         result
     }
@@ -92,7 +113,10 @@ impl CountedStream {
 
 impl AsyncRead for CountedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.traffic.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        result
     }
 }
 

@@ -19,7 +19,11 @@ run_for: 40s
 ";
 
 fn run(plan: &Plan) -> History {
-    Run::new(plan.clone(), Seed(1), Vec::new()).run().expect("a run").history
+    run_with(plan, Seed(1))
+}
+
+fn run_with(plan: &Plan, seed: Seed) -> History {
+    Run::new(plan.clone(), seed, Vec::new()).run().expect("a run").history
 }
 
 /// Longer than Sentinels need to find out that a master says it is a replica.
@@ -156,6 +160,32 @@ fn a_failover_that_is_overtaken_ends_in_disagreement() {
     assert_eq!(audit(&plan, &history), []);
     history.records.retain(|record| !matches!(&record.what, What::Event { event: EventName::FailoverEnd, .. }));
     assert_eq!(rules(&plan, &history), ["agreement"]);
+}
+
+/// The same, where the clock of the Sentinel that is overtaken was put back, so that its failover is not even over.
+const PUT_BACK: &str = "
+title: a failover is overtaken and its clock put back
+cluster: {replicas: 2, sentinels: 3, quorum: 2, down_after: 1s, failover_timeout: 3500ms}
+timeline:
+  - {at: 9s, freeze: master}
+  - {on: +slave-reconf-sent, clock_jump: {of: sentinel:leader, by: -60s}}
+  - {on: +switch-master, after: 2s, thaw: old-master}
+  - {at: 22s, shutdown: master}
+  - {at: 22s, clock_jump: {of: sentinel:leader, by: -60s}}
+  - {at: 35s, heal: all}
+run_for: 90s
+";
+
+#[test]
+fn a_failover_that_is_overtaken_may_not_even_end() {
+    let plan = scenario::parse(PUT_BACK, "put-back.yaml", &scenario::Options::default()).expect("a scenario");
+    let mut history = run_with(&plan, Seed(7));
+    let named: BTreeSet<_> = history.records.iter().filter_map(final_answer).map(|(_, addr)| addr).collect();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert_eq!(audit(&plan, &history), []);
+    let (first, ..) = first(&history, EventName::PromotedSlave);
+    history.records.remove(first);
+    assert_eq!(rules(&plan, &history), ["epochs", "epochs", "agreement"]);
 }
 
 #[test]
