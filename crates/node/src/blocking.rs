@@ -9,7 +9,7 @@ use crate::access::{Access, Expiry, Failure};
 use crate::commands::lists::Pop;
 use crate::dispatch::{Answer, Call, Outcome, Within, note};
 use crate::node::{Node, Pause};
-use crate::table::flag;
+use crate::table::{self, flag};
 
 /// A connection that waits.
 #[derive(Clone, Debug)]
@@ -148,7 +148,13 @@ impl Node {
                 client.last_write = self.repl.offset;
             }
             let outcome = match &reply {
-                Reply::Error(_) => model::machine::Executed::Refused(reply.clone()),
+                Reply::Error(error) => {
+                    self.stats.error(error);
+                    if let Ok(spec) = table::lookup(&blocked.command) {
+                        self.stats.concluded(spec.name);
+                    }
+                    model::machine::Executed::Refused(reply.clone())
+                }
                 reply => model::machine::Executed::Ran(reply.clone()),
             };
             note(conn, outcome, blocked.command, position, out);

@@ -5,14 +5,14 @@ use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use model::{Command, Conn, Input, Output, Reply, Time};
 
 use crate::access::Failure;
 use crate::args::yes_no;
+use crate::commands::tracking::Invalid;
 use crate::dispatch::{Answer, Call, Outcome, Within};
 use crate::node::Node;
-use crate::script::{Ask, KILLED, Program, Steps, Thread};
+use crate::script::{Ask, Ended, Failed, KILLED, Program, Steps, Thread};
 use crate::table;
 
 /// What takes no time, in hundreds of thousands of steps.
@@ -62,7 +62,7 @@ pub(crate) struct UnderWay {
     dirty: u64,
     /// What it did so far, which nobody has heard of yet.
     changes: Vec<(usize, Command)>,
-    invalid: Vec<(Conn, Option<Bytes>)>,
+    invalid: Vec<Invalid>,
 }
 
 impl Node {
@@ -73,9 +73,10 @@ impl Node {
         if call.within != Within::Nothing || !program.may_take_long() {
             let looks = AtomicU32::new(0);
             let go_on = move |_| looks.fetch_add(1, Ordering::Relaxed) < LOOKS_MAX;
-            let reply = program.run(&mut |ask| self.answer_script(&mut caller, ask, call.now, call.out), go_on);
+            let ended =
+                program.run(&mut |ask| self.answer_script(&mut caller, call.command, ask, call.now, call.out), go_on);
             self.select_again(&caller);
-            return outcome(reply);
+            return Ok(self.end_script(call.command, ended));
         }
         let threshold = self.config.other("busy-reply-threshold").parse().unwrap_or(0);
         let mut script = UnderWay {
@@ -89,16 +90,27 @@ impl Node {
             changes: Vec::new(),
             invalid: Vec::new(),
         };
-        if let Some(reply) = self.advance(&mut script, LOOKS_AT_ONCE, call.now, call.out) {
-            return outcome(reply);
+        if let Some(ended) = self.advance(&mut script, LOOKS_AT_ONCE, call.now, call.out) {
+            return Ok(self.end_script(call.command, ended));
         }
         self.put_aside(&mut script);
         self.sleep(call.now + SLICE, Some(script));
         Ok(Answer::Blocked)
     }
 
-    /// Lets a script run up to the look of this number; its reply if it ends. It waits to hear whether it may go on if not.
-    fn advance(&mut self, script: &mut UnderWay, looks: u32, now: Time, out: &mut Vec<Output>) -> Option<Reply> {
+    /// Counts the errors that a script, called by `command`, has ended with.
+    fn end_script(&mut self, command: &Command, Ended { reply, errors }: Ended) -> Answer {
+        for Failed { text, counted } in errors {
+            match table::lookup(command) {
+                Ok(spec) if counted => self.stats.failed(spec.name),
+                _ => self.stats.error(&text),
+            }
+        }
+        reply.into()
+    }
+
+    /// Lets a script run up to the look of this number; how it ended if it did. It waits to hear whether it may go on if not.
+    fn advance(&mut self, script: &mut UnderWay, looks: u32, now: Time, out: &mut Vec<Output>) -> Option<Ended> {
         let mut left = looks;
         loop {
             let reply = match script.thread.next() {
@@ -111,19 +123,26 @@ impl Node {
                     }
                     Reply::OK
                 }
-                Ask::Ended(reply) => {
+                Ask::Ended(ended) => {
                     self.select_again(&script.caller);
-                    return Some(reply);
+                    return Some(ended);
                 }
-                ask => self.answer_script(&mut script.caller, ask, now, out),
+                ask => self.answer_script(&mut script.caller, &script.command, ask, now, out),
             };
             script.thread.answer(reply);
         }
     }
 
-    fn answer_script(&mut self, caller: &mut Caller, ask: Ask, now: Time, out: &mut Vec<Output>) -> Reply {
+    fn answer_script(
+        &mut self,
+        caller: &mut Caller,
+        calling: &Command,
+        ask: Ask,
+        now: Time,
+        out: &mut Vec<Output>,
+    ) -> Reply {
         match ask {
-            Ask::Call(words, resp3) => self.call_of_script(caller, &Command(words), resp3, now, out),
+            Ask::Call(words, resp3) => self.call_of_script(caller, (calling, &Command(words)), resp3, now, out),
             Ask::MayRun(words) => self.may_script_run(caller.conn, &Command(words)),
             Ask::GoOn(_) | Ask::Ended(_) => Reply::OK,
         }
@@ -139,7 +158,7 @@ impl Node {
     fn call_of_script(
         &mut self,
         caller: &mut Caller,
-        command: &Command,
+        (calling, command): (&Command, &Command),
         resp3: bool,
         now: Time,
         out: &mut Vec<Output>,
@@ -147,8 +166,8 @@ impl Node {
         let conn = caller.conn;
         let before =
             self.clients.get_mut(&conn).map(|client| mem::replace(&mut client.resp, if resp3 { 3 } else { 2 }));
-        let mut call = Call { now, conn, command, within: Within::Script, out };
-        let reply = self.call_from_script(&mut call, caller).unwrap_or_else(Reply::Error);
+        let mut call = Call { now, conn, command, within: Within::Script(calling), out };
+        let reply = self.call_from_script(&mut call, caller);
         if let Some((client, resp)) = self.clients.get_mut(&conn).zip(before) {
             client.resp = resp;
         }
@@ -175,7 +194,7 @@ impl Node {
         let Some(mut script) = self.asleep.as_mut().and_then(|asleep| asleep.script.take()) else { return true };
         self.put_aside(&mut script);
         script.thread.answer(if script.killed { Reply::error(KILLED) } else { Reply::OK });
-        let Some(reply) = self.advance(&mut script, LOOKS_OF_SLICE, now, out) else {
+        let Some(ended) = self.advance(&mut script, LOOKS_OF_SLICE, now, out) else {
             self.put_aside(&mut script);
             if let Some(asleep) = &mut self.asleep {
                 asleep.until = now + SLICE;
@@ -184,8 +203,10 @@ impl Node {
             return false;
         };
         let changed = self.dirty > script.dirty;
+        let answer = self.end_script(&script.command, ended);
         if let Ok(spec) = table::lookup(&script.command) {
-            self.conclude(now, script.caller.conn, (spec, script.command), (outcome(reply), changed), out);
+            self.stats.concluded(spec.name);
+            self.conclude(now, script.caller.conn, (spec, script.command), (Ok(answer), changed), out);
         }
         true
     }
@@ -223,12 +244,5 @@ impl Node {
                 self.input(now, input, out);
             }
         }
-    }
-}
-
-fn outcome(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Error(error) => Err(error),
-        reply => Ok(reply.into()),
     }
 }

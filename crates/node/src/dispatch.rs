@@ -44,10 +44,11 @@ pub(crate) const OK: Outcome = Ok(Answer::Reply(Reply::OK));
 
 /// What a command is part of. Only one on its own may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Within {
+pub(crate) enum Within<'a> {
     Nothing,
     Transaction,
-    Script,
+    /// One that this command has called.
+    Script(&'a Command),
 }
 
 /// One run of a command for a client.
@@ -55,7 +56,7 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Time,
     pub(crate) conn: Conn,
     pub(crate) command: &'a Command,
-    pub(crate) within: Within,
+    pub(crate) within: Within<'a>,
     pub(crate) out: &'a mut Vec<Output>,
 }
 
@@ -270,22 +271,10 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         let sent = matches!(outcome, Ok(Answer::Sent(_)));
-        let Some(reply) = self.reply_of(outcome) else { return };
+        let Some(reply) = reply_of(outcome) else { return };
         note(conn, executed(&reply), command, position, out);
         if !sent {
             self.send(conn, reply, out);
-        }
-    }
-
-    /// What a command came to; an error is counted. `None` if it has no reply, or none yet.
-    fn reply_of(&mut self, outcome: Outcome) -> Option<Reply> {
-        match outcome {
-            Ok(Answer::Reply(reply) | Answer::Sent(reply)) => Some(reply),
-            Ok(Answer::Silent | Answer::Blocked) => None,
-            Err(error) => {
-                self.stats.error(&error);
-                Some(Reply::Error(error))
-            }
         }
     }
 
@@ -302,9 +291,13 @@ impl Node {
 
     /// Runs the handler, counts it and tells what it did to keys. The flag says whether the data set was changed.
     pub(crate) fn run(&mut self, spec: &'static Spec, call: &mut Call<'_>) -> (Outcome, bool) {
+        self.stats.begins();
         let result = self.run_handler(spec, call);
         self.tell_events(call.out);
-        self.stats.called(spec.name, matches!(&result.0, Err(_) | Ok(Answer::Reply(Reply::Error(_)))));
+        if let Err(error) = &result.0 {
+            self.stats.error(error);
+        }
+        self.stats.called(spec.name);
         result
     }
 
@@ -312,8 +305,17 @@ impl Node {
         let client = self.clients.get(&call.conn);
         let (db, resp3) = client.map_or((0, false), |client| (client.db, client.resp == 3));
         let all_keys = client.is_none_or(|client| self.reads_everything(client));
-        if spec.has(flag::READONLY) && client.is_some_and(|client| client.tracking.is_some()) {
-            let keys = keys::of(spec, call.command);
+        // What a script says that it reads is tracked with each of its reads, and not what it reads.
+        if spec.has(flag::READONLY)
+            && !matches!(spec.name, "eval_ro" | "evalsha_ro")
+            && client.is_some_and(|client| client.tracking.is_some())
+        {
+            let keys = match call.within {
+                Within::Script(caller) => {
+                    table::lookup(caller).map_or_else(|_| Vec::new(), |spec| keys::of(spec, caller))
+                }
+                Within::Nothing | Within::Transaction => keys::of(spec, call.command),
+            };
             self.remember_reads(call.conn, keys.into_iter().map(|(key, _)| key));
         }
         match spec.run {
@@ -414,7 +416,7 @@ impl Node {
                 out: &mut *call.out,
             };
             let (outcome, changed) = self.run(spec, &mut inner);
-            let reply = self.reply_of(outcome);
+            let reply = reply_of(outcome);
             if let Some(reply) = &reply {
                 self.send(call.conn, reply.clone(), call.out);
             }
@@ -460,6 +462,15 @@ fn gather(conn: Conn, start: usize, out: &mut Vec<Output>) {
         }
     }
     out.push(Output::Send(conn, Frame::Reply(Reply::Array(items))));
+}
+
+/// What a command came to. `None` if it has no reply, or none yet.
+fn reply_of(outcome: Outcome) -> Option<Reply> {
+    match outcome {
+        Ok(Answer::Reply(reply) | Answer::Sent(reply)) => Some(reply),
+        Ok(Answer::Silent | Answer::Blocked) => None,
+        Err(error) => Some(Reply::Error(error)),
+    }
 }
 
 fn executed(reply: &Reply) -> Executed {

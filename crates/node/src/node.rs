@@ -16,6 +16,7 @@ use crate::busy::UnderWay;
 use crate::client::Client;
 use crate::commands::events::Event;
 use crate::commands::info::memory_used;
+use crate::commands::tracking::{Broadcasts, Invalid};
 use crate::config::Config;
 use crate::keyspace::DataSet;
 use crate::replication::Replication;
@@ -58,8 +59,9 @@ pub struct Node {
     pub(crate) tracked: BTreeMap<Bytes, BTreeSet<Conn>>,
     /// How many connections have `CLIENT TRACKING` on.
     pub(crate) tracking: usize,
-    /// Who must hear of which change; `None` for all keys.
-    pub(crate) invalid: Vec<(Conn, Option<Bytes>)>,
+    /// Who must hear of which change.
+    pub(crate) invalid: Vec<Invalid>,
+    pub(crate) broadcasts: Broadcasts,
     /// `MONITOR`, in the order in which they began to listen.
     pub(crate) monitors: Vec<Conn>,
     pub(crate) repl: Replication,
@@ -130,6 +132,7 @@ impl Node {
             tracked: BTreeMap::new(),
             tracking: 0,
             invalid: Vec::new(),
+            broadcasts: Broadcasts::default(),
             monitors: Vec::new(),
             repl,
             pause: None,
@@ -155,6 +158,19 @@ impl Node {
         if self.ended {
             return;
         }
+        let ticks = input == Input::Tick;
+        if self.broadcasts.due < now && self.asleep.is_none() {
+            self.broadcast(out);
+        }
+        self.handle_one(now, input, out);
+        // A pass of Redis's event loop takes whatever has come; here it ends with the tick.
+        if ticks && self.asleep.is_none() {
+            self.broadcast(out);
+        }
+        self.broadcasts.schedule(now);
+    }
+
+    fn handle_one(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
         if let Some(asleep) = &mut self.asleep {
             if input != Input::Tick {
                 asleep.inputs.push_back(input);
@@ -359,7 +375,7 @@ impl Node {
         }
         match &self.asleep {
             Some(asleep) => asleep.until,
-            None => self.next_cron(),
+            None => self.next_cron().min(self.broadcasts.due),
         }
     }
 

@@ -15,7 +15,7 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use model::Reply;
 
-use self::convert::{from_lua, to_lua, words};
+use self::convert::{COUNTED, from_lua, is_counted, to_lua, within, words};
 use self::random::Random;
 use self::search::{Search, Stop};
 pub(crate) use self::thread::{Ask, Thread};
@@ -75,6 +75,21 @@ pub(crate) fn check(script: &[u8]) -> Result<(), String> {
     compile(&lua, script).map(|_| ())
 }
 
+/// How a script has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) reply: Reply,
+    /// The errors in its reply.
+    pub(crate) errors: Vec<Failed>,
+}
+
+impl Ended {
+    pub(crate) fn failed(error: String) -> Self {
+        let text = one_line(&error);
+        Self { reply: Reply::error(text.clone()), errors: vec![Failed { text, counted: false }] }
+    }
+}
+
 /// A script with what it is called with.
 pub(crate) struct Program {
     pub(crate) script: Bytes,
@@ -100,8 +115,8 @@ impl Program {
         &self,
         ask: &mut dyn FnMut(Ask) -> Reply,
         go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
-    ) -> Reply {
-        try_run(self, ask, go_on).unwrap_or_else(|error| Reply::error(one_line(&format!("ERR {error}"))))
+    ) -> Ended {
+        try_run(self, ask, go_on).unwrap_or_else(|error| Ended::failed(format!("ERR {error}")))
     }
 }
 
@@ -118,14 +133,14 @@ fn try_run(
     program: &Program,
     ask: &mut dyn FnMut(Ask) -> Reply,
     go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
-) -> mlua::Result<Reply> {
+) -> mlua::Result<Ended> {
     let Program { script, sha, keys, argv, seed } = program;
     let lua = interpreter()?;
     let function = match compile(&lua, script) {
         Ok(function) => function,
         Err(message) => {
             let text = format!("ERR Error compiling script (new function): {message}");
-            return Ok(Reply::error(one_line(&text)));
+            return Ok(Ended::failed(text));
         }
     };
     lua.set_memory_limit(MEMORY_MAX)?;
@@ -152,20 +167,24 @@ fn try_run(
     let ask = RefCell::new(ask);
     let send = |args: MultiValue| match words(&args) {
         // A script cannot call back while a command runs, so nobody else holds this.
-        Ok(command) => (ask.borrow_mut())(Ask::Call(command, sees_resp3.get())),
-        Err(text) => Reply::error(text),
+        Ok(command) => Ok((ask.borrow_mut())(Ask::Call(command, sees_resp3.get()))),
+        Err(text) => Err(text),
     };
     lua.scope(|scope| {
         let call = scope.create_function(|lua, args: MultiValue| match send(args) {
-            Reply::Error(text) => Err(mlua::Error::external(Failed(text.into_owned()))),
-            reply => to_lua(lua, &reply, sees_resp3.get()),
+            Err(text) => Err(mlua::Error::external(Failed { text: text.to_owned(), counted: false })),
+            Ok(Reply::Error(text)) => Err(mlua::Error::external(Failed { text: text.into_owned(), counted: true })),
+            Ok(reply) => to_lua(lua, &reply, sees_resp3.get()),
         })?;
-        let call_safely = scope.create_function(|lua, args: MultiValue| to_lua(lua, &send(args), sees_resp3.get()))?;
+        let call_safely = scope.create_function(|lua, args: MultiValue| match send(args) {
+            Err(text) => within(lua, "err", text),
+            Ok(reply) => to_lua(lua, &reply, sees_resp3.get()),
+        })?;
         let told = lua.create_function(|_, error: Value| {
             Ok(failed(&error).or_else(|| cause::<Raised>(&error).map(|raised| raised.0.as_str())).map(str::to_owned))
         })?;
         let may_run = scope.create_function(|_, args: MultiValue| {
-            let failed = |text: String| mlua::Error::external(Failed(text));
+            let failed = |text: String| mlua::Error::external(Failed { text, counted: false });
             let command = words(&args).map_err(|text| failed(text.to_owned()))?;
             match (ask.borrow_mut())(Ask::MayRun(command)) {
                 Reply::Error(text) => Err(failed(text.into_owned())),
@@ -207,7 +226,9 @@ fn try_run(
             argv,
         ))?;
         if ok {
-            return Ok(from_lua(&value, sees_resp3.get(), 0));
+            let mut errors = Vec::new();
+            let reply = from_lua(&value, sees_resp3.get(), 0, &mut errors);
+            return Ok(Ended { reply, errors });
         }
         Ok(failure(&value, sha))
     })
@@ -215,8 +236,12 @@ fn try_run(
 
 /// A command that failed under `redis.call`. Scripts see it as text if they catch it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Failed(String);
+#[error("{text}")]
+pub(crate) struct Failed {
+    pub(crate) text: String,
+    /// The error is in the statistics already.
+    pub(crate) counted: bool,
+}
 
 /// What a function of a library complains about.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +254,7 @@ fn cause<E: std::error::Error + 'static>(error: &Value) -> Option<&E> {
 }
 
 fn failed(error: &Value) -> Option<&str> {
-    cause::<Failed>(error).map(|failed| failed.0.as_str())
+    cause::<Failed>(error).map(|failed| failed.text.as_str())
 }
 
 /// A function of a library as scripts see it. It is none of Lua's own, so that the place where it is called is known also if
@@ -305,7 +330,7 @@ fn rehearsed(name: &str, args: &MultiValue, may_go_on: &dyn Fn() -> bool) -> Res
 /// A function of `redis` as scripts see it, from one that gives the text of its complaint and a value. See [`library`].
 fn checked(lua: &Lua, run: Function) -> mlua::Result<Function> {
     lua.create_function(move |_, args: MultiValue| match run.call::<(Option<String>, Value)>(args)? {
-        (Some(complaint), _) => Err(mlua::Error::external(Failed(complaint))),
+        (Some(complaint), _) => Err(mlua::Error::external(Failed { text: complaint, counted: false })),
         (None, value) => Ok(value),
     })
 }
@@ -317,9 +342,10 @@ fn locate(lua: &Lua, failure: &Value) -> mlua::Result<Table> {
         other => {
             let text = match other {
                 Value::String(text) => text.to_string_lossy().clone(),
-                Value::Error(_) if failed(failure).is_some() => {
+                Value::Error(_) if let Some(Failed { text, counted }) = cause::<Failed>(failure) => {
                     let table = lua.create_table()?;
-                    table.raw_set("err", failed(failure))?;
+                    table.raw_set("err", text.as_str())?;
+                    table.raw_set(COUNTED, *counted)?;
                     return placed(lua, table);
                 }
                 Value::Error(_) if let Some(raised) = cause::<Raised>(failure) => raised.0.clone(),
@@ -363,22 +389,24 @@ fn placed(lua: &Lua, table: Table) -> mlua::Result<Table> {
 }
 
 /// `text script: <sha>, on @user_script:1.`
-fn failure(value: &Value, sha: &str) -> Reply {
+fn failure(value: &Value, sha: &str) -> Ended {
     let Value::Table(table) = value else {
         // Without memory Redis's interpreter does not call the handler either.
         let text = match value {
             Value::String(text) => text.to_string_lossy().clone(),
             _ => "not enough memory".to_owned(),
         };
-        return Reply::error(one_line(&format!("ERR {text} script: {sha}.")));
+        return Ended::failed(format!("ERR {text} script: {sha}."));
     };
     let text =
         table.raw_get::<mlua::LuaString>("err").map_or_else(|_| "ERR unknown error".into(), |e| e.to_string_lossy());
     let place = (table.raw_get::<Option<String>>("source"), table.raw_get::<Option<i64>>("line"));
-    match place {
-        (Ok(Some(source)), Ok(Some(line))) => {
-            Reply::error(one_line(&format!("{text} script: {sha}, on {source}:{line}.")))
-        }
-        _ => Reply::error(one_line(&format!("{text} script: {sha}."))),
+    let mut ended = Ended::failed(match place {
+        (Ok(Some(source)), Ok(Some(line))) => format!("{text} script: {sha}, on {source}:{line}."),
+        _ => format!("{text} script: {sha}."),
+    });
+    for error in &mut ended.errors {
+        error.counted = is_counted(table);
     }
+    ended
 }

@@ -13,6 +13,9 @@ pub(crate) struct Stats {
     pub(crate) calls: BTreeMap<&'static str, Calls>,
     /// By their codes.
     pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) total_errors: u64,
+    /// How many of them have been put down to a command, or to none.
+    settled_errors: u64,
     /// `BGREWRITEAOF`
     pub(crate) aof_rewrites: u64,
     pub(crate) expired: u64,
@@ -35,26 +38,45 @@ pub(crate) struct Calls {
     pub(crate) failed: u64,
 }
 
-const CODES_MAX: usize = 128;
+/// Bytes in which Redis looks for the end of a code.
+const CODE_MAX: usize = 31;
 
 impl Stats {
+    /// A command begins: errors up to here are none of its own.
+    pub(crate) fn begins(&mut self) {
+        self.settled_errors = self.total_errors;
+    }
+
     /// Counts a command that ran.
-    pub(crate) fn called(&mut self, name: &'static str, failed: bool) {
+    pub(crate) fn called(&mut self, name: &'static str) {
         self.commands += 1;
-        let calls = self.calls.entry(name).or_default();
-        calls.ran += 1;
-        calls.failed += u64::from(failed);
+        self.calls.entry(name).or_default().ran += 1;
+        self.concluded(name);
+    }
+
+    /// A command failed if there were errors since it began, or since the last one ended that ran within it.
+    pub(crate) fn concluded(&mut self, name: &'static str) {
+        if self.total_errors > self.settled_errors {
+            self.failed(name);
+        }
+        self.begins();
+    }
+
+    /// Counts a failure of a command by an error that is counted already.
+    pub(crate) fn failed(&mut self, name: &'static str) {
+        self.calls.entry(name).or_default().failed += 1;
     }
 
     /// Counts a command that was refused.
     pub(crate) fn rejected(&mut self, name: &'static str) {
         self.calls.entry(name).or_default().rejected += 1;
+        self.begins();
     }
 
-    /// Counts an error by its first word.
+    /// Counts an error by its first word, if that is a short one and not the only one.
     pub(crate) fn error(&mut self, text: &str) {
-        // Scripts may make up codes; so many and no more are told apart.
-        let code = text.split(' ').next().filter(|_| self.errors.len() < CODES_MAX).unwrap_or("ERR");
+        self.total_errors += 1;
+        let code = text.split_once(' ').map(|(code, _)| code).filter(|code| code.len() < CODE_MAX).unwrap_or("ERR");
         match self.errors.get_mut(code) {
             Some(count) => *count += 1,
             None => {

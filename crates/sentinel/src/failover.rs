@@ -301,15 +301,15 @@ impl Sentinel {
     /// The end of a failover at its leader: the promoted replica becomes the master.
     pub(crate) fn switch_to_promoted(&mut self, m: usize, now: Ms, out: &mut Vec<Output>) {
         let new = self.masters[m].current().clone();
-        self.announce_switch(m, &self.shown(&new), out);
+        self.announce_switch(m, Text::default().spaced(&self.shown(&new)), out);
         self.change_address(m, &new.shown(true), now, out);
     }
 
     /// Publishes `+switch-master`.
-    pub(crate) fn announce_switch(&mut self, m: usize, new: &Addr, out: &mut Vec<Output>) {
+    pub(crate) fn announce_switch(&mut self, m: usize, new: Text, out: &mut Vec<Output>) {
         let master = &self.masters[m];
         let old = self.shown(&master.base.place);
-        let text = Text::from(master.name().to_owned()).str(" ").spaced(&old).str(" ").spaced(new);
+        let text = Text::from(master.name().to_owned()).str(" ").spaced(&old).str(" ").text(new);
         self.emit(m, (EventName::SwitchMaster, text), out);
     }
 

@@ -10,33 +10,65 @@ use crate::scripts::Teller;
 
 /// `ip,port,id,current_epoch,master name,master ip,master port,master config_epoch`
 struct Hello<'a> {
-    addr: Addr,
+    host: &'a str,
+    port: i32,
+    /// Whatever it calls itself.
     id: RunId,
     current_epoch: u64,
     master: &'a str,
-    master_addr: Addr,
+    master_host: &'a str,
+    master_port: i32,
     config_epoch: u64,
 }
 
-/// As Redis reads a number: the digits at the front, 0 without any.
-fn number(text: &str) -> u64 {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    if digits == 0 { 0 } else { text[..digits].parse().unwrap_or(u64::MAX) }
+/// True of a negative number, and the digits at the front, as C reads them.
+fn digits(text: &str) -> (bool, &str) {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    (text.starts_with('-'), &rest[..end])
+}
+
+/// A port as `atoi` reads it: 0 without any digits, and without the higher bits.
+fn port(text: &str) -> i32 {
+    let (negative, digits) = digits(text);
+    let number = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(i64::MAX) };
+    if negative && number == i64::MAX {
+        0
+    } else if negative {
+        -number as i32
+    } else {
+        number as i32
+    }
+}
+
+/// An epoch as `strtoull` reads it: a negative number is counted from the end.
+fn epoch(text: &str) -> u64 {
+    let (negative, digits) = digits(text);
+    let Ok(number) = digits.parse::<u64>() else { return if digits.is_empty() { 0 } else { u64::MAX } };
+    if negative { number.wrapping_neg() } else { number }
+}
+
+/// `None` if no address has this port.
+fn addr(host: &str, port: i32) -> Option<Addr> {
+    Some(Addr::new(host, u16::try_from(port).ok()?))
 }
 
 impl<'a> Hello<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let fields: Vec<&str> = text.split(',').collect();
-        let [ip, port, id, current_epoch, master, master_ip, master_port, config_epoch] = fields[..] else {
+        let [host, its_port, id, current_epoch, master, master_host, master_port, config_epoch] = fields[..] else {
             return None;
         };
         Some(Self {
-            addr: Addr::new(ip, number(port).try_into().ok()?),
-            id: RunId::parse(id)?,
-            current_epoch: number(current_epoch),
+            host,
+            port: port(its_port),
+            id: RunId::told(id),
+            current_epoch: epoch(current_epoch),
             master,
-            master_addr: Addr::new(master_ip, number(master_port).try_into().ok()?),
-            config_epoch: number(config_epoch),
+            master_host,
+            master_port: port(master_port),
+            config_epoch: epoch(config_epoch),
         })
     }
 }
@@ -62,7 +94,7 @@ impl Sentinel {
     fn read_hello(&mut self, text: &str, now: Ms, out: &mut Vec<Output>) {
         let Some(hello) = Hello::parse(text) else { return };
         let Some(m) = self.masters.iter().position(|master| master.name() == hello.master) else { return };
-        let place = self.resolver().place_or_name(&hello.addr);
+        let place = addr(hello.host, hello.port).and_then(|addr| self.resolver().place_or_name(&addr));
         let known = |place: &Place| {
             self.masters[m].peers.iter().any(|peer| *peer.id() == hello.id && peer.base.place.is(place))
         };
@@ -78,12 +110,20 @@ impl Sentinel {
         if self.masters[m].config_epoch < hello.config_epoch {
             self.masters[m].config_epoch = hello.config_epoch;
             self.rewrites += 1;
-            let Addr { host, port } = &hello.master_addr;
-            if !self.resolver().leads_to(&self.masters[m].base.place, host, *port) {
+            let new = addr(hello.master_host, hello.master_port);
+            let resolver = self.resolver();
+            let here = &self.masters[m].base.place;
+            if !new.as_ref().is_some_and(|new| resolver.leads_to(here, &new.host, new.port)) {
                 self.emit(m, (EventName::ConfigUpdateFrom, self.text_of(Who::Peer(m, p))), out);
-                self.announce_switch(m, &hello.master_addr, out);
+                let shown = match &new {
+                    Some(new) => Text::default().spaced(new),
+                    None => Text::from(format!("{} {}", hello.master_host, hello.master_port)),
+                };
+                self.announce_switch(m, shown, out);
                 let from = self.shown(&self.masters[m].base.place);
-                self.change_address(m, &hello.master_addr, now, out);
+                if let Some(new) = &new {
+                    self.change_address(m, new, now, out);
+                }
                 let to = self.shown(&self.masters[m].base.place);
                 self.reconfigure_clients(m, Teller::Observer, &from, &to);
             }
@@ -98,7 +138,11 @@ impl Sentinel {
     fn meet(&mut self, m: usize, hello: &Hello<'_>, place: Option<Place>, now: Ms, out: &mut Vec<Output>) {
         let moved = self.forget_peer(m, &hello.id, out);
         if moved {
-            let text = self.text_of(Who::Master(m)).str(" ip ").host(&hello.addr).str(" port ").port(&hello.addr);
+            let text = self.text_of(Who::Master(m)).str(" ip ");
+            let text = match addr(hello.host, hello.port) {
+                Some(addr) => text.host(&addr).str(" port ").port(&addr),
+                None => text.str(format!("{} port {}", hello.host, hello.port)),
+            };
             self.emit(m, (EventName::SentinelAddressSwitch, text.str(format!(" for {}", hello.id))), out);
         } else if let Some(place) = &place
             && let Some(other) = self.masters[m].peers.iter().position(|peer| peer.base.place.is(place))
@@ -155,7 +199,7 @@ impl Sentinel {
 
 #[cfg(test)]
 mod tests {
-    use super::Hello;
+    use super::{Hello, epoch, port};
 
     #[test]
     fn a_hello_has_eight_fields() {
@@ -163,12 +207,20 @@ mod tests {
         let good = format!("10.128.0.1,26379,{id},3,mymaster,10.0.0.2,6379,2");
         let hello = Hello::parse(&good).unwrap();
         assert_eq!((hello.current_epoch, hello.master, hello.config_epoch), (3, "mymaster", 2));
-        assert_eq!(hello.master_addr.to_string(), "10.0.0.2:6379");
+        assert_eq!((hello.master_host, hello.master_port), ("10.0.0.2", 6379));
         let odd = good.replace("26379", "port").replace("6379", "63x").replace(",3,", ",x,").replace(",2", ",2nd");
         let hello = Hello::parse(&odd).unwrap();
-        assert_eq!((hello.addr.port, hello.master_addr.port, hello.current_epoch, hello.config_epoch), (0, 63, 0, 2));
-        for bad in ["", "a,b", &format!("{good},x"), &good.replace(&id, "short"), &good.replace("26379", "99999")] {
+        assert_eq!((hello.port, hello.master_port, hello.current_epoch, hello.config_epoch), (0, 63, 0, 2));
+        for bad in ["", "a,b", &format!("{good},x")] {
             assert!(Hello::parse(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_are_read_as_c_does() {
+        let ports = ["", "x", " +7", "-5", "99999", "4294967297", "9223372036854775808", "-9223372036854775808"];
+        assert_eq!(ports.map(port), [0, 0, 7, -5, 99999, 1, -1, 0]);
+        let epochs = ["", "x", " +7x", "-1x", "18446744073709551615", "18446744073709551616", "-18446744073709551616"];
+        assert_eq!(epochs.map(epoch), [0, 0, 7, u64::MAX, u64::MAX, u64::MAX, u64::MAX]);
     }
 }

@@ -37,7 +37,7 @@ impl<'a> Info<'a> {
         for line in text.lines().filter(of_interest) {
             let Some((key, value)) = line.split_once(':') else { continue };
             match key {
-                "run_id" => info.run_id = value.get(..40).and_then(RunId::parse),
+                "run_id" => info.run_id = value.get(..40).map(RunId::told),
                 "master_link_down_since_seconds" => {
                     info.link_down_ms = value.parse::<Ms>().unwrap_or(0).saturating_mul(1_000);
                 }

@@ -102,7 +102,7 @@ impl Sentinel {
         peer.last_down_reply = now;
         peer.finds_down = *down == 1;
         if leader != "*" {
-            peer.leader = RunId::parse(&leader);
+            peer.leader = Some(RunId::told(&leader));
             peer.leader_epoch = *epoch as u64;
         }
     }

@@ -232,7 +232,7 @@ fn stats(node: &Node, lines: &mut Lines) {
             number(model::tracking::totals(node.clients.values().map(|client| client.tracking.as_ref())).1)
         }
         "tracking_total_items" => number(node.tracked.values().map(std::collections::BTreeSet::len).sum::<usize>()),
-        "total_error_replies" => number(stats.errors.values().sum::<u64>()),
+        "total_error_replies" => number(stats.total_errors),
         "total_reads_processed" | "total_writes_processed" => number(stats.commands),
         _ => None,
     });

@@ -111,8 +111,32 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
 }
 
 impl Node {
-    /// Runs one command for a script.
-    pub(crate) fn call_from_script(&mut self, call: &mut Call<'_>, caller: &mut Caller) -> Result<Reply, Failure> {
+    /// Runs one command for a script. Its error is counted here, and not again if the script ends with it.
+    pub(crate) fn call_from_script(&mut self, call: &mut Call<'_>, caller: &mut Caller) -> Reply {
+        let spec = match self.admitted(call, caller) {
+            Ok(spec) => spec,
+            Err(error) => {
+                self.stats.error(&error);
+                match table::lookup(call.command) {
+                    Ok(spec) => self.stats.rejected(spec.name),
+                    Err(_) => self.stats.begins(),
+                }
+                return Reply::Error(error);
+            }
+        };
+        let outcome = self.run(spec, call).0;
+        if !spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+            self.tell_monitors(call.now, call.conn, call.command, true, call.out);
+        }
+        match outcome {
+            Ok(Answer::Reply(reply) | Answer::Sent(reply)) => reply,
+            Ok(Answer::Silent | Answer::Blocked) => Reply::Null,
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    /// What a script may call; the error if it must not.
+    fn admitted(&self, call: &Call<'_>, caller: &mut Caller) -> Result<&'static Spec, Failure> {
         let Permit { read_only, allow_oom } = caller.permit;
         let command = call.command;
         let spec = table::lookup(command).map_err(|_| "ERR Unknown Redis command called from script")?;
@@ -156,14 +180,7 @@ impl Node {
         if spec.has(flag::DENY_OOM) && !allow_oom && self.is_out_of_memory() {
             return Err(OUT_OF_MEMORY);
         }
-        let outcome = self.run(spec, call).0;
-        if !spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
-            self.tell_monitors(call.now, call.conn, command, true, call.out);
-        }
-        match outcome? {
-            Answer::Reply(reply) | Answer::Sent(reply) => Ok(reply),
-            Answer::Silent | Answer::Blocked => Ok(Reply::Null),
-        }
+        Ok(spec)
     }
 
     /// Keeps a script; its digest.

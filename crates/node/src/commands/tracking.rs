@@ -1,14 +1,50 @@
 //! `CLIENT TRACKING`: clients that keep what they read are told when it changes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use model::tracking::{self, Tracked, Tracking};
-use model::{Conn, Output, Reply};
+use model::{Conn, Output, Reply, Time};
 
+use crate::client::Client;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 
 /// Where invalidations go on RESP2 connections.
 const CHANNEL: &str = "__redis__:invalidate";
+
+/// Who must hear of a change.
+#[derive(Clone, Debug)]
+pub(crate) enum Invalid {
+    /// Who has read the key.
+    Read(Conn, Bytes),
+    /// Who tracks anything: everything is gone.
+    Everything(Conn),
+    /// Whoever tracks a prefix of the key.
+    Prefixed(Bytes),
+}
+
+/// What those who track prefixes hear at the end of a pass of the event loop.
+#[derive(Debug)]
+pub(crate) struct Broadcasts {
+    /// The keys of each prefix, with who changed them first.
+    keys: BTreeMap<Bytes, BTreeMap<Bytes, Option<Conn>>>,
+    /// The end of the pass; [`Time::NEVER`] if there is nothing to tell.
+    pub(crate) due: Time,
+}
+
+impl Default for Broadcasts {
+    fn default() -> Self {
+        Self { keys: BTreeMap::new(), due: Time::NEVER }
+    }
+}
+
+impl Broadcasts {
+    /// What there is to tell is told in the pass of `now`, or of when it came up.
+    pub(crate) fn schedule(&mut self, now: Time) {
+        self.due = if self.keys.is_empty() { Time::NEVER } else { self.due.min(now) };
+    }
+}
 
 impl Node {
     /// Remembers which keys a connection has read.
@@ -28,20 +64,12 @@ impl Node {
         }
     }
 
-    /// Notes that keys were changed by `writer`; those who read them are told by [`Node::send_invalidations`].
+    /// Notes that keys were changed; those who track them are told by [`Node::send_invalidations`].
     pub(crate) fn invalidate<'a>(&mut self, keys: impl Iterator<Item = &'a Bytes>) {
         for key in keys {
-            for conn in self.tracked.remove(key).unwrap_or_default() {
-                self.invalid.push((conn, Some(key.clone())));
-            }
-            for (conn, client) in &self.clients {
-                let Some(tracking) = &client.tracking else { continue };
-                let watches = tracking.prefixes.iter().any(|prefix| key.starts_with(prefix));
-                let sent = |told: &(Conn, Option<Bytes>)| told.0 == *conn && told.1.as_ref() == Some(key);
-                if tracking.mode == Tracked::Broadcast && watches && !self.invalid.iter().any(sent) {
-                    self.invalid.push((*conn, Some(key.clone())));
-                }
-            }
+            let readers = self.tracked.remove(key).unwrap_or_default();
+            self.invalid.extend(readers.into_iter().map(|conn| Invalid::Read(conn, key.clone())));
+            self.invalid.push(Invalid::Prefixed(key.clone()));
         }
     }
 
@@ -49,42 +77,79 @@ impl Node {
     pub(crate) fn invalidate_everything(&mut self) {
         self.tracked.clear();
         let tracking = self.clients.iter().filter(|(_, client)| client.tracking.is_some());
-        self.invalid.extend(tracking.map(|(conn, _)| (*conn, None)));
+        self.invalid.extend(tracking.map(|(conn, _)| Invalid::Everything(*conn)));
     }
 
-    /// Tells what became invalid, after the reply to the command that changed it. `writer` made the changes.
+    /// Tells what became invalid, after the reply to the command that changed it. `writer` made the changes. Who tracks
+    /// prefixes is told later, by [`Node::broadcast`].
     pub(crate) fn send_invalidations(&mut self, writer: Option<Conn>, out: &mut Vec<Output>) {
-        for (conn, key) in std::mem::take(&mut self.invalid) {
-            let Some(client) = self.clients.get(&conn) else { continue };
-            let Some(tracking) = &client.tracking else { continue };
-            if tracking.no_loop && writer == Some(conn) && key.is_some() {
-                continue;
+        for invalid in std::mem::take(&mut self.invalid) {
+            match invalid {
+                Invalid::Everything(conn) => self.tell_invalid(conn, Reply::Null, out),
+                Invalid::Read(conn, key) => {
+                    if !of(self, conn).is_some_and(|tracking| tracking.no_loop && writer == Some(conn)) {
+                        self.tell_invalid(conn, Reply::Array(vec![Reply::Bulk(key)]), out);
+                    }
+                }
+                Invalid::Prefixed(key) => {
+                    let tracking = self.clients.values().filter_map(|client| client.tracking.as_ref());
+                    for prefix in tracking.flat_map(|tracking| &tracking.prefixes) {
+                        if key.starts_with(prefix) {
+                            let keys = self.broadcasts.keys.entry(prefix.clone()).or_default();
+                            keys.entry(key.clone()).or_insert(writer);
+                        }
+                    }
+                }
             }
-            let keys = key.map_or(Reply::Null, |key| Reply::Array(vec![Reply::Bulk(key)]));
-            let target = match tracking.redirect {
-                None => Some((conn, client)),
-                Some(id) => self.clients.iter().find(|(_, other)| other.id == id).map(|(conn, other)| (*conn, other)),
-            };
-            let Some((to, receiver)) = target else {
-                if client.resp == 3 {
-                    let id = Reply::Int(tracking::redirect(Some(tracking)));
-                    let broken = Reply::Push(vec![Reply::word("tracking-redir-broken"), id]);
-                    self.say(conn, broken, out);
-                }
-                if let Some(tracking) = self.clients.get_mut(&conn).and_then(|client| client.tracking.as_mut()) {
-                    tracking.broken = true;
-                }
-                continue;
-            };
-            let push = if receiver.resp == 3 {
-                Reply::Push(vec![Reply::word("invalidate"), keys])
-            } else if receiver.subscriptions() > 0 && to != conn {
-                Reply::Push(vec![Reply::word("message"), Reply::word(CHANNEL), keys])
-            } else {
-                continue;
-            };
-            self.say(to, push, out);
         }
+    }
+
+    /// Tells everybody who tracks a prefix which of its keys were changed.
+    pub(crate) fn broadcast(&mut self, out: &mut Vec<Output>) {
+        self.broadcasts.due = Time::NEVER;
+        for (prefix, keys) in std::mem::take(&mut self.broadcasts.keys) {
+            let of_prefix = |(conn, client): (&Conn, &Client)| {
+                let tracking = client.tracking.as_ref()?;
+                tracking.prefixes.contains(&prefix).then_some((*conn, tracking.no_loop))
+            };
+            let receivers: Vec<(Conn, bool)> = self.clients.iter().filter_map(of_prefix).collect();
+            for (conn, no_loop) in receivers {
+                let of_others = keys.iter().filter(|(_, writer)| !no_loop || **writer != Some(conn));
+                let keys: Vec<Reply> = of_others.map(|(key, _)| Reply::Bulk(key.clone())).collect();
+                if !keys.is_empty() {
+                    self.tell_invalid(conn, Reply::Array(keys), out);
+                }
+            }
+        }
+    }
+
+    /// Tells a connection that tracks, or the one that hears it for that, what is invalid.
+    fn tell_invalid(&mut self, conn: Conn, keys: Reply, out: &mut Vec<Output>) {
+        let Some(client) = self.clients.get(&conn) else { return };
+        let Some(tracking) = &client.tracking else { return };
+        let target = match tracking.redirect {
+            None => Some((conn, client)),
+            Some(id) => self.clients.iter().find(|(_, other)| other.id == id).map(|(conn, other)| (*conn, other)),
+        };
+        let Some((to, receiver)) = target else {
+            if client.resp == 3 {
+                let id = Reply::Int(tracking::redirect(Some(tracking)));
+                let broken = Reply::Push(vec![Reply::word("tracking-redir-broken"), id]);
+                self.say(conn, broken, out);
+            }
+            if let Some(tracking) = self.clients.get_mut(&conn).and_then(|client| client.tracking.as_mut()) {
+                tracking.broken = true;
+            }
+            return;
+        };
+        let push = if receiver.resp == 3 {
+            Reply::Push(vec![Reply::word("invalidate"), keys])
+        } else if receiver.subscriptions() > 0 && to != conn {
+            Reply::Push(vec![Reply::word("message"), Reply::word(CHANNEL), keys])
+        } else {
+            return;
+        };
+        self.say(to, push, out);
     }
 
     pub(crate) fn stop_tracking(&mut self, conn: Conn) {
@@ -94,6 +159,12 @@ impl Node {
                 readers.remove(&conn);
                 !readers.is_empty()
             });
+            // A prefix that nobody tracks any more is forgotten with its keys.
+            let tracked = |prefix: &Bytes| {
+                let mut tracking = self.clients.values().filter_map(|client| client.tracking.as_ref());
+                tracking.any(|tracking| tracking.prefixes.contains(prefix))
+            };
+            self.broadcasts.keys.retain(|prefix, _| tracked(prefix));
         }
     }
 }

@@ -4,8 +4,14 @@ use bytes::Bytes;
 use mlua::{Lua, MultiValue, Table, Value};
 use model::{Reply, double_text};
 
+use super::Failed;
+
 /// Tables may hold one another; deeper than this they are cut.
 const DEPTH_MAX: usize = 100;
+const TOO_DEEP: &str = "ERR reached lua stack limit";
+
+/// What marks an error that is in the statistics already.
+pub(super) const COUNTED: &str = "ignore_error_stats_update";
 
 /// The words of a command that a script gives.
 pub(super) fn words(args: &MultiValue) -> Result<Vec<Bytes>, &'static str> {
@@ -29,7 +35,12 @@ fn sequence<'a>(lua: &Lua, items: impl IntoIterator<Item = &'a Reply>, resp3: bo
     Ok(table)
 }
 
-fn within(lua: &Lua, name: &str, value: impl mlua::IntoLua) -> mlua::Result<Value> {
+/// True of the table of an error that is in the statistics already.
+pub(super) fn is_counted(error: &Table) -> bool {
+    matches!(error.raw_get(COUNTED), Ok(Value::Boolean(true)))
+}
+
+pub(super) fn within(lua: &Lua, name: &str, value: impl mlua::IntoLua) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     table.raw_set(name, value)?;
     Ok(Value::Table(table))
@@ -43,7 +54,7 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
         Reply::Error(text) => {
             let table = lua.create_table()?;
             table.raw_set("err", string(text.as_bytes())?)?;
-            table.raw_set("ignore_error_stats_update", true)?;
+            table.raw_set(COUNTED, true)?;
             Ok(Value::Table(table))
         }
         Reply::Int(number) => Ok(Value::Number(*number as f64)),
@@ -87,8 +98,9 @@ pub(super) fn to_lua(lua: &Lua, reply: &Reply, resp3: bool) -> mlua::Result<Valu
     }
 }
 
-/// What a script returned, as a reply. Numbers lose their fraction. `resp3` is true after `redis.setresp(3)`.
-pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize) -> Reply {
+/// What a script returned, as a reply. Numbers lose their fraction. `resp3` is true after `redis.setresp(3)`. The errors in it
+/// are added to `errors`.
+pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize, errors: &mut Vec<Failed>) -> Reply {
     match value {
         Value::String(text) => Reply::Bulk(Bytes::copy_from_slice(&text.as_bytes())),
         Value::Integer(number) => Reply::Int(*number),
@@ -97,18 +109,22 @@ pub(super) fn from_lua(value: &Value, resp3: bool, depth: usize) -> Reply {
         Value::Number(_) => Reply::Int(i64::MIN),
         Value::Boolean(value) if resp3 => Reply::Bool(*value),
         Value::Boolean(true) => Reply::Int(1),
-        Value::Table(table) if depth < DEPTH_MAX => from_table(table, resp3, depth).unwrap_or(Reply::Null),
-        Value::Table(_) => Reply::error("ERR reached lua stack limit"),
+        Value::Table(table) if depth < DEPTH_MAX => from_table(table, resp3, depth, errors).unwrap_or(Reply::Null),
+        Value::Table(_) => {
+            errors.push(Failed { text: TOO_DEEP.to_owned(), counted: false });
+            Reply::error(TOO_DEEP)
+        }
         _ => Reply::Null,
     }
 }
 
-fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
+fn from_table(table: &Table, resp3: bool, depth: usize, errors: &mut Vec<Failed>) -> mlua::Result<Reply> {
     let text = |name: &str| match table.raw_get::<Value>(name) {
         Ok(Value::String(text)) => Some(text.to_string_lossy().clone().replace(['\r', '\n'], " ")),
         _ => None,
     };
     if let Some(text) = text("err") {
+        errors.push(Failed { text: text.clone(), counted: is_counted(table) });
         return Ok(Reply::error(text));
     }
     if let Some(text) = text("ok") {
@@ -119,7 +135,7 @@ fn from_table(table: &Table, resp3: bool, depth: usize) -> mlua::Result<Reply> {
         Value::Integer(number) => return Ok(Reply::Double(number as f64)),
         _ => {}
     }
-    let inner = |value: &Value| from_lua(value, resp3, depth + 1);
+    let mut inner = |value: &Value| from_lua(value, resp3, depth + 1, errors);
     if let Value::Table(map) = table.raw_get::<Value>("map")? {
         let pairs = map.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?;
         return Ok(Reply::Map(pairs.iter().map(|(key, value)| (inner(key), inner(value))).collect()));

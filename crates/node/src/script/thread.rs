@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use model::Reply;
 
-use super::{Program, Steps};
+use super::{Ended, Program, Steps};
 
 /// What a script asks of the node.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum Ask {
     /// Whether it may go on after so many steps of this kind; an error ends it.
     GoOn(Steps),
     /// It has ended with this reply, and asks nothing.
-    Ended(Reply),
+    Ended(Ended),
 }
 
 /// The script's end.
@@ -55,16 +55,16 @@ impl Thread {
         std::thread::Builder::new().name("script".to_owned()).spawn(move || {
             let looks = Arc::clone(&line);
             let go_on = move |steps| !matches!(looks.ask(Ask::GoOn(steps)), Reply::Error(_));
-            let reply = program.run(&mut |ask| line.ask(ask), go_on);
+            let ended = program.run(&mut |ask| line.ask(ask), go_on);
             // Nobody waits for it if the node has ended.
-            let _ = line.asks.send(Ask::Ended(reply));
+            let _ = line.asks.send(Ask::Ended(ended));
         })?;
         Ok(Self { asks, answers })
     }
 
     /// Waits for what it asks next.
     pub(crate) fn next(&self) -> Ask {
-        self.asks.recv().unwrap_or_else(|_| Ask::Ended(Reply::error("ERR the script's thread has ended")))
+        self.asks.recv().unwrap_or_else(|_| Ask::Ended(Ended::failed("ERR the script's thread has ended".into())))
     }
 
     /// Answers what it asked last, and so lets it run.

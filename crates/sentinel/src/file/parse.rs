@@ -293,9 +293,7 @@ fn read_option(config: &mut Config, statement: &Statement<'_>) -> Result<(), Fil
             let addr = statement.addr(3, names)?;
             // Without an id, which very old files lack, it must be met again.
             if let Some(id) = statement.words.get(5) {
-                let id = RunId::parse(id).ok_or_else(|| {
-                    statement.error("this is no id of a Sentinel", "write 40 hex digits, or leave the line out")
-                })?;
+                let id = RunId::told(id);
                 if sentinels.iter().any(|(_, known)| *known == id) {
                     return Err(statement.error("this Sentinel is there twice", "keep one of the lines"));
                 }

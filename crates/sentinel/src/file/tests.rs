@@ -144,7 +144,6 @@ fn mistakes_are_told_with_their_line_and_what_would_be_right() {
         (&format!("{m}{m}"), 2, "twice", "its own name"),
         (&format!("{m}sentinel down-after-milliseconds m 0"), 2, "`0` is not a number", "1 or more"),
         (&format!("{m}sentinel down-after-milliseconds m 5s"), 2, "`5s` is not a number", "1 or more"),
-        (&format!("{m}sentinel known-sentinel m 127.0.0.1 1 x"), 2, "no id", "40 hex digits"),
         (&format!("{m}sentinel known-replica m 127.0.0.1"), 2, "with 2 arguments", "<name> <ip> <port>"),
         (
             &format!("{m}sentinel rename-command m GET a\nsentinel rename-command m get b"),

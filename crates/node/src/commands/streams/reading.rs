@@ -181,7 +181,7 @@ fn reading(node: &mut Node, call: &mut Call<'_>, with_group: bool) -> Outcome {
                     usize::try_from(int(next.ok_or(SYNTAX)?)?).ok().filter(|count| *count > 0).unwrap_or(usize::MAX);
                 at += 2;
             }
-            () if is(word, "BLOCK") && call.within == Within::Script => {
+            () if is(word, "BLOCK") && matches!(call.within, Within::Script(_)) => {
                 return Err(format!("ERR {name} command is not allowed with BLOCK option from scripts").into());
             }
             () if is(word, "BLOCK") => {
