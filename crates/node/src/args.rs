@@ -27,15 +27,23 @@ pub(crate) fn whole(bytes: &[u8], wrong: &'static str) -> Result<usize, Failure>
     number.ok_or(Cow::Borrowed(wrong))
 }
 
-/// A finite float.
+/// A finite float, and none that is too small to be one.
 pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let value: f64 = text.parse().ok().or_else(|| hexadecimal(text))?;
-    value.is_finite().then_some(value)
+    let (value, mark): (f64, _) = match text.parse() {
+        Ok(value) => (value, ['e', 'E']),
+        Err(_) => (hexadecimal(text)?, ['p', 'P']),
+    };
+    let nothing = || {
+        text.split(mark)
+            .next()
+            .is_some_and(|digits| !digits.contains(|c: char| matches!(c, '1'..='9' | 'a'..='f' | 'A'..='F')))
+    };
+    (value.is_finite() && (value != 0.0 || nothing())).then_some(value)
 }
 
 /// A float as C reads it in hexadecimal: `0x1.8p3`.
-fn hexadecimal(text: &str) -> Option<f64> {
+pub(crate) fn hexadecimal(text: &str) -> Option<f64> {
     let (sign, rest) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
     let rest = rest.strip_prefix('+').filter(|_| sign > 0.0).unwrap_or(rest);
     let digits = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"))?;
@@ -49,7 +57,17 @@ fn hexadecimal(text: &str) -> Option<f64> {
     for digit in whole.chars().chain(fraction.chars()) {
         value = value * 16.0 + f64::from(digit.to_digit(16)?);
     }
-    Some(sign * value * 2_f64.powi(exponent - 4 * fraction.len() as i32))
+    if value == 0.0 {
+        return Some(sign * value);
+    }
+    // In steps, as two to the lowest exponent is nothing by itself.
+    let mut left = exponent.clamp(-100_000, 100_000) - 4 * fraction.len() as i32;
+    while left != 0 && value != 0.0 && f64::is_finite(value) {
+        let step = left.clamp(-1_000, 1_000);
+        value *= 2_f64.powi(step);
+        left -= step;
+    }
+    Some(sign * value)
 }
 
 /// A number of digits alone.

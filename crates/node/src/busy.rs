@@ -99,7 +99,8 @@ impl Node {
     }
 
     /// Counts the errors that a script, called by `command`, has ended with.
-    fn end_script(&mut self, command: &Command, Ended { reply, errors }: Ended) -> Answer {
+    fn end_script(&mut self, command: &Command, Ended { reply, errors, random }: Ended) -> Answer {
+        self.random = random.unwrap_or(self.random);
         for Failed { text, counted } in errors {
             match table::lookup(command) {
                 Ok(spec) if counted => self.stats.failed(spec.name),

@@ -217,6 +217,22 @@ impl LongDouble {
         Self::new(negative, &number, more, -(bits as i64)).map(Read::Finite)
     }
 
+    /// `self * factor`, rounded up to an integer; `None` if that has more than 64 bits.
+    pub(crate) fn times_up(&self, factor: u32) -> Option<i64> {
+        let Self { negative, number, exponent } =
+            Self::new(self.negative, &self.number.times(factor, 0), false, self.exponent)?;
+        let size = number.bits() as i64 + exponent;
+        if size > 64 {
+            return None;
+        }
+        let digits = number.0.iter().rev().fold(0_u128, |digits, digit| digits << 32 | u128::from(*digit));
+        let below = exponent.min(0).unsigned_abs().min(127);
+        let whole = if exponent > 0 { digits << exponent } else { digits >> below };
+        let has_more = exponent < 0 && whole << below != digits;
+        let whole = whole as i128;
+        i64::try_from(if negative { -whole } else { whole + i128::from(has_more) }).ok()
+    }
+
     /// The sum; `None` if it is infinite.
     pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
         let exponent = self.exponent.min(other.exponent);

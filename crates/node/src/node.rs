@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::keyspace::DataSet;
 use crate::replication::Replication;
 use crate::replication::replica::Upstream;
+use crate::script::Random;
 use crate::stats::Stats;
 
 /// One Redis data node: a state machine without I/O, of the shape that [`model::machine`] describes.
@@ -51,7 +52,9 @@ pub struct Node {
     /// What the command under way did to keys, if anybody may want to hear of it.
     pub(crate) events: Vec<Event>,
     pub(crate) users: Users,
-    /// What scripts and `ACL GENPASS` draw from.
+    /// What scripts draw from.
+    pub(crate) random: Random,
+    /// What `ACL GENPASS` draws from.
     pub(crate) dice: Rng,
     /// Scripts by their digests.
     pub(crate) scripts: BTreeMap<String, Bytes>,
@@ -127,6 +130,7 @@ impl Node {
             changes: Vec::new(),
             events: Vec::new(),
             users,
+            random: Random::default(),
             dice,
             scripts: BTreeMap::new(),
             tracked: BTreeMap::new(),

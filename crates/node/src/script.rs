@@ -16,7 +16,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, V
 use model::Reply;
 
 use self::convert::{COUNTED, from_lua, is_counted, to_lua, within, words};
-use self::random::Random;
+pub(crate) use self::random::Random;
 use self::search::{Search, Stop};
 pub(crate) use self::thread::{Ask, Thread};
 
@@ -27,6 +27,7 @@ const MEMORY_MAX: usize = 1024 * 1024 * 1024;
 /// The name of every script in messages: `user_script:1: …`.
 const NAME: &str = "@user_script";
 const CJSON: &[u8] = b"cjson";
+const GLOBALS: &[u8] = b"_G";
 /// Why a script ends that may not go on.
 pub(crate) const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
@@ -81,12 +82,14 @@ pub(crate) struct Ended {
     pub(crate) reply: Reply,
     /// The errors in its reply.
     pub(crate) errors: Vec<Failed>,
+    /// Where the random numbers of the next one go on from, if any were drawn.
+    pub(crate) random: Option<Random>,
 }
 
 impl Ended {
     pub(crate) fn failed(error: String) -> Self {
         let text = one_line(&error);
-        Self { reply: Reply::error(text.clone()), errors: vec![Failed { text, counted: false }] }
+        Self { reply: Reply::error(text.clone()), errors: vec![Failed { text, counted: false }], random: None }
     }
 }
 
@@ -96,8 +99,8 @@ pub(crate) struct Program {
     pub(crate) sha: String,
     pub(crate) keys: Vec<Bytes>,
     pub(crate) argv: Vec<Bytes>,
-    /// What its random numbers follow from.
-    pub(crate) seed: u32,
+    /// Where its random numbers go on from.
+    pub(crate) random: Random,
 }
 
 impl Program {
@@ -116,7 +119,9 @@ impl Program {
         ask: &mut dyn FnMut(Ask) -> Reply,
         go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
     ) -> Ended {
-        try_run(self, ask, go_on).unwrap_or_else(|error| Ended::failed(format!("ERR {error}")))
+        let random = RefCell::new(self.random);
+        let ended = try_run(self, &random, ask, go_on).unwrap_or_else(|error| Ended::failed(format!("ERR {error}")));
+        Ended { random: Some(random.into_inner()), ..ended }
     }
 }
 
@@ -131,10 +136,11 @@ fn array(lua: &Lua, items: &[Bytes]) -> mlua::Result<Table> {
 
 fn try_run(
     program: &Program,
+    random: &RefCell<Random>,
     ask: &mut dyn FnMut(Ask) -> Reply,
     go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
 ) -> mlua::Result<Ended> {
-    let Program { script, sha, keys, argv, seed } = program;
+    let Program { script, sha, keys, argv, .. } = program;
     let lua = interpreter()?;
     let function = match compile(&lua, script) {
         Ok(function) => function,
@@ -152,7 +158,8 @@ fn try_run(
     })?;
     let prelude = prelude(&lua)?;
     // Only who names the library waits for it.
-    let cjson = if script.windows(CJSON.len()).any(|word| word == CJSON) {
+    let names = |name: &[u8]| script.windows(name.len()).any(|word| word == name);
+    let cjson = if names(CJSON) || names(GLOBALS) {
         let table: Table = lua.load(include_str!("script/cjson.lua")).set_name("=cjson").call(Value::NULL)?;
         for name in ["encode", "decode"] {
             table.raw_set(name, library(&lua, table.raw_get(name)?)?)?;
@@ -163,7 +170,6 @@ fn try_run(
     };
     // Version 3 in the replies that the script sees.
     let sees_resp3 = Cell::new(false);
-    let random = RefCell::new(Random::new(*seed));
     let ask = RefCell::new(ask);
     let send = |args: MultiValue| match words(&args) {
         // A script cannot call back while a command runs, so nobody else holds this.
@@ -197,11 +203,10 @@ fn try_run(
             Ok(())
         })?;
         let checked = lua.create_function(|lua, check: Function| checked(lua, check))?;
-        let draw = scope.create_function(|_, ()| Ok(random.borrow_mut().draw()))?;
-        let reseed = scope.create_function(|_, seed: f64| {
-            *random.borrow_mut() = Random::new(seed as i64 as u32);
-            Ok(())
-        })?;
+        let draw = scope.create_function(|lua, args: MultiValue| random.borrow_mut().random(lua, &args))?;
+        let reseed = scope.create_function(|lua, args: MultiValue| random.borrow_mut().reseed(lua, &args))?;
+        let through =
+            lua.create_function(|lua, (behind, name, native, changes)| through(lua, behind, name, native, changes))?;
         let guarded = lua.create_function(move |lua, (name, native): (String, Function)| {
             let may_search = Arc::clone(&may_search);
             guarded(lua, name, native, move || may_search(Steps::Search))
@@ -221,6 +226,7 @@ fn try_run(
             reseed,
             place,
             guarded,
+            through,
             cjson,
             keys,
             argv,
@@ -228,7 +234,7 @@ fn try_run(
         if ok {
             let mut errors = Vec::new();
             let reply = from_lua(&value, sees_resp3.get(), 0, &mut errors);
-            return Ok(Ended { reply, errors });
+            return Ok(Ended { reply, errors, random: None });
         }
         Ok(failure(&value, sha))
     })
@@ -289,13 +295,33 @@ fn guarded(
             Err(Stop::Killed) => return Err(mlua::Error::runtime(KILLED)),
             Err(Stop::TooDeep) => return Err(raised(lua, "pattern too complex")),
         }
-        native.call::<MultiValue>(args).map_err(|error| match &error {
-            mlua::Error::RuntimeError(text) if !text.contains(KILLED) => {
-                let text = text.split("\nstack traceback:").next().unwrap_or_default();
-                raised(lua, &as_called(lua, &name, text))
+        call_native(lua, &name, &native, args)
+    })
+}
+
+/// A function that is given a table: it sees what stands behind a stand-in, and `changes` nothing of that.
+fn through(lua: &Lua, behind: Table, name: String, native: Function, changes: bool) -> mlua::Result<Function> {
+    lua.create_function(move |lua, mut args: MultiValue| {
+        if let Some(shown @ Value::Table(_)) = args.front()
+            && let table @ Value::Table(_) = behind.raw_get::<Value>(shown)?
+        {
+            if changes {
+                return Err(mlua::Error::external(Raised("Attempt to modify a readonly table".to_owned())));
             }
-            _ => error,
-        })
+            args[0] = table;
+        }
+        call_native(lua, &name, &native, args)
+    })
+}
+
+/// Calls a function of Lua; what it complains about is said as if the script had called it.
+fn call_native(lua: &Lua, name: &str, native: &Function, args: MultiValue) -> mlua::Result<MultiValue> {
+    native.call::<MultiValue>(args).map_err(|error| match &error {
+        mlua::Error::RuntimeError(text) if !text.contains(KILLED) => {
+            let text = text.split("\nstack traceback:").next().unwrap_or_default();
+            raised(lua, &as_called(lua, name, text))
+        }
+        _ => error,
     })
 }
 

@@ -6,7 +6,7 @@ use model::{Command, Reply};
 use super::combine::put;
 use super::zsets;
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, float, int, is, number};
+use crate::args::{SYNTAX, int, is, number};
 
 /// Bits of either coordinate.
 const STEP: u32 = 26;
@@ -348,8 +348,8 @@ impl Query {
     }
 
     fn rectangle(&mut self, width: &[u8], height: &[u8], word: &[u8]) -> Result<(), Failure> {
-        let width = float(width).ok_or("ERR need numeric width")?;
-        let height = float(height).ok_or("ERR need numeric height")?;
+        let width = zsets::score(width).ok_or("ERR need numeric width")?;
+        let height = zsets::score(height).ok_or("ERR need numeric height")?;
         if width < 0.0 || height < 0.0 {
             return Err("ERR height or width cannot be negative".into());
         }

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use model::{Command, Reply};
 
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, bulks, int, is, parse_int, positive, text, wrong_arity};
+use crate::args::{SYNTAX, bulks, int, is, parse_int, positive, wrong_arity};
 use crate::blocking::pop_or_wait;
 use crate::commands::multi_pops::Several;
 use crate::commands::streams::Reading;
 use crate::commands::zsets;
 use crate::dispatch::{Call, Outcome};
 use crate::keyspace::own;
+use crate::long_double::{LongDouble, Read};
 use crate::node::Node;
 
 /// An end of a list.
@@ -367,19 +368,14 @@ impl Pop {
 
 /// The timeout of a blocking command, in microseconds.
 pub(crate) fn seconds(timeout: &Bytes) -> Result<u64, Failure> {
-    let seconds = text(timeout)
-        .parse()
-        .ok()
-        .filter(|seconds: &f64| !seconds.is_nan())
-        .ok_or("ERR timeout is not a float or out of range")?;
+    let seconds = LongDouble::read(timeout).ok_or("ERR timeout is not a float or out of range")?;
     // Redis counts milliseconds, and what they do not hold becomes negative.
-    if seconds < 0.0 || seconds * 1e3 >= i64::MAX as f64 {
-        return Err("ERR timeout is negative".into());
-    }
-    if seconds > 1e12 {
-        return Err("ERR timeout is out of range".into());
-    }
-    Ok((seconds * 1e6).ceil() as u64)
+    let millis = match seconds {
+        Read::Finite(seconds) => seconds.times_up(1_000),
+        Read::Infinite => None,
+    };
+    let millis = millis.and_then(|millis| u64::try_from(millis).ok()).ok_or("ERR timeout is negative")?;
+    Ok(millis.saturating_mul(1_000))
 }
 
 fn blocking(node: &mut Node, call: &mut Call<'_>, pop: Pop, timeout: &Bytes) -> Outcome {

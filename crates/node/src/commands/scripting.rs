@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use model::{Command, Reply};
-use rand::RngExt as _;
 
 use crate::access::Failure;
 use crate::acl::Denied;
@@ -104,7 +103,7 @@ fn run(node: &mut Node, call: &mut Call<'_>, script: &Bytes, sha: &str, read_onl
         sha: sha.to_owned(),
         keys: keys.to_vec(),
         argv: argv.to_vec(),
-        seed: node.dice.random(),
+        random: node.random,
     };
     let permit = Permit { read_only: read_only || declared.no_writes, allow_oom: declared.allow_oom };
     node.run_script(call, program, permit)

@@ -113,7 +113,8 @@ fn by_number(access: &mut Access<'_>, elements: Vec<Bytes>, by: Option<&Bytes>) 
         };
         let number = match weight.as_deref() {
             None | Some(b"") => 0.0,
-            Some(text) => score(text.trim_ascii_start()).ok_or(wrong)?,
+            // Those that C reads with less than their precision are refused here.
+            Some(text) => score(text.trim_ascii_start()).filter(|number| !number.is_subnormal()).ok_or(wrong)?,
         };
         numbered.push((number, element));
     }

@@ -5,7 +5,7 @@ use model::{Command, Reply, double_text};
 
 use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, float, int, is, number, positive};
+use crate::args::{SYNTAX, float, hexadecimal, int, is, number, positive};
 use crate::blocking;
 use crate::commands::combine::put;
 use crate::commands::lists::{Pop, seconds};
@@ -32,7 +32,7 @@ fn strtod(text: &[u8]) -> Option<f64> {
         return Some(0.0);
     }
     let text = text.trim_ascii_start();
-    text.parse().ok().or_else(|| float(text.as_bytes())).filter(|value: &f64| !value.is_nan())
+    text.parse().ok().or_else(|| hexadecimal(text)).filter(|value: &f64| !value.is_nan())
 }
 
 #[derive(Default)]

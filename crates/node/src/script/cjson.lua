@@ -216,4 +216,4 @@ local function decode(text)
     return value
 end
 
-return {encode = public('encode', encode), decode = public('decode', decode), null = null}
+return {_NAME = 'cjson', _VERSION = '2.1.0', encode = public('encode', encode), decode = public('decode', decode), null = null}

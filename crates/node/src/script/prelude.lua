@@ -1,5 +1,6 @@
 -- What a script finds around it. Every table of functions is shown through a stand-in that cannot be changed.
-local script, call, call_safely, told, may_run, checked, sha1hex, setresp, draw, seed, place, guarded, cjson, keys, argv = ...
+local script, call, call_safely, told, may_run, checked, sha1hex, setresp, random, randomseed, place, guarded,
+    through, cjson, keys, argv = ...
 local error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, floor, fmod, resume =
     error, pcall, xpcall, type, tostring, tonumber, select, setmetatable, math.floor, math.fmod, coroutine.resume
 
@@ -16,22 +17,24 @@ local function settle(ok, err, ...)
     return ok, err, ...
 end
 
-local function fixed(table)
-    return setmetatable({}, {
-        __index = table,
+-- What stands behind each stand-in.
+local behind = {}
+
+local function stand_in(index, table)
+    local shown = setmetatable({}, {
+        __index = index,
         __newindex = function() error('Attempt to modify a readonly table', 2) end,
         __metatable = false,
     })
+    behind[shown] = table
+    return shown
 end
 
-math.random = function(low, high)
-    local r = draw()
-    if low == nil then return r end
-    if high == nil then low, high = 1, low end
-    if low > high then error('bad argument #2 to \'random\' (interval is empty)', 2) end
-    return floor(r * (high - low + 1)) + low
+local function fixed(table)
+    return stand_in(table, table)
 end
-math.randomseed = seed
+
+math.random, math.randomseed = random, randomseed
 
 for _, name in pairs{'find', 'match', 'gmatch', 'gsub'} do string[name] = guarded(name, string[name]) end
 string.gfind = string.gmatch
@@ -108,18 +111,22 @@ for _, name in pairs{'assert', 'collectgarbage', 'error', 'gcinfo', 'getmetatabl
     'pairs', 'rawequal', 'rawget', 'rawset', 'select', 'setmetatable', 'tonumber', 'tostring', 'type', 'unpack'} do
     globals[name] = _G[name]
 end
-local around = setmetatable({}, {
-    __index = function(_, name)
-        local value = globals[name]
-        if value == nil then
-            error('Script attempted to access nonexistent global variable \'' .. tostring(name) .. '\'', 2)
-        end
-        return value
-    end,
-    __newindex = function() error('Attempt to modify a readonly table', 2) end,
-    __metatable = false,
-})
+local around = stand_in(function(_, name)
+    local value = globals[name]
+    if value == nil then
+        error('Script attempted to access nonexistent global variable \'' .. tostring(name) .. '\'', 2)
+    end
+    return value
+end, setmetatable(globals, fixed{}))
 globals._G = around
+-- What looks at a table sees what stands behind it, and nothing changes that.
+getmetatable('').__metatable = fixed{__index = globals.string}
+for _, name in pairs{'getmetatable', 'next', 'pairs', 'rawget'} do
+    globals[name] = through(behind, name, globals[name], false)
+end
+for _, name in pairs{'rawset', 'setmetatable'} do globals[name] = through(behind, name, globals[name], true) end
+for _, name in pairs{'foreach', 'foreachi'} do table[name] = through(behind, name, table[name], false) end
+table.insert = through(behind, 'insert', table.insert, true)
 local compile, compile_from, dress = loadstring, load, setfenv
 globals.loadstring = function(...)
     local chunk, problem = compile(...)

@@ -69,12 +69,11 @@ pub(crate) fn xinfo_stream(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
         }
     };
     let first_id = stream.entries.first_key_value().map_or(StreamId::default(), |(id, _)| *id);
-    // The inner nodes of the tree that holds them are not counted.
-    let nodes = stream.nodes().count();
+    let keys: Vec<[u8; 16]> = stream.nodes().map(|(first, _)| tree_key(first)).collect();
     let mut fields = vec![
         (Reply::word("length"), Reply::Int(stream.entries.len() as i64)),
-        (Reply::word("radix-tree-keys"), Reply::Int(nodes as i64)),
-        (Reply::word("radix-tree-nodes"), Reply::Int(nodes as i64 + 1)),
+        (Reply::word("radix-tree-keys"), Reply::Int(keys.len() as i64)),
+        (Reply::word("radix-tree-nodes"), Reply::Int(tree_nodes(&keys, 0) as i64)),
         (Reply::word("last-generated-id"), id_reply(stream.last_id)),
         (Reply::word("max-deleted-entry-id"), id_reply(stream.max_deleted)),
         (Reply::word("entries-added"), Reply::Int(stream.added as i64)),
@@ -82,6 +81,25 @@ pub(crate) fn xinfo_stream(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
     ];
     fields.extend(rest);
     Ok(Reply::Map(fields))
+}
+
+/// An id as Redis keeps it in its radix tree.
+fn tree_key(id: StreamId) -> [u8; 16] {
+    (u128::from(id.0) << 64 | u128::from(id.1)).to_be_bytes()
+}
+
+/// The nodes of a radix tree of these keys, which are in order and alike up to `depth`: one for the bytes that all have in
+/// common, one where they part, and one where each ends.
+fn tree_nodes(keys: &[[u8; 16]], depth: usize) -> usize {
+    let ([first, ..], [.., last]) = (keys, keys) else { return 1 };
+    let common = first[depth..].iter().zip(&last[depth..]).take_while(|(a, b)| a == b).count();
+    let parts = depth + common;
+    let below = if parts == first.len() {
+        1
+    } else {
+        1 + keys.chunk_by(|a, b| a[parts] == b[parts]).map(|part| tree_nodes(part, parts + 1)).sum::<usize>()
+    };
+    usize::from(common > 0) + below
 }
 
 pub(crate) fn xinfo_groups(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
