@@ -236,11 +236,11 @@ impl Sentinel {
         }
     }
 
-    /// The settings with the users as they are now.
+    /// The settings with the users as they are now, who are named with the hashes of their passwords.
     fn current_settings(&self) -> Settings {
         let mut settings = self.settings.clone();
         let as_started = Users::new(&self.settings) == self.users;
-        if !as_started {
+        if !as_started || !settings.users.is_empty() {
             let line = |user: &crate::acl::User| format!("{} {}", model::words::word(&user.name), user.rules());
             settings.users = self.users.iter().map(line).collect();
         }

@@ -8,7 +8,8 @@
 use std::sync::LazyLock;
 
 use super::values::{
-    Invalid, choice, events, frequency, hostname, memory, memory_or_percent, percentiles, save, within, word, yes_no,
+    Invalid, choice, events, frequency, hostname, memory, memory_or_percent, percentiles, period, save, within, word,
+    yes_no,
 };
 
 /// One of them.
@@ -36,12 +37,13 @@ enum Kind {
 }
 
 /// Values of a form of their own.
-const FORMS: [(&str, Form); 6] = [
+const FORMS: [(&str, Form); 7] = [
     ("events", events),
     ("frequency", frequency),
     ("hostname", hostname),
     ("memory-or-percent", memory_or_percent),
     ("percentiles", percentiles),
+    ("period", period),
     ("save", save),
 ];
 

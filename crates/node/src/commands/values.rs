@@ -116,6 +116,12 @@ pub(crate) fn percentiles(value: &str) -> Result<String, Invalid> {
     Ok(shown.join(" "))
 }
 
+/// Milliseconds of the software watchdog: 0, or no fewer than two passes of the timer at 10 Hz take.
+pub(crate) fn period(value: &str) -> Result<String, Invalid> {
+    let millis = within(value, 0, i32::MAX.into())?;
+    Ok(if millis == 0 { millis } else { millis.max(200) }.to_string())
+}
+
 /// `hz`, which Redis puts between 1 and 500.
 pub(crate) fn frequency(value: &str) -> Result<String, Invalid> {
     within(value, 0, i64::from(i32::MAX)).map(|hz| hz.clamp(1, 500).to_string())
