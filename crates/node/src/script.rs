@@ -87,8 +87,8 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn failed(error: String) -> Self {
-        let text = one_line(&error);
+    pub(crate) fn failed(error: &str) -> Self {
+        let text = one_line(error);
         Self { reply: Reply::error(text.clone()), errors: vec![Failed { text, counted: false }], random: None }
     }
 }
@@ -120,7 +120,7 @@ impl Program {
         go_on: impl Fn(Steps) -> bool + Send + Sync + 'static,
     ) -> Ended {
         let random = RefCell::new(self.random);
-        let ended = try_run(self, &random, ask, go_on).unwrap_or_else(|error| Ended::failed(format!("ERR {error}")));
+        let ended = try_run(self, &random, ask, go_on).unwrap_or_else(|error| Ended::failed(&format!("ERR {error}")));
         Ended { random: Some(random.into_inner()), ..ended }
     }
 }
@@ -146,7 +146,7 @@ fn try_run(
         Ok(function) => function,
         Err(message) => {
             let text = format!("ERR Error compiling script (new function): {message}");
-            return Ok(Ended::failed(text));
+            return Ok(Ended::failed(&text));
         }
     };
     lua.set_memory_limit(MEMORY_MAX)?;
@@ -422,12 +422,12 @@ fn failure(value: &Value, sha: &str) -> Ended {
             Value::String(text) => text.to_string_lossy().clone(),
             _ => "not enough memory".to_owned(),
         };
-        return Ended::failed(format!("ERR {text} script: {sha}."));
+        return Ended::failed(&format!("ERR {text} script: {sha}."));
     };
     let text =
         table.raw_get::<mlua::LuaString>("err").map_or_else(|_| "ERR unknown error".into(), |e| e.to_string_lossy());
     let place = (table.raw_get::<Option<String>>("source"), table.raw_get::<Option<i64>>("line"));
-    let mut ended = Ended::failed(match place {
+    let mut ended = Ended::failed(&match place {
         (Ok(Some(source)), Ok(Some(line))) => format!("{text} script: {sha}, on {source}:{line}."),
         _ => format!("{text} script: {sha}."),
     });

@@ -59,13 +59,10 @@ impl Random {
 /// The argument of this number, from 1, of the function `name`: without its fraction, and without its higher bits.
 fn whole(lua: &Lua, args: &MultiValue, number: usize, name: &str) -> mlua::Result<i32> {
     let value = args.get(number - 1);
-    match value.map(|value| lua.coerce_number(value.clone())).transpose()?.flatten() {
-        Some(value) => Ok(value as i64 as i32),
-        None => {
-            let got = value.map_or("no value", Value::type_name);
-            Err(raised(lua, &format!("bad argument #{number} to '{name}' (number expected, got {got})")))
-        }
-    }
+    let read = value.map(|value| lua.coerce_number(value.clone())).transpose()?.flatten();
+    let got = value.map_or("no value", Value::type_name);
+    let wrong = || raised(lua, &format!("bad argument #{number} to '{name}' (number expected, got {got})"));
+    read.map(|value| value as i64 as i32).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Thread {
 
     /// Waits for what it asks next.
     pub(crate) fn next(&self) -> Ask {
-        self.asks.recv().unwrap_or_else(|_| Ask::Ended(Ended::failed("ERR the script's thread has ended".into())))
+        self.asks.recv().unwrap_or_else(|_| Ask::Ended(Ended::failed("ERR the script's thread has ended")))
     }
 
     /// Answers what it asked last, and so lets it run.
