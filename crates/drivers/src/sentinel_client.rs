@@ -16,7 +16,7 @@ use redis::RedisError;
 use testbed::driver::{
     self, Answer, BoxFuture, CallError, Driver, Lease, Network, OnMessage, Request, Session, Topics,
 };
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 
 use crate::outcome::{self, Stage};
 use crate::request;
@@ -40,6 +40,10 @@ impl Driver for SentinelClientMemory {
         SentinelClient.can(need)
     }
 
+    fn stays_within(&self) -> bool {
+        true
+    }
+
     fn open(&self, settings: driver::Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
         let ours = client_settings(&settings);
         let ours = match settings.network {
@@ -50,7 +54,7 @@ impl Driver for SentinelClientMemory {
     }
 }
 
-/// Dials within the process, and through the kernel what is not there.
+/// Dials within the process.
 struct Within(Network);
 
 impl Dial for Within {
@@ -58,13 +62,8 @@ impl Dial for Within {
         Box::pin(async move {
             let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
             for addr in lookup_host((address.host(), address.port())).await? {
-                let dialled = match self.0.connect(addr) {
-                    Ok(Some(stream)) => Ok(Box::new(stream) as Box<dyn ByteStream>),
-                    Ok(None) => TcpStream::connect(addr).await.map(|stream| Box::new(stream) as Box<dyn ByteStream>),
-                    Err(error) => Err(error),
-                };
-                match dialled {
-                    Ok(stream) => return Ok(stream),
+                match self.0.connect(addr).await {
+                    Ok(stream) => return Ok(Box::new(stream) as Box<dyn ByteStream>),
                     Err(error) => refused = error,
                 }
             }

@@ -114,7 +114,7 @@ impl Builder {
         if self.plan.cluster.groups.is_empty() || self.plan.cluster.sentinels == 0 {
             return Err(TestbedError::NoCluster);
         }
-        let host = Host::start(&self.plan, self.seed, Arc::new(AtomicU64::new(0)))?;
+        let host = Host::start(&self.plan, self.seed, Arc::new(AtomicU64::new(0)), true)?;
         // Without names the test may have others to look up.
         if !self.plan.cluster.hosts.is_empty() {
             host.answer_names(true)?;

@@ -133,6 +133,12 @@ pub trait Driver: Send + Sync {
         need != Need::Workload(Workload::CachedReads) && matches!(need, Need::Workload(_) | Need::Names)
     }
 
+    /// True if it dials by [`Settings::network`] and by nothing else. A run of such clients alone has no sockets, and no
+    /// reactor for them, and is the faster for it.
+    fn stays_within(&self) -> bool {
+        false
+    }
+
     /// True if its calls block threads, or another process makes them. The clock of its runs follows the real one, and no two
     /// runs of it are the same.
     fn blocks(&self) -> bool {

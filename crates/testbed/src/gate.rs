@@ -12,6 +12,9 @@
 //! clock goes on. So a new gate opens only where nothing lingers ([`Gate::open_rested`]), and within a run no port dials
 //! twice after a node has closed on it ([`KeptPorts`](crate::host)).
 //!
+//! In a run whose clients all stay within this process ([`Network`](crate::driver::Network)) a gate has no sockets: what it does
+//! to those who dial is the same.
+//!
 //! An attempt that met silence is repeated by the client's kernel after a second of real time, whatever the virtual
 //! clock says, and may then succeed if the door has been opened.
 
@@ -41,20 +44,66 @@ const IPV6_PLACES: usize = 400;
 #[derive(Debug)]
 pub(crate) struct Gate {
     addr: SocketAddr,
+    /// Whether it has sockets, for those who dial through the kernel.
+    sockets: bool,
     standing: Standing,
     /// Connections within this process that wait to be accepted, and who accepts.
     waiting: VecDeque<MemoryStream>,
     acceptor: Option<Waker>,
+    /// Somebody within this process has dialled it since it fell silent.
+    dialled: bool,
 }
 
 #[derive(Debug)]
 enum Standing {
-    Open(TcpListener),
+    Open(Option<TcpListener>),
     Refused,
-    Silent { listener: Socket, _filler: Socket },
+    Silent(Option<Silence>),
+}
+
+/// A listening socket whose backlog is full.
+#[derive(Debug)]
+struct Silence {
+    listener: Socket,
+    _filler: Socket,
+}
+
+impl Silence {
+    fn at(addr: SocketAddr) -> io::Result<Self> {
+        let listener = listen(addr, 0)?;
+        let filler = socket(addr)?;
+        match filler.connect(&addr.into()) {
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            result => result?,
+        }
+        Ok(Self { listener, _filler: filler })
+    }
+}
+
+/// What becomes of an attempt to connect from within this process.
+#[derive(Debug)]
+pub(crate) enum Dialled {
+    /// It is connected.
+    Connected(MemoryStream),
+    /// It is never answered.
+    Silent,
+    /// No node has the address.
+    Elsewhere,
 }
 
 impl Gate {
+    /// An open gate without sockets.
+    pub(crate) fn within(addr: SocketAddr) -> Self {
+        Self::of(addr, None)
+    }
+
+    /// So many of those, as [`Gate::open_ipv6`] opens them.
+    pub(crate) fn within_ipv6(start: usize, count: usize) -> Vec<Self> {
+        let first = IPV6_PORT + (start % IPV6_PLACES) as u16 * IPV6_STEP;
+        let addr = |index| SocketAddr::from((Ipv6Addr::LOCALHOST, first.saturating_add(index as u16)));
+        (0..count).map(|index| Self::within(addr(index))).collect()
+    }
+
     /// An open gate at `ip`, with this port if it can be had, else with any. Within a tokio runtime.
     pub(crate) fn open(ip: IpAddr, port: u16) -> io::Result<Self> {
         let listener = match listen(SocketAddr::new(ip, port), BACKLOG) {
@@ -63,7 +112,7 @@ impl Gate {
             }
             result => result?,
         };
-        Self::of(listener)
+        Self::with(listener)
     }
 
     /// An open gate at exactly this address, where neither anybody listens nor a connection lingers; `AddrInUse` otherwise.
@@ -74,7 +123,7 @@ impl Gate {
         socket.bind(&addr.into())?;
         socket.set_reuse_address(true)?;
         socket.listen(BACKLOG)?;
-        Self::of(socket)
+        Self::with(socket)
     }
 
     /// So many open gates at the one loopback address of IPv6, at ports of which each is the one before and one more, as the
@@ -100,13 +149,23 @@ impl Gate {
 
     /// An open gate at exactly this address; with port 0 at any port. Within a tokio runtime.
     pub(crate) fn open_at(addr: SocketAddr) -> io::Result<Self> {
-        Self::of(listen(addr, BACKLOG)?)
+        Self::with(listen(addr, BACKLOG)?)
     }
 
-    fn of(listener: Socket) -> io::Result<Self> {
+    fn with(listener: Socket) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener.into())?;
-        let addr = listener.local_addr()?;
-        Ok(Self { addr, standing: Standing::Open(listener), waiting: VecDeque::new(), acceptor: None })
+        Ok(Self::of(listener.local_addr()?, Some(listener)))
+    }
+
+    fn of(addr: SocketAddr, listener: Option<TcpListener>) -> Self {
+        Self {
+            addr,
+            sockets: listener.is_some(),
+            standing: Standing::Open(listener),
+            waiting: VecDeque::new(),
+            acceptor: None,
+            dialled: false,
+        }
     }
 
     /// Its address, the same all its life.
@@ -122,18 +181,15 @@ impl Gate {
         // The address must be free before it can be bound anew.
         self.standing = Standing::Refused;
         self.waiting.clear();
+        self.dialled = false;
         self.standing = match door {
-            Door::Open => Standing::Open(TcpListener::from_std(listen(self.addr, BACKLOG)?.into())?),
-            Door::Refused => Standing::Refused,
-            Door::Silent => {
-                let listener = listen(self.addr, 0)?;
-                let filler = socket(self.addr)?;
-                match filler.connect(&self.addr.into()) {
-                    Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-                    result => result?,
-                }
-                Standing::Silent { listener, _filler: filler }
+            Door::Open if self.sockets => {
+                Standing::Open(Some(TcpListener::from_std(listen(self.addr, BACKLOG)?.into())?))
             }
+            Door::Open => Standing::Open(None),
+            Door::Refused => Standing::Refused,
+            Door::Silent if self.sockets => Standing::Silent(Some(Silence::at(self.addr)?)),
+            Door::Silent => Standing::Silent(None),
         };
         Ok(())
     }
@@ -143,22 +199,28 @@ impl Gate {
         match self.standing {
             Standing::Open(_) => Door::Open,
             Standing::Refused => Door::Refused,
-            Standing::Silent { .. } => Door::Silent,
+            Standing::Silent(_) => Door::Silent,
         }
     }
 
     /// True if somebody has dialled it since it fell silent, as far as the system tells.
     pub(crate) fn was_dialled(&self) -> bool {
-        matches!(&self.standing, Standing::Silent { listener, .. } if dropped(listener) > 0)
+        match &self.standing {
+            Standing::Silent(Some(silence)) if dropped(&silence.listener) > 0 => true,
+            _ => self.dialled,
+        }
     }
 
-    /// Dials it from within this process; `None` if it is silent, which is the kernel's to be.
+    /// Dials it from within this process.
     ///
     /// # Errors
     /// It refuses.
-    pub(crate) fn connect(&mut self) -> io::Result<Option<MemoryStream>> {
+    pub(crate) fn connect(&mut self) -> io::Result<Dialled> {
         match self.standing {
-            Standing::Silent { .. } => Ok(None),
+            Standing::Silent(_) => {
+                self.dialled = true;
+                Ok(Dialled::Silent)
+            }
             Standing::Refused => Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)),
             Standing::Open(_) => {
                 let (here, there) = MemoryStream::pair();
@@ -166,7 +228,7 @@ impl Gate {
                 if let Some(acceptor) = self.acceptor.take() {
                     acceptor.wake();
                 }
-                Ok(Some(here))
+                Ok(Dialled::Connected(here))
             }
         }
     }
@@ -178,6 +240,7 @@ impl Gate {
             return Poll::Ready(Ok(NodeSocket::Memory(stream)));
         }
         self.acceptor = Some(cx.waker().clone());
+        let Some(listener) = listener else { return Poll::Pending };
         listener.poll_accept(cx).map(|accepted| {
             let (stream, from) = accepted?;
             // A reply must leave at once: a timer of the kernel runs on real time.
@@ -244,6 +307,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn without_sockets_the_doors_are_the_same() {
+        let mut gate = Gate::within(Block::claim().unwrap().addr(0, 6379).into());
+        assert!(matches!(gate.connect(), Ok(Dialled::Connected(_))));
+        gate.set(Door::Silent).unwrap();
+        assert!(!gate.was_dialled());
+        assert!(matches!(gate.connect(), Ok(Dialled::Silent)));
+        assert!(gate.was_dialled());
+        gate.set(Door::Refused).unwrap();
+        assert!(!gate.was_dialled());
+        assert_eq!(gate.connect().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        gate.set(Door::Open).unwrap();
+        assert_eq!(gate.door(), Door::Open);
     }
 
     #[cfg(target_os = "linux")]

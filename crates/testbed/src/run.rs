@@ -192,8 +192,12 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // How much faster than the real clock that of the run goes; in virtual time nothing holds it back.
         let speed = drivers.iter().filter(|driver| driver.blocks()).map(|driver| driver.speed().max(1)).min();
+        let sockets = speed.is_some() || drivers.iter().any(|driver| !driver.stays_within());
         let mut builder = Builder::new_current_thread();
-        builder.enable_io().enable_time().start_paused(speed != Some(1));
+        builder.enable_time().start_paused(speed != Some(1));
+        if sockets {
+            builder.enable_io();
+        }
         if speed.is_none() {
             // Names are looked up one after the other.
             builder.max_blocking_threads(1);
@@ -205,7 +209,7 @@ fn on_a_fresh_thread(run: Run, drivers: Vec<Arc<dyn Driver>>, clock: Arc<AtomicU
             tokio::select! {
                 biased;
                 () = pace(speed.unwrap_or(1)), if speed.is_some_and(|speed| speed > 1) => unreachable!("it goes on for ever"),
-                outcome = play(run, drivers, speed, clock) => outcome,
+                outcome = play(run, drivers, speed, clock, sockets) => outcome,
             }
         });
         // A thread that still blocks is left behind. Its node's socket is closed, so that it ends by itself.
@@ -223,6 +227,7 @@ async fn play(
     drivers: Vec<Arc<dyn Driver>>,
     speed: Option<u32>,
     clock: Arc<AtomicU64>,
+    sockets: bool,
 ) -> Result<RunOutcome, RunError> {
     let Run { plan, seed, quiet, watch_deliveries, .. } = run;
     for (client, driver) in plan.clients.iter().zip(&drivers) {
@@ -230,7 +235,7 @@ async fn play(
         prepared.map_err(|what| RunError::Driver { client: client.id.clone(), what })?;
     }
     let start = Instant::now();
-    let host = Arc::new(Host::start(&plan, seed, clock)?);
+    let host = Arc::new(Host::start(&plan, seed, clock, sockets)?);
     if let Some(speed) = speed {
         host.set_speed(speed);
     }

@@ -103,6 +103,9 @@ impl Sentinel {
 
     /// Closes those that are leaving and to whom something is said.
     pub(crate) fn close_leaving(&mut self, out: &mut Vec<Output>) {
+        if !out.iter().any(|output| matches!(output, Output::Send(..))) {
+            return;
+        }
         let leaving: Vec<Conn> =
             self.sessions.iter().filter(|(_, session)| session.leaving).map(|(conn, _)| *conn).collect();
         for conn in leaving {

@@ -22,6 +22,11 @@ impl Inside {
         Self(gates.into_iter().map(|(node, gate)| Place { node, gate, dialled: false }).collect())
     }
 
+    /// The gates at these addresses.
+    pub(super) fn gates(&mut self) -> impl Iterator<Item = &mut Gate> {
+        self.0.iter_mut().map(|place| &mut place.gate)
+    }
+
     /// The nodes that the client has dialled there since this was last asked, each once.
     pub(super) fn newly_dialled(&mut self) -> impl Iterator<Item = NodeId> {
         self.0.iter_mut().filter(|place| !place.dialled && place.gate.was_dialled()).map(|place| {

@@ -49,7 +49,7 @@ use self::names::NamesOf;
 use self::state::State;
 use crate::c_library::resolver::Names;
 use crate::driver::Tls;
-use crate::gate::Gate;
+use crate::gate::{Dialled, Gate};
 use crate::memory::MemoryStream;
 use crate::view::View;
 
@@ -85,13 +85,21 @@ pub struct Network {
 }
 
 impl Network {
-    /// Dials an address. `None`: it is not that of a node, or nobody answers there, so that it is to be dialled through the
-    /// kernel.
+    /// Dials an address. It takes as long as the kernel takes on a loopback: no time, or for ever where nobody answers.
     ///
     /// # Errors
-    /// The connection is refused.
-    pub fn connect(&self, addr: SocketAddr) -> io::Result<Option<MemoryStream>> {
-        self.host.upgrade().map_or(Ok(None), |host| host.lock().connect(&self.client, addr))
+    /// The connection is refused, or no node has the address.
+    pub async fn connect(&self, addr: SocketAddr) -> io::Result<MemoryStream> {
+        let dialled =
+            self.host.upgrade().map_or(Ok(Dialled::Elsewhere), |host| host.lock().connect(&self.client, addr));
+        match dialled? {
+            Dialled::Connected(stream) => Ok(stream),
+            Dialled::Silent => std::future::pending().await,
+            Dialled::Elsewhere => Err(io::Error::new(
+                io::ErrorKind::HostUnreachable,
+                format!("no node of this run has the address {addr}"),
+            )),
+        }
     }
 }
 
@@ -129,12 +137,13 @@ impl Shared {
 
 impl Host {
     /// Starts the cluster of `plan`, with a view for each of its clients. Time counts from now. `clock` is kept at the
-    /// time of the run, in microseconds. Within a tokio runtime.
+    /// time of the run, in microseconds. Without `sockets` clients have nothing but their [`Network`] to dial by. Within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// No address block is free, the cluster has more nodes than a block has addresses, or a socket could not be had.
-    pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>) -> io::Result<Self> {
-        let host = Self::new(plan, seed, Instant::now(), clock);
+    pub(crate) fn start(plan: &Plan, seed: Seed, clock: Arc<AtomicU64>, sockets: bool) -> io::Result<Self> {
+        let host = Self::new(plan, seed, Instant::now(), clock, sockets);
         host.0.lock().encrypt()?;
         for client in &plan.clients {
             host.add_client(&ClientId::new(&client.id), &client.zone)?;
@@ -149,15 +158,15 @@ impl Host {
     /// # Errors
     /// What it takes to speak TLS cannot be made.
     pub(crate) fn open(plan: &Plan, seed: Seed, gates: Vec<(NodeId, Gate)>, start: Instant) -> io::Result<Self> {
-        let host = Self::new(plan, seed, start, Arc::default());
+        let host = Self::new(plan, seed, start, Arc::default(), true);
         host.0.lock().encrypt()?;
         host.0.lock().open_outside(gates, &host.0);
         host.begin();
         Ok(host)
     }
 
-    fn new(plan: &Plan, seed: Seed, start: Instant, clock: Arc<AtomicU64>) -> Self {
-        let state = Mutex::new(State::new(plan, seed, start));
+    fn new(plan: &Plan, seed: Seed, start: Instant, clock: Arc<AtomicU64>, sockets: bool) -> Self {
+        let state = Mutex::new(State::new(plan, seed, start, sockets));
         Self(Arc::new(Shared {
             state,
             news: Notify::new(),

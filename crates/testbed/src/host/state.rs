@@ -28,8 +28,7 @@ use super::wire::Broken;
 use super::{HEAD_START, Shared};
 use crate::c_library::resolver::Resolved;
 use crate::driver;
-use crate::gate::Gate;
-use crate::memory::MemoryStream;
+use crate::gate::{Dialled, Gate};
 use crate::socket::NodeSocket;
 use crate::view::{View, addr_of};
 use real::block::{Block, NODES_MAX};
@@ -44,6 +43,8 @@ const CLIENTS_MAX: u16 = 10_000;
 pub(super) struct State {
     /// `None` once the run has ended.
     world: Option<World>,
+    /// Whether clients dial through the kernel.
+    sockets: bool,
     start: Instant,
     alarms: [Alarm; 2],
     timer_task: Option<AbortHandle>,
@@ -94,12 +95,13 @@ struct Client {
 }
 
 impl State {
-    pub(super) fn new(plan: &Plan, seed: Seed, start: Instant) -> Self {
+    pub(super) fn new(plan: &Plan, seed: Seed, start: Instant, sockets: bool) -> Self {
         let cluster = &plan.cluster;
         let data = cluster.data_nodes().into_iter().map(|(node, group)| (node, cluster.groups[group].auth.is_some()));
         let sentinels = cluster.sentinel_nodes().into_iter().map(|node| (node, cluster.sentinel_auth.is_some()));
         Self {
             world: Some(World::new(plan, seed)),
+            sockets,
             start,
             alarms: [Alarm::new(start), Alarm::new(start)],
             timer_task: None,
@@ -205,7 +207,7 @@ impl State {
     /// An address block with an open gate for every node: one where nothing lingers, if there is one. If the cluster has
     /// names it is the same for all clients, and the nodes have the same port for one client, another for another.
     fn claim(&mut self) -> io::Result<(Arc<Block>, Gates)> {
-        let rested = |ip, port| Gate::open_rested(SocketAddr::new(ip, port));
+        let rested = |ip, port| self.gate(ip, port, |ip, port| Gate::open_rested(SocketAddr::new(ip, port)));
         if let Some((block, next)) = &self.shared_block {
             for above in *next..next.saturating_add(CLIENTS_MAX) {
                 if let Ok(gates) = self.gates(block, above, rested) {
@@ -229,7 +231,7 @@ impl State {
             }
         }
         let block = Arc::new(Block::claim()?);
-        let gates = self.gates(&block, 0, Gate::open)?;
+        let gates = self.gates(&block, 0, |ip, port| self.gate(ip, port, Gate::open))?;
         Ok((block, gates))
     }
 
@@ -256,7 +258,7 @@ impl State {
             let (ip, port) = block.addr(self.nodes.len() + index, if node.is_sentinel() { 26379 } else { 6379 });
             let mut gate = match ipv6.next() {
                 Some(gate) => gate,
-                None => Gate::open(ip, port)?,
+                None => self.gate(ip, port, Gate::open)?,
             };
             gate.set(Door::Silent)?;
             gates.insert(*node, gate);
@@ -273,7 +275,16 @@ impl State {
     fn ipv6_gates(&self, block: &Block) -> io::Result<Vec<Gate>> {
         let has_ipv6 = self.nodes.iter().any(|(node, _)| self.cluster.address(*node).host.contains(':'));
         let start = block.spare().map_or(0, |spare| usize::from(spare.octets()[2]));
-        if has_ipv6 { Gate::open_ipv6(start, self.nodes.len()) } else { Ok(Vec::new()) }
+        match has_ipv6 {
+            true if self.sockets => Gate::open_ipv6(start, self.nodes.len()),
+            true => Ok(Gate::within_ipv6(start, self.nodes.len())),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// A gate that is opened so, if clients dial through the kernel.
+    fn gate(&self, ip: IpAddr, port: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gate> {
+        if self.sockets { open(ip, port) } else { Ok(Gate::within(SocketAddr::new(ip, port))) }
     }
 
     /// True if nodes have names, by which clients may know them.
@@ -347,7 +358,8 @@ impl State {
                 None => addr.host.parse().ok(),
             };
             let opened = ip.map_or(Err(io::ErrorKind::InvalidInput.into()), |ip| {
-                let mut gate = Gate::open_at(SocketAddr::new(ip, gate.addr().port()))?;
+                let addr = SocketAddr::new(ip, gate.addr().port());
+                let mut gate = if self.sockets { Gate::open_at(addr)? } else { Gate::within(addr) };
                 gate.set(Door::Refused)?;
                 Ok(gate)
             });
@@ -383,12 +395,13 @@ impl State {
         }
     }
 
-    /// Dials an address from within this process, as a client; `None` if that is to be done through the kernel.
-    pub(super) fn connect(&mut self, id: &ClientId, addr: SocketAddr) -> io::Result<Option<MemoryStream>> {
-        let gates = self.clients.get_mut(id).map(|client| &mut client.gates);
-        match gates.and_then(|gates| gates.values_mut().find(|(gate, _)| gate.addr() == addr)) {
-            Some((gate, _)) => gate.connect(),
-            None => Ok(None),
+    /// Dials an address from within this process, as a client.
+    pub(super) fn connect(&mut self, id: &ClientId, addr: SocketAddr) -> io::Result<Dialled> {
+        let Some(Client { gates, inside, .. }) = self.clients.get_mut(id) else { return Ok(Dialled::Elsewhere) };
+        let gates = gates.values_mut().map(|(gate, _)| gate);
+        match gates.chain(inside.gates()).find(|gate| gate.addr() == addr) {
+            Some(gate) => gate.connect(),
+            None => Ok(Dialled::Elsewhere),
         }
     }
 
