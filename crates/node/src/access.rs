@@ -8,6 +8,7 @@ use model::{Command, Reply};
 
 use crate::commands::events::Event;
 use crate::config::Config;
+use crate::keyspace::idle::{self, Clock, SharedNumbers};
 use crate::keyspace::stream::Stream;
 use crate::keyspace::{DataSet, Db, Form, Value, ZSet};
 
@@ -59,6 +60,7 @@ pub(crate) struct Effects {
 /// One database, at one moment, for one command.
 pub(crate) struct Access<'a> {
     pub(crate) data: &'a mut DataSet,
+    pub(crate) numbers: &'a mut SharedNumbers,
     pub(crate) config: &'a Config,
     pub(crate) db: usize,
     /// Unix milliseconds.
@@ -76,9 +78,16 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(crate) fn new(data: &'a mut DataSet, config: &'a Config, db: usize, now: u64, expiry: Expiry) -> Self {
+    pub(crate) fn new(
+        (data, numbers): (&'a mut DataSet, &'a mut SharedNumbers),
+        config: &'a Config,
+        db: usize,
+        now: u64,
+        expiry: Expiry,
+    ) -> Self {
         Self {
             data,
+            numbers,
             config,
             db,
             now,
@@ -107,8 +116,38 @@ impl<'a> Access<'a> {
         &mut self.data.0[self.db]
     }
 
-    /// True if the key is there and its time is not over. Deletes it if it is over, on a master.
-    pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
+    /// The clock of accesses.
+    fn clock(&self) -> Clock {
+        idle::clock(self.now)
+    }
+
+    /// When the value under `key` was last accessed, on the clock of accesses; `None` if there is none.
+    pub(crate) fn accessed(&mut self, key: &[u8]) -> Option<Clock> {
+        match self.raw().shared(key) {
+            Some(number) => Some(self.numbers.accessed(number)),
+            None => self.raw().accessed(key),
+        }
+    }
+
+    fn set_accessed(&mut self, key: &[u8], at: Clock) {
+        match self.raw().shared(key) {
+            Some(number) => self.numbers.access(number, at),
+            None => self.raw().set_accessed(key, at),
+        }
+    }
+
+    /// Seconds for which nobody accessed the value under `key`; `None` if there is none.
+    pub(crate) fn idle(&mut self, key: &[u8]) -> Option<u32> {
+        self.accessed(key).map(|accessed| idle::idle(self.clock(), accessed))
+    }
+
+    /// From here on the value under `key` counts as idle for so many seconds.
+    pub(crate) fn set_idle(&mut self, key: &[u8], seconds: i64) {
+        self.set_accessed(key, idle::idle_for(self.clock(), seconds));
+    }
+
+    /// True if the key is there and its time is not over, which is no access. Deletes it if it is over, on a master.
+    pub(crate) fn is_live(&mut self, key: &[u8]) -> bool {
         let (now, expiry) = (self.now, self.expiry);
         let db = self.raw();
         let Some(over) = db.is_over(key, now) else { return false };
@@ -125,15 +164,34 @@ impl<'a> Access<'a> {
         false
     }
 
-    /// True if the key is there. Counted as a hit or a miss if the command reads.
-    fn look_up(&mut self, key: &[u8]) -> bool {
-        let there = self.exists(key);
+    /// Accesses the key; true if it is there.
+    pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
+        let there = self.is_live(key);
+        if there {
+            self.set_accessed(key, self.clock());
+        }
+        there
+    }
+
+    /// True if the key is `there`, counted as a hit or a miss if the command reads.
+    fn count(&mut self, there: bool) -> bool {
         if self.counts && there {
             self.effects.hits += 1;
         } else if self.counts {
             self.effects.misses += 1;
         }
         there
+    }
+
+    fn look_up(&mut self, key: &[u8]) -> bool {
+        let there = self.exists(key);
+        self.count(there)
+    }
+
+    /// The value under `key`, for whom its idle time goes on.
+    pub(crate) fn peek(&mut self, key: &[u8]) -> Option<&Value> {
+        let there = self.is_live(key);
+        if self.count(there) { self.data.0[self.db].get(key) } else { None }
     }
 
     /// The value under `key`.
@@ -185,7 +243,8 @@ impl<'a> Access<'a> {
     /// The list under `key`, made if there is none. The caller adds to it and calls [`Access::changed`].
     pub(crate) fn list_or_new(&mut self, key: &Bytes) -> Result<&mut VecDeque<Bytes>, Failure> {
         self.exists(key);
-        match self.raw().get_or_insert(key, || Value::List(VecDeque::new())) {
+        let now = self.clock();
+        match self.raw().get_or_insert(key, now, || Value::List(VecDeque::new())) {
             Value::List(list) => Ok(list),
             _ => Err(WRONGTYPE),
         }
@@ -194,7 +253,8 @@ impl<'a> Access<'a> {
     /// Like [`Access::list_or_new`], for a set.
     pub(crate) fn set_or_new(&mut self, key: &Bytes) -> Result<&mut BTreeSet<Bytes>, Failure> {
         self.exists(key);
-        match self.raw().get_or_insert(key, || Value::Set(BTreeSet::new())) {
+        let now = self.clock();
+        match self.raw().get_or_insert(key, now, || Value::Set(BTreeSet::new())) {
             Value::Set(set) => Ok(set),
             _ => Err(WRONGTYPE),
         }
@@ -203,7 +263,8 @@ impl<'a> Access<'a> {
     /// Like [`Access::list_or_new`], for a hash.
     pub(crate) fn hash_or_new(&mut self, key: &Bytes) -> Result<&mut BTreeMap<Bytes, Bytes>, Failure> {
         self.exists(key);
-        match self.raw().get_or_insert(key, || Value::Hash(BTreeMap::new())) {
+        let now = self.clock();
+        match self.raw().get_or_insert(key, now, || Value::Hash(BTreeMap::new())) {
             Value::Hash(hash) => Ok(hash),
             _ => Err(WRONGTYPE),
         }
@@ -228,7 +289,8 @@ impl<'a> Access<'a> {
     /// Like [`Access::list_or_new`], for a sorted set.
     pub(crate) fn zset_or_new(&mut self, key: &Bytes) -> Result<&mut ZSet, Failure> {
         self.exists(key);
-        match self.raw().get_or_insert(key, || Value::ZSet(ZSet::default())) {
+        let now = self.clock();
+        match self.raw().get_or_insert(key, now, || Value::ZSet(ZSet::default())) {
             Value::ZSet(zset) => Ok(zset),
             _ => Err(WRONGTYPE),
         }
@@ -237,7 +299,8 @@ impl<'a> Access<'a> {
     /// Like [`Access::list_or_new`], for a stream.
     pub(crate) fn stream_or_new(&mut self, key: &Bytes) -> Result<&mut Stream, Failure> {
         self.exists(key);
-        match self.raw().get_or_insert(key, || Value::Stream(Box::default())) {
+        let now = self.clock();
+        match self.raw().get_or_insert(key, now, || Value::Stream(Box::default())) {
             Value::Stream(stream) => Ok(stream),
             _ => Err(WRONGTYPE),
         }
@@ -252,12 +315,20 @@ impl<'a> Access<'a> {
         empty
     }
 
+    /// Stores a value, of which nobody is told.
+    pub(crate) fn put(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
+        // What is replaced is looked at, which shows if other keys share it.
+        let now = self.clock();
+        self.set_accessed(key, now);
+        self.raw().insert(key, value, expires_at, now);
+    }
+
     /// Stores a value, if there is anything in it; `expires_at` in Unix milliseconds.
     pub(crate) fn store(&mut self, event: &'static str, key: &Bytes, value: Value, expires_at: Option<u64>) {
         if value.is_empty() {
             self.raw().remove(key);
         } else {
-            self.raw().insert(key, value, expires_at);
+            self.put(key, value, expires_at);
         }
         self.tell(event, key);
         self.touched(key, 1);
@@ -277,7 +348,7 @@ impl<'a> Access<'a> {
 
     /// Removes a key; true if it was there.
     pub(crate) fn delete(&mut self, key: &Bytes) -> bool {
-        let there = self.exists(key) && self.raw().remove(key).is_some();
+        let there = self.is_live(key) && self.raw().remove(key).is_some();
         if there {
             self.changed("del", key, 1);
         }

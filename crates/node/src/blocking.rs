@@ -79,7 +79,7 @@ impl Node {
         let resp3 = self.clients.get(&conn).is_some_and(|client| client.resp == 3);
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
-        let mut access = Access::new(&mut self.data, &self.config, db, unix, expiry);
+        let mut access = Access::new((&mut self.data, &mut self.numbers), &self.config, db, unix, expiry);
         access.resp3 = resp3;
         access.counts = counts;
         access.notify = notify;

@@ -345,7 +345,7 @@ impl Node {
     ) -> (DataResult, bool) {
         let expiry = if self.is_master() { Expiry::Delete } else { Expiry::Hide };
         let (unix, notify) = (self.config.unix_millis(now), self.notifies());
-        let mut access = Access::new(&mut self.data, &self.config, db, unix, expiry);
+        let mut access = Access::new((&mut self.data, &mut self.numbers), &self.config, db, unix, expiry);
         access.resp3 = resp3;
         access.counts = counts;
         access.all_keys = all_keys;
@@ -364,8 +364,8 @@ impl Node {
         self.stats.freed_lazily += effects.freed_lazily;
         self.stats.expired += effects.expired.len() as u64;
         self.events.extend(effects.events);
-        for key in effects.expired {
-            self.changes.push((db, Command::of(&["DEL"]).arg(key)));
+        for key in &effects.expired {
+            self.changes.push((db, Command::of(&["DEL"]).arg(key.clone())));
         }
         if !self.watchers.is_empty() {
             for key in &effects.touched {
@@ -383,7 +383,11 @@ impl Node {
             if effects.flushed {
                 self.invalidate_everything();
             } else {
-                self.invalidate(effects.touched.iter().map(|(_, key)| key));
+                let mut expired = effects.expired.iter().peekable();
+                for (_, key) in &effects.touched {
+                    let by_time = expired.next_if_eq(&key).is_some();
+                    self.invalidate(key, by_time);
+                }
             }
         }
         if effects.dirty == 0 {

@@ -19,6 +19,7 @@ use crate::commands::info::memory_used;
 use crate::commands::tracking::{Broadcasts, Invalid};
 use crate::config::Config;
 use crate::keyspace::DataSet;
+use crate::keyspace::idle::{SharedNumbers, clock};
 use crate::replication::Replication;
 use crate::replication::replica::Upstream;
 use crate::script::Random;
@@ -35,6 +36,7 @@ pub struct Node {
     pub(crate) clients: BTreeMap<Conn, Client>,
     pub(crate) last_client_id: u64,
     pub(crate) data: DataSet,
+    pub(crate) numbers: SharedNumbers,
     pub(crate) channels: BTreeMap<Bytes, Vec<Conn>>,
     pub(crate) patterns: BTreeMap<Bytes, Vec<Conn>>,
     pub(crate) shards: BTreeMap<Bytes, Vec<Conn>>,
@@ -110,6 +112,7 @@ impl Node {
         let repl = Replication::new(rng, config.replica_of.clone(), now);
         let users = users(config.auth.as_ref());
         let dice = seed.derive(&format!("node:{}", config.identity.node)).stream(&format!("dice:{boot}"));
+        let numbers = SharedNumbers::new(clock(config.unix_millis(now)));
         Self {
             file: config.clone(),
             config,
@@ -118,6 +121,7 @@ impl Node {
             clients: BTreeMap::new(),
             last_client_id: 2,
             data: DataSet::default(),
+            numbers,
             channels: BTreeMap::new(),
             patterns: BTreeMap::new(),
             shards: BTreeMap::new(),

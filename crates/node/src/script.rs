@@ -7,11 +7,13 @@ mod random;
 mod search;
 mod thread;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use mlua::chunk::ChunkMode;
+use mlua::debug::DebugNames;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use model::Reply;
 
@@ -205,8 +207,7 @@ fn try_run(
         let checked = lua.create_function(|lua, check: Function| checked(lua, check))?;
         let draw = scope.create_function(|lua, args: MultiValue| random.borrow_mut().random(lua, &args))?;
         let reseed = scope.create_function(|lua, args: MultiValue| random.borrow_mut().reseed(lua, &args))?;
-        let through =
-            lua.create_function(|lua, (behind, name, native, changes)| through(lua, behind, name, native, changes))?;
+        let through = lua.create_function(|lua, (behind, native, changes)| through(lua, behind, native, changes))?;
         let guarded = lua.create_function(move |lua, (name, native): (String, Function)| {
             let may_search = Arc::clone(&may_search);
             guarded(lua, name, native, move || may_search(Steps::Search))
@@ -282,6 +283,11 @@ fn raised(lua: &Lua, complaint: &str) -> mlua::Error {
     mlua::Error::external(Raised(format!("{place}{complaint}")))
 }
 
+/// A complaint about an argument, counted from 1, of the function under way.
+fn bad_argument(lua: &Lua, number: usize, why: &str) -> mlua::Error {
+    raised(lua, &as_called(lua, &format!("bad argument #{number} to '?' ({why})")))
+}
+
 /// A function of `string` that searches with a pattern, which asks now and then whether it may go on.
 fn guarded(
     lua: &Lua,
@@ -295,12 +301,12 @@ fn guarded(
             Err(Stop::Killed) => return Err(mlua::Error::runtime(KILLED)),
             Err(Stop::TooDeep) => return Err(raised(lua, "pattern too complex")),
         }
-        call_native(lua, &name, &native, args)
+        call_native(lua, &native, args)
     })
 }
 
 /// A function that is given a table: it sees what stands behind a stand-in, and `changes` nothing of that.
-fn through(lua: &Lua, behind: Table, name: String, native: Function, changes: bool) -> mlua::Result<Function> {
+fn through(lua: &Lua, behind: Table, native: Function, changes: bool) -> mlua::Result<Function> {
     lua.create_function(move |lua, mut args: MultiValue| {
         if let Some(shown @ Value::Table(_)) = args.front()
             && let table @ Value::Table(_) = behind.raw_get::<Value>(shown)?
@@ -310,29 +316,36 @@ fn through(lua: &Lua, behind: Table, name: String, native: Function, changes: bo
             }
             args[0] = table;
         }
-        call_native(lua, &name, &native, args)
+        call_native(lua, &native, args)
     })
 }
 
 /// Calls a function of Lua; what it complains about is said as if the script had called it.
-fn call_native(lua: &Lua, name: &str, native: &Function, args: MultiValue) -> mlua::Result<MultiValue> {
+fn call_native(lua: &Lua, native: &Function, args: MultiValue) -> mlua::Result<MultiValue> {
     native.call::<MultiValue>(args).map_err(|error| match &error {
         mlua::Error::RuntimeError(text) if !text.contains(KILLED) => {
             let text = text.split("\nstack traceback:").next().unwrap_or_default();
-            raised(lua, &as_called(lua, name, text))
+            raised(lua, &as_called(lua, text))
         }
         _ => error,
     })
 }
 
-/// A complaint about an argument of `name`, by the name and the number that it has in the script: a method does not count its
-/// first one.
-fn as_called(lua: &Lua, name: &str, complaint: &str) -> String {
+/// A complaint about an argument, by the name and the number that it has in the script: a method does not count its first one,
+/// and what `pcall` calls has no name.
+fn as_called(lua: &Lua, complaint: &str) -> String {
+    let called = |names: DebugNames<'_>| {
+        (names.name.map_or_else(|| "?".to_owned(), Cow::into_owned), names.name_what == Some("method"))
+    };
+    let (name, method) = lua.inspect_stack(0, |frame| called(frame.names())).unwrap_or_default();
     let complaint = complaint.replace("'?'", &format!("'{name}'"));
-    let method = lua.inspect_stack(0, |frame| frame.names().name_what == Some("method")).unwrap_or(false);
-    let number = complaint.strip_prefix("bad argument #").and_then(|rest| rest.split_once(' '));
-    match number.and_then(|(number, rest)| Some((number.parse::<u8>().ok()?, rest))) {
-        Some((number @ 2.., rest)) if method => format!("bad argument #{} {rest}", number - 1),
+    let parts = complaint.strip_prefix("bad argument #").and_then(|rest| rest.split_once(' '));
+    match parts.and_then(|(number, rest)| Some((number.parse::<u8>().ok()?, rest))) {
+        Some((1, rest)) if method => {
+            let why = rest.split_once('(').map_or("", |(_, why)| why);
+            format!("calling '{name}' on bad self ({why}")
+        }
+        Some((number, rest)) if method => format!("bad argument #{} {rest}", number - 1),
         _ => complaint,
     }
 }

@@ -610,7 +610,7 @@ static COMMANDS: &[Spec] = &[
     node("sunsubscribe", -1, ANYTIME | PUBSUB | NO_SCRIPT | SUBSCRIBED, 0, REST, pubsub::sunsubscribe),
     data("swapdb", 3, WRITE | FAST, cat::DANGEROUS | cat::KEYSPACE, NO_KEY, generic::swapdb),
     node("time", 1, ANYTIME | FAST, 0, NO_KEY, connection::time),
-    data("touch", -2, READONLY | FAST, cat::KEYSPACE, REST, generic::exists),
+    data("touch", -2, READONLY | FAST, cat::KEYSPACE, REST, generic::touch),
     data("ttl", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::ttl),
     data("type", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::type_of),
     data("unlink", -2, WRITE | FAST, cat::KEYSPACE, REST, generic::unlink),

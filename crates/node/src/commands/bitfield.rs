@@ -159,7 +159,7 @@ fn run(access: &mut Access<'_>, args: &[Bytes], read_only: bool) -> DataResult {
         access.effects.dirty += changes - 1;
     } else if grows {
         // Redis makes room first, and tells nobody if nothing comes of it.
-        access.raw().insert(key, Value::Str(value.into()), expires_at);
+        access.put(key, Value::Str(value.into()), expires_at);
     }
     access.raw().set_form(key, Form::Loose);
     Ok(Reply::Array(replies))

@@ -286,5 +286,9 @@ pub(crate) fn unblock(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     };
     let reply = if with_error { Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK") } else { nothing };
     node.unblock(conn, Some(reply), false, call.out);
+    if with_error {
+        // Redis counts it as a failure of both.
+        node.stats.failed("client|unblock");
+    }
     Ok(Reply::Int(1).into())
 }

@@ -32,8 +32,11 @@ pub(crate) fn debug(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         [_, word, key] if is(word, "OBJECT") => {
             let db = node.clients.get(&call.conn).map_or(0, |client| client.db);
             let encoding = node.data.0[db].encoding(key).ok_or("ERR no such key")?;
+            let ((lru, idle), _) = node.with_access(call.now, call.conn, db, false, |access| {
+                (access.accessed(key).unwrap_or_default(), access.idle(key).unwrap_or_default())
+            });
             let text = format!(
-                "Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:1 lru:0 lru_seconds_idle:0"
+                "Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:1 lru:{lru} lru_seconds_idle:{idle}"
             );
             return Ok(Reply::Simple(text.into()).into());
         }

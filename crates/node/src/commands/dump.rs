@@ -15,24 +15,27 @@ struct Options {
     replace: bool,
     /// The time to live is a moment.
     absolute: bool,
+    /// Seconds.
+    idle: Option<i64>,
 }
 
-/// How long the key was idle, or how often it was used, is checked and forgotten: nothing is evicted here.
+/// How often the key was used is checked and forgotten: nothing is evicted here.
 fn options(words: &[Bytes]) -> Result<Options, Failure> {
-    let mut options = Options { replace: false, absolute: false };
-    let (mut idle, mut used) = (false, false);
+    let mut options = Options { replace: false, absolute: false, idle: None };
+    let mut used = false;
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match () {
             () if is(word, "REPLACE") => options.replace = true,
             () if is(word, "ABSTTL") => options.absolute = true,
             () if is(word, "IDLETIME") && !used => {
-                if int(rest.next().ok_or(SYNTAX)?)? < 0 {
+                let seconds = int(rest.next().ok_or(SYNTAX)?)?;
+                if seconds < 0 {
                     return Err("ERR Invalid IDLETIME value, must be >= 0".into());
                 }
-                idle = true;
+                options.idle = Some(seconds);
             }
-            () if is(word, "FREQ") && !idle => {
+            () if is(word, "FREQ") && options.idle.is_none() => {
                 if !(0..=255).contains(&int(rest.next().ok_or(SYNTAX)?)?) {
                     return Err("ERR Invalid FREQ value, must be >= 0 and <= 255".into());
                 }
@@ -69,6 +72,9 @@ pub(crate) fn restore(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
         return Ok(Reply::OK);
     }
     access.store("restore", key, value, expires_at);
+    if let Some(seconds) = options.idle {
+        access.set_idle(key, seconds);
+    }
     access.effects.ready.push((access.db, key.clone()));
     if let Some(at) = expires_at.filter(|_| !options.absolute) {
         let mut words = args.to_vec();

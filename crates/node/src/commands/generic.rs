@@ -26,11 +26,15 @@ pub(crate) fn unlink(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn exists(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
+    Ok(Reply::Int(args[1..].iter().filter(|key| access.peek(key).is_some()).count() as i64))
+}
+
+pub(crate) fn touch(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     Ok(Reply::Int(args[1..].iter().filter(|key| access.get(key).is_some()).count() as i64))
 }
 
 pub(crate) fn type_of(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    Ok(Reply::Simple(access.get(&args[1]).map_or("none", |value| value.type_name()).into()))
+    Ok(Reply::Simple(access.peek(&args[1]).map_or("none", |value| value.type_name()).into()))
 }
 
 /// The condition under which `EXPIRE` and its kin act.
@@ -123,7 +127,7 @@ pub(crate) fn persist(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 
 /// −2 without the key, −1 without an expiry time, else what `show` makes of it.
 fn time_to(access: &mut Access<'_>, key: &Bytes, show: impl FnOnce(u64, u64) -> u64) -> DataResult {
-    if access.get(key).is_none() {
+    if access.peek(key).is_none() {
         return Ok(Reply::Int(-2));
     }
     let now = access.now;
@@ -149,7 +153,7 @@ pub(crate) fn pexpiretime(access: &mut Access<'_>, args: &[Bytes]) -> DataResult
 /// The keys that are not over their time, in order.
 fn live_keys(access: &mut Access<'_>) -> Vec<Bytes> {
     let all: Vec<Bytes> = access.raw().iter().map(|(key, _, _)| key.clone()).collect();
-    all.into_iter().filter(|key| access.exists(key)).collect()
+    all.into_iter().filter(|key| access.is_live(key)).collect()
 }
 
 pub(crate) fn keys(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
@@ -221,8 +225,8 @@ pub(crate) fn scan(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     keys.retain(|key| {
         options.pattern.is_none_or(|pattern| glob(pattern, key))
             && match options.kind {
-                Some(kind) => access.get(key).is_some_and(|value| is(kind, value.type_name())),
-                None => access.exists(key),
+                Some(kind) => access.peek(key).is_some_and(|value| is(kind, value.type_name())),
+                None => access.is_live(key),
             }
     });
     Ok(Reply::Array(vec![Reply::Bulk(number(next)), bulks(keys.iter())]))
@@ -323,28 +327,36 @@ pub(crate) fn copy(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
 }
 
 pub(crate) fn object_encoding(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    if access.get(&args[2]).is_none() {
+    if access.peek(&args[2]).is_none() {
         return Ok(Reply::Null);
     }
     Ok(access.raw().encoding(&args[2]).map_or(Reply::Null, Reply::word))
 }
 
 pub(crate) fn object_refcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    // Small numbers are there once for all.
-    let small = |text: &Bytes| parse_int(text).is_some_and(|number| (0..10_000).contains(&number));
-    let Some(value) = access.get(&args[2]) else { return Ok(Reply::Null) };
-    let small = matches!(value, Value::Str(text) if small(text));
-    let shared = small && access.raw().form(&args[2]) == Form::ByValue;
+    if access.peek(&args[2]).is_none() {
+        return Ok(Reply::Null);
+    }
+    let shared = access.raw().shared(&args[2]).is_some();
     Ok(Reply::Int(if shared { i64::from(i32::MAX) } else { 1 }))
 }
 
-/// Nobody counts how long a key was not looked at.
 pub(crate) fn object_idletime(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    Ok(access.get(&args[2]).map_or(Reply::Null, |_| Reply::Int(0)))
+    if access.peek(&args[2]).is_none() {
+        return Ok(Reply::Null);
+    }
+    if access.config.other("maxmemory-policy").ends_with("-lfu") {
+        return Err(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+             policies at runtime LRU and LFU data will take some time to adjust."
+                .into(),
+        );
+    }
+    Ok(access.idle(&args[2]).map_or(Reply::Null, |seconds| Reply::Int(seconds.into())))
 }
 
 pub(crate) fn object_freq(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
-    if access.get(&args[2]).is_none() {
+    if access.peek(&args[2]).is_none() {
         return Ok(Reply::Null);
     }
     Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
@@ -365,7 +377,7 @@ pub(crate) fn memory_usage(access: &mut Access<'_>, args: &[Bytes]) -> DataResul
     }
     access.counts = false;
     let length = args[2].len();
-    Ok(access.get(&args[2]).map_or(Reply::Null, |value| Reply::Int((value.bytes() + length + 48) as i64)))
+    Ok(access.peek(&args[2]).map_or(Reply::Null, |value| Reply::Int((value.bytes() + length + 48) as i64)))
 }
 
 pub(crate) fn randomkey(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {
@@ -373,7 +385,7 @@ pub(crate) fn randomkey(access: &mut Access<'_>, _: &[Bytes]) -> DataResult {
     let mut cursor = 0;
     loop {
         let (keys, next) = access.raw().scan(cursor, 1);
-        if let Some(key) = keys.into_iter().find(|key| access.exists(key)) {
+        if let Some(key) = keys.into_iter().find(|key| access.is_live(key)) {
             return Ok(Reply::Bulk(key));
         }
         if next == 0 {

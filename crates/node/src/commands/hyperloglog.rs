@@ -336,7 +336,7 @@ pub(crate) fn pfcount(access: &mut Access<'_>, args: &[Bytes]) -> DataResult {
     if access.expiry == Expiry::Hide {
         // A replica keeps it to itself.
         let expires_at = access.raw().expires_at(&args[1]);
-        access.raw().insert(&args[1], Value::Str(hll.0.into()), expires_at);
+        access.put(&args[1], Value::Str(hll.0.into()), expires_at);
         access.raw().set_form(&args[1], Form::Loose);
     } else {
         write(access, "", &args[1], hll);

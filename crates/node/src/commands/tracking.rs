@@ -16,12 +16,12 @@ const CHANNEL: &str = "__redis__:invalidate";
 /// Who must hear of a change.
 #[derive(Clone, Debug)]
 pub(crate) enum Invalid {
-    /// Who has read the key.
-    Read(Conn, Bytes),
+    /// Who has read the key, and whether its time was over.
+    Read(Conn, Bytes, bool),
     /// Who tracks anything: everything is gone.
     Everything(Conn),
-    /// Whoever tracks a prefix of the key.
-    Prefixed(Bytes),
+    /// Whoever tracks a prefix of the key, whose time may have been over.
+    Prefixed(Bytes, bool),
 }
 
 /// What those who track prefixes hear at the end of a pass of the event loop.
@@ -64,13 +64,12 @@ impl Node {
         }
     }
 
-    /// Notes that keys were changed; those who track them are told by [`Node::send_invalidations`].
-    pub(crate) fn invalidate<'a>(&mut self, keys: impl Iterator<Item = &'a Bytes>) {
-        for key in keys {
-            let readers = self.tracked.remove(key).unwrap_or_default();
-            self.invalid.extend(readers.into_iter().map(|conn| Invalid::Read(conn, key.clone())));
-            self.invalid.push(Invalid::Prefixed(key.clone()));
-        }
+    /// Notes that a key was changed, or is gone `by_time`, which is nobody's own change; those who track it are told by
+    /// [`Node::send_invalidations`].
+    pub(crate) fn invalidate(&mut self, key: &Bytes, by_time: bool) {
+        let readers = self.tracked.remove(key).unwrap_or_default();
+        self.invalid.extend(readers.into_iter().map(|conn| Invalid::Read(conn, key.clone(), by_time)));
+        self.invalid.push(Invalid::Prefixed(key.clone(), by_time));
     }
 
     /// Everything is gone, by `FLUSHALL` or a resynchronisation.
@@ -86,12 +85,14 @@ impl Node {
         for invalid in std::mem::take(&mut self.invalid) {
             match invalid {
                 Invalid::Everything(conn) => self.tell_invalid(conn, Reply::Null, out),
-                Invalid::Read(conn, key) => {
-                    if !of(self, conn).is_some_and(|tracking| tracking.no_loop && writer == Some(conn)) {
+                Invalid::Read(conn, key, by_time) => {
+                    let own = !by_time && writer == Some(conn);
+                    if !of(self, conn).is_some_and(|tracking| tracking.no_loop && own) {
                         self.tell_invalid(conn, Reply::Array(vec![Reply::Bulk(key)]), out);
                     }
                 }
-                Invalid::Prefixed(key) => {
+                Invalid::Prefixed(key, by_time) => {
+                    let writer = writer.filter(|_| !by_time);
                     let tracking = self.clients.values().filter_map(|client| client.tracking.as_ref());
                     for prefix in tracking.flat_map(|tracking| &tracking.prefixes) {
                         if key.starts_with(prefix) {

@@ -1,5 +1,6 @@
 //! The data set: 16 databases of keys with values and expiry times.
 
+pub(crate) mod idle;
 pub(crate) mod listpack;
 pub(crate) mod stream;
 mod zset;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use self::idle::Clock;
 pub(crate) use self::zset::ZSet;
 
 /// `databases`
@@ -120,6 +122,7 @@ struct Entry {
     value: Value,
     form: Form,
     expires_at: Option<u64>,
+    accessed: Clock,
 }
 
 /// One database. It knows when its keys expire, but keeps them until told to remove them.
@@ -153,11 +156,28 @@ impl Db {
         self.entries.get(key)?.expires_at
     }
 
-    /// Stores `value`, whatever was there; an earlier expiry time goes with it.
-    pub(crate) fn insert(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>) {
-        *self.get_or_insert(key, || Value::Str(Bytes::new())) = value;
+    /// Stores `value` at `now`, whatever was there; an earlier expiry time goes with it.
+    pub(crate) fn insert(&mut self, key: &Bytes, value: Value, expires_at: Option<u64>, now: Clock) {
+        *self.get_or_insert(key, now, || Value::Str(Bytes::new())) = value;
         self.set_form(key, Form::ByValue);
+        self.set_accessed(key, now);
         self.set_expiry(key, expires_at);
+    }
+
+    /// When the value under `key` was last accessed, or was made; `None` if it is not there.
+    pub(crate) fn accessed(&self, key: &[u8]) -> Option<Clock> {
+        self.entries.get(key).map(|entry| entry.accessed)
+    }
+
+    pub(crate) fn set_accessed(&mut self, key: &[u8], at: Clock) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.accessed = at;
+        }
+    }
+
+    /// The shared number under `key`, if it is one.
+    pub(crate) fn shared(&self, key: &[u8]) -> Option<u16> {
+        self.entries.get(key).and_then(|entry| idle::shared(&entry.value, entry.form))
     }
 
     /// How the value under `key` is kept.
@@ -186,13 +206,15 @@ impl Db {
         self.entries.get(key).map(|entry| entry.value.encoding(entry.form))
     }
 
-    /// The value under `key`, made by `make` if there is none.
-    pub(crate) fn get_or_insert(&mut self, key: &Bytes, make: impl FnOnce() -> Value) -> &mut Value {
+    /// The value under `key`, made by `make` at `now` if there is none.
+    pub(crate) fn get_or_insert(&mut self, key: &Bytes, now: Clock, make: impl FnOnce() -> Value) -> &mut Value {
         let entry = self.entries.entry(own(key));
         if let Vacant(vacant) = &entry {
             self.slots.insert((slot(key), vacant.key().clone()));
         }
-        &mut entry.or_insert_with(|| Entry { value: make(), form: Form::ByValue, expires_at: None }).value
+        &mut entry
+            .or_insert_with(|| Entry { value: make(), form: Form::ByValue, expires_at: None, accessed: now })
+            .value
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Value> {
@@ -310,13 +332,13 @@ mod tests {
     fn expiry_times_follow_their_keys() {
         let mut db = Db::default();
         let key = Bytes::from_static(b"k");
-        db.insert(&key, text("a"), Some(7));
+        db.insert(&key, text("a"), Some(7), 0);
         assert_eq!(db.first_expiry(), Some(&(7, key.clone())));
         db.set_expiry(&key, Some(9));
         assert_eq!((db.first_expiry(), db.expiring()), (Some(&(9, key.clone())), 1));
-        db.insert(&key, text("b"), None);
+        db.insert(&key, text("b"), None, 0);
         assert_eq!((db.first_expiry(), db.expires_at(&key)), (None, None));
-        db.insert(&key, text("c"), Some(3));
+        db.insert(&key, text("c"), Some(3), 0);
         assert_eq!(db.remove(&key), Some(text("c")));
         assert_eq!((db.expiring(), db.len()), (0, 0));
         assert_eq!(db, Db::default());
@@ -327,8 +349,8 @@ mod tests {
         let mut db = Db::default();
         let name = |kind: &str, number: usize| Bytes::from(format!("{kind}{number}"));
         for number in 0..1_000 {
-            db.insert(&name("stays", number), text("a"), None);
-            db.insert(&name("goes", number), text("a"), None);
+            db.insert(&name("stays", number), text("a"), None, 0);
+            db.insert(&name("goes", number), text("a"), None, 0);
         }
         let (mut cursor, mut met, mut steps) = (0, BTreeSet::new(), 0);
         loop {
@@ -337,7 +359,7 @@ mod tests {
             // Whoever changes what was found does not run after it for ever.
             for (index, key) in keys.iter().enumerate().filter(|(_, key)| !key.starts_with(b"stays")) {
                 db.remove(key);
-                db.insert(&name("new", steps * 100 + index), text("a"), None);
+                db.insert(&name("new", steps * 100 + index), text("a"), None, 0);
             }
             met.extend(keys);
             steps += 1;

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use crate::args::parse_int;
+use crate::keyspace::idle::Clock;
 use crate::keyspace::{DATABASES, DataSet, Value, ZSet};
 
 const MAGIC: &[u8; 9] = b"REDIS0010";
@@ -222,7 +223,7 @@ pub(crate) fn restore(payload: &Bytes) -> Result<Value, ReadError> {
 }
 
 /// Reads a file.
-pub(crate) fn read(file: &Bytes) -> Result<Snapshot, ReadError> {
+pub(crate) fn read(file: &Bytes, now: Clock) -> Result<Snapshot, ReadError> {
     let version = file.get(5..9).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
     if !file.starts_with(b"REDIS") || !version.is_some_and(|version| (1..=10).contains(&version)) {
         return Err(ReadError::NotRdb);
@@ -277,7 +278,7 @@ pub(crate) fn read(file: &Bytes) -> Result<Snapshot, ReadError> {
                 let key = rest.string()?;
                 let value = rest.value(kind)?;
                 if !value.is_empty() {
-                    snapshot.data.0[db].insert(&key, value, expires_at);
+                    snapshot.data.0[db].insert(&key, value, expires_at, now);
                 }
                 expires_at = None;
             }
@@ -442,10 +443,10 @@ mod tests {
 
     fn sample() -> DataSet {
         let mut data = DataSet::default();
-        data.0[0].insert(&b("text"), Value::Str(b(&"x".repeat(20_000))), Some(1_704_067_200_123));
-        data.0[0].insert(&b("list"), Value::List((0..100).map(|n| b(&n.to_string())).collect()), None);
-        data.0[3].insert(&b("set"), Value::Set([b("a"), b("b")].into()), None);
-        data.0[15].insert(&b("hash"), Value::Hash([(b("f"), b("v"))].into()), Some(5));
+        data.0[0].insert(&b("text"), Value::Str(b(&"x".repeat(20_000))), Some(1_704_067_200_123), 0);
+        data.0[0].insert(&b("list"), Value::List((0..100).map(|n| b(&n.to_string())).collect()), None, 0);
+        data.0[3].insert(&b("set"), Value::Set([b("a"), b("b")].into()), None, 0);
+        data.0[15].insert(&b("hash"), Value::Hash([(b("f"), b("v"))].into()), Some(5), 0);
         data
     }
 
@@ -453,21 +454,21 @@ mod tests {
     fn reads_what_it_writes() {
         let file = write(&sample(), "3f0c9a51:12", 3);
         let snapshot = Snapshot { data: sample(), lineage: "3f0c9a51:12".into(), stream_db: 3 };
-        assert_eq!(read(&file), Ok(snapshot));
+        assert_eq!(read(&file, 0), Ok(snapshot));
     }
 
     #[test]
     fn a_file_cut_anywhere_is_an_error() {
         let file = write(&sample(), "", 0);
         for length in 0..file.len() {
-            assert!(read(&file.slice(..length)).is_err(), "{length}");
+            assert!(read(&file.slice(..length), 0).is_err(), "{length}");
         }
     }
 
     #[test]
     fn reads_the_smallest_file() {
         let smallest = Bytes::from_static(b"REDIS0009\xff\0\0\0\0\0\0\0\0");
-        assert_eq!(read(&smallest), Ok(Snapshot::default()));
+        assert_eq!(read(&smallest, 0), Ok(Snapshot::default()));
     }
 
     #[test]
@@ -481,7 +482,7 @@ mod tests {
             (b"REDIS0009\xff\0\0\0\0\0\0\0\x01", ReadError::Checksum),
         ];
         for (file, error) in table {
-            assert_eq!(read(&Bytes::from_static(file)), Err(error), "{file:?}");
+            assert_eq!(read(&Bytes::from_static(file), 0), Err(error), "{file:?}");
         }
     }
 }

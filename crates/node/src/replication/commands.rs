@@ -76,6 +76,7 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let from = int(&call.args()[2])?;
     let host = client.announced_host.as_ref().map_or_else(|| client.from.host.to_string(), |host| text(host).into());
     let addr = Addr::new(&host, client.listening_port);
+    let asks_for_part = !id.starts_with(b"?");
     let id = RunId::parse(&text(&id));
     let next = u64::try_from(from).ok().filter(|next| *next > 0);
     let missing = match (&id, next) {
@@ -88,7 +89,7 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let conn = call.conn;
     let mut link = ReplicaLink { addr, snapshot_due: None, acked: 0, acked_at: call.now };
     let Some(missing) = missing else {
-        if id.is_some() {
+        if asks_for_part {
             node.stats.sync_partial_err += 1;
         }
         node.stats.sync_full += 1;

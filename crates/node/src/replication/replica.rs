@@ -10,6 +10,7 @@ use crate::access::{Access, Expiry};
 use crate::args::parse_int;
 use crate::client::Client;
 use crate::keyspace::DATABASES;
+use crate::keyspace::idle::clock;
 use crate::node::Node;
 use crate::rdb;
 use crate::table::{self, Run};
@@ -252,7 +253,7 @@ impl Node {
 
     fn load_snapshot(&mut self, now: Time, file: &Bytes, out: &mut Vec<Output>) {
         let target = self.repl.upstream.as_mut().and_then(|upstream| upstream.target.take());
-        let (Ok(snapshot), Some((id, offset))) = (rdb::read(file), target) else {
+        let (Ok(snapshot), Some((id, offset))) = (rdb::read(file, clock(self.config.unix_millis(now))), target) else {
             return self.abandon_link(now, out);
         };
         // Its own replicas followed a history that ends here.
@@ -346,7 +347,7 @@ impl Node {
             && let Run::Data(handler) = spec.run
         {
             let (unix, notify) = (self.config.unix_millis(now), self.notifies());
-            let mut access = Access::new(&mut self.data, &self.config, db, unix, Expiry::Ignore);
+            let mut access = Access::new((&mut self.data, &mut self.numbers), &self.config, db, unix, Expiry::Ignore);
             access.notify = notify;
             // What the master ran cannot fail here; if it does, Redis goes on as well.
             let _ = handler(&mut access, &command.0);

@@ -122,11 +122,11 @@ globals._G = around
 -- What looks at a table sees what stands behind it, and nothing changes that.
 getmetatable('').__metatable = fixed{__index = globals.string}
 for _, name in pairs{'getmetatable', 'next', 'pairs', 'rawget'} do
-    globals[name] = through(behind, name, globals[name], false)
+    globals[name] = through(behind, globals[name], false)
 end
-for _, name in pairs{'rawset', 'setmetatable'} do globals[name] = through(behind, name, globals[name], true) end
-for _, name in pairs{'foreach', 'foreachi'} do table[name] = through(behind, name, table[name], false) end
-table.insert = through(behind, 'insert', table.insert, true)
+for _, name in pairs{'rawset', 'setmetatable'} do globals[name] = through(behind, globals[name], true) end
+for _, name in pairs{'foreach', 'foreachi'} do table[name] = through(behind, table[name], false) end
+table.insert = through(behind, table.insert, true)
 local compile, compile_from, dress = loadstring, load, setfenv
 globals.loadstring = function(...)
     local chunk, problem = compile(...)

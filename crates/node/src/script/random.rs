@@ -2,7 +2,7 @@
 
 use mlua::{Lua, MultiValue, Value};
 
-use super::raised;
+use super::{bad_argument, raised};
 
 /// The generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +33,15 @@ impl Random {
     /// `math.random`
     pub(super) fn random(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<f64> {
         let drawn = self.draw();
-        let empty = |number| raised(lua, &format!("bad argument #{number} to 'random' (interval is empty)"));
+        let empty = |number| bad_argument(lua, number, "interval is empty");
         match args.len() {
             0 => Ok(drawn),
             1 => {
-                let high = whole(lua, args, 1, "random")?;
+                let high = whole(lua, args, 1)?;
                 if high < 1 { Err(empty(1)) } else { Ok((drawn * f64::from(high)).floor() + 1.0) }
             }
             2 => {
-                let (low, high) = (whole(lua, args, 1, "random")?, whole(lua, args, 2, "random")?);
+                let (low, high) = (whole(lua, args, 1)?, whole(lua, args, 2)?);
                 let width = f64::from(high.wrapping_sub(low).wrapping_add(1));
                 if low > high { Err(empty(2)) } else { Ok((drawn * width).floor() + f64::from(low)) }
             }
@@ -51,17 +51,17 @@ impl Random {
 
     /// `math.randomseed`
     pub(super) fn reseed(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<()> {
-        *self = Self::new(whole(lua, args, 1, "randomseed")? as u32);
+        *self = Self::new(whole(lua, args, 1)? as u32);
         Ok(())
     }
 }
 
-/// The argument of this number, from 1, of the function `name`: without its fraction, and without its higher bits.
-fn whole(lua: &Lua, args: &MultiValue, number: usize, name: &str) -> mlua::Result<i32> {
+/// The argument of this number, from 1, of a function: without its fraction, and without its higher bits.
+fn whole(lua: &Lua, args: &MultiValue, number: usize) -> mlua::Result<i32> {
     let value = args.get(number - 1);
     let read = value.map(|value| lua.coerce_number(value.clone())).transpose()?.flatten();
     let got = value.map_or("no value", Value::type_name);
-    let wrong = || raised(lua, &format!("bad argument #{number} to '{name}' (number expected, got {got})"));
+    let wrong = || bad_argument(lua, number, &format!("number expected, got {got}"));
     read.map(|value| value as i64 as i32).ok_or_else(wrong)
 }
 

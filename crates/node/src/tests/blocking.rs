@@ -125,3 +125,19 @@ fn shutdown_gives_up_on_a_replica_that_stays_behind_and_can_be_aborted() {
     lab.run(1);
     assert_eq!(lab.exited, [0]);
 }
+
+#[test]
+fn whoever_is_unblocked_with_an_error_has_failed_and_so_has_who_did_it() {
+    let mut lab = Lab::single();
+    let (waits, other) = (lab.client(0), lab.client(0));
+    let id = lab.ask_on(0, waits, "CLIENT ID");
+    assert_eq!(lab.ask_on(0, waits, "BLPOP l 0"), "(none)");
+    let unblock = format!("CLIENT UNBLOCK {} ERROR", id.trim_start_matches(':'));
+    assert_eq!(lab.ask_on(0, other, &unblock), ":1");
+    let calls = lab.ask_on(0, other, "INFO commandstats");
+    for name in ["blpop", "client|unblock"] {
+        let line = calls.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).unwrap();
+        assert!(line.contains(":calls=1,") && line.ends_with("failed_calls=1"), "{line}");
+    }
+    assert!(lab.ask_on(0, other, "INFO stats").contains("total_error_replies:1\r\n"));
+}

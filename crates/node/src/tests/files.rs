@@ -14,7 +14,7 @@ use crate::rdb;
 const SAVED: &[u8] = include_bytes!("../../tests/data/encodings-7.0.15.rdb");
 
 fn saved() -> DataSet {
-    rdb::read(&Bytes::from_static(SAVED)).expect("a file of Redis").data
+    rdb::read(&Bytes::from_static(SAVED), 0).expect("a file of Redis").data
 }
 
 fn text(data: &DataSet, key: &str) -> String {
@@ -69,7 +69,7 @@ fn every_encoding_of_redis_is_read() {
 #[test]
 fn a_file_with_every_type_is_read_as_it_was_written() {
     let file = rdb::write(&saved(), "", 0);
-    assert_eq!(rdb::read(&file).expect("its own file").data, saved());
+    assert_eq!(rdb::read(&file, 0).expect("its own file").data, saved());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_changed_byte_is_noticed() {
     for at in (0..SAVED.len() - 8).step_by(97) {
         let mut file = SAVED.to_vec();
         file[at] ^= 0x10;
-        assert!(rdb::read(&file.into()).is_err(), "byte {at}");
+        assert!(rdb::read(&file.into(), 0).is_err(), "byte {at}");
     }
 }
 
@@ -97,5 +97,5 @@ fn redis_loads_what_is_written_here() {
     fs::remove_file(&path).expect("it was there");
     assert_eq!(talk.ask(&["SAVE"], within).expect("a reply"), model::Reply::OK);
     let file = fs::read(&path).expect("it has saved");
-    assert_eq!(rdb::read(&file.into()).expect("a file of Redis").data, saved());
+    assert_eq!(rdb::read(&file.into(), 0).expect("a file of Redis").data, saved());
 }

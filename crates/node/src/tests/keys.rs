@@ -180,3 +180,23 @@ fn a_key_is_gone_when_its_time_is_over() {
     lab.run(3_000);
     assert_eq!(lab.ask(1, "DBSIZE"), ":0");
 }
+
+#[test]
+fn a_key_whose_time_is_over_is_not_the_change_of_who_finds_it_so() {
+    for mode in ["NOLOOP", "BCAST NOLOOP"] {
+        let mut lab = Lab::single();
+        let conn = lab.client(0);
+        lab.ask_on(0, conn, "HELLO 3");
+        lab.ask_on(0, conn, &format!("CLIENT TRACKING ON {mode}"));
+        lab.ask_on(0, conn, "SET k v PX 5");
+        lab.ask_on(0, conn, "GET k");
+        // The command comes first, before the node looks for keys that are over their time.
+        lab.now += std::time::Duration::from_millis(6);
+        assert_eq!(lab.ask_on(0, conn, "GET k"), "nil", "{mode}");
+        lab.run(1);
+        assert_eq!(lab.next(0, conn).as_deref(), Some(">[\"invalidate\" [\"k\"]]"), "{mode}");
+        lab.ask_on(0, conn, "SET k w");
+        lab.run(1);
+        assert_eq!(lab.next(0, conn), None, "{mode}");
+    }
+}

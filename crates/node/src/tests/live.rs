@@ -11,8 +11,16 @@ use real::{Block, Options, Process, Program};
 
 use super::harness::{Lab, legible, show};
 
-const LIVE: &str = include_str!("../../tests/data/live.script");
-const VALUES: &str = include_str!("../../tests/data/values.script");
+/// The scripts, by their names.
+const SCRIPTS: [(&str, &str); 7] = [
+    ("live", include_str!("../../tests/data/live.script")),
+    ("values", include_str!("../../tests/data/values.script")),
+    ("bits", include_str!("../../tests/data/bits.script")),
+    ("streams", include_str!("../../tests/data/streams.script")),
+    ("tracking", include_str!("../../tests/data/tracking.script")),
+    ("lua", include_str!("../../tests/data/lua.script")),
+    ("times", include_str!("../../tests/data/times.script")),
+];
 
 /// A redis-server; `None`, said loudly, if there is none on this machine.
 pub(super) fn server(what: &str) -> Option<(Process, Block)> {
@@ -236,6 +244,22 @@ impl Both {
         (changes(stream.into_iter().map(whole)), changes(std::iter::from_fn(|| Some(real.read()))))
     }
 
+    /// Lets time pass until the middle of a second, the one that comes so many after this. The server sleeps meanwhile.
+    fn pass(&mut self, seconds: u64) {
+        const MIDDLE: u64 = 500_000;
+        self.send(0, &words("TIME"));
+        let left = |time: &str| {
+            let micros = time.trim_matches(|c| "[]\"".contains(c)).split("\" \"").nth(1).map(str::parse::<u64>);
+            seconds * 1_000_000 + MIDDLE - micros.expect("two numbers").expect("a number")
+        };
+        let (fake, real) = self.read(0);
+        self.lab.run(left(&fake) / 1_000);
+        let sleep = format!("DEBUG SLEEP {}", left(&real) as f64 / 1e6);
+        let wire = self.reals.get_mut(&0).expect("connected");
+        wire.send(&words(&sleep));
+        assert_eq!(wire.read(), "+OK", "{sleep}");
+    }
+
     /// The next reply of the fake.
     fn hear(&mut self, conn: Conn) -> String {
         let mut fake = self.lab.heard.get_mut(&(0, conn)).and_then(VecDeque::pop_front);
@@ -265,7 +289,7 @@ impl Both {
     }
 }
 
-fn compare(script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
+fn compare(name: &str, script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
     let mut differences = Vec::new();
     let mut both = Both::open(addr, resp3);
     for (index, line) in script.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
@@ -285,6 +309,11 @@ fn compare(script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
             continue;
         }
         let line = line.trim_start_matches("2 only: ").trim_start_matches("3 only: ");
+        if let Some(seconds) = line.strip_prefix("@seconds ") {
+            both.connect(0);
+            both.pass(seconds.parse().expect("a number"));
+            continue;
+        }
         if line == "@follow" {
             both.connect(0);
             both.follow();
@@ -316,7 +345,8 @@ fn compare(script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
         }
         if fake != real {
             let version = if resp3 { 3 } else { 2 };
-            differences.push(format!("line {} in RESP{version}: {rest}\n  real {real}\n  fake {fake}", index + 1));
+            differences
+                .push(format!("{name}.script:{} in RESP{version}: {rest}\n  real {real}\n  fake {fake}", index + 1));
         }
     }
     differences
@@ -326,8 +356,10 @@ fn compare(script: &str, addr: SocketAddr, resp3: bool) -> Vec<String> {
 fn replies_are_those_of_redis() {
     let Some((process, _block)) = server("replies held against redis-server") else { return };
     let mut differences = Vec::new();
-    for (script, resp3) in [(LIVE, false), (LIVE, true), (VALUES, false), (VALUES, true)] {
-        differences.extend(compare(script, process.addr(), resp3));
+    for (name, script) in SCRIPTS {
+        for resp3 in [false, true] {
+            differences.extend(compare(name, script, process.addr(), resp3));
+        }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }

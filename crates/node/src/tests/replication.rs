@@ -254,3 +254,25 @@ fn the_master_is_a_client_of_its_replica() {
     lab.run(100);
     assert!(lab.nodes[1].link_up() && lab.ask(1, "CLIENT LIST TYPE master").contains("flags=M"));
 }
+
+/// The numbers of redis-server 7.0.15, in the same steps.
+#[test]
+fn synchronisations_are_counted() {
+    let mut lab = Lab::of(vec![config(0), config(1)]);
+    let mut counts = |commands: &[(usize, &str)]| {
+        for (node, command) in commands {
+            lab.ask(*node, command);
+        }
+        lab.run(4_000);
+        assert!(lab.nodes[1].link_up());
+        let stats = lab.ask(0, "INFO stats");
+        let count = |name| stats.lines().find_map(|line| line.strip_prefix(name)?.parse::<u8>().ok()).unwrap();
+        ["sync_full:", "sync_partial_ok:", "sync_partial_err:"].map(count)
+    };
+    assert_eq!(counts(&[(1, "REPLICAOF 10.0.0.1 6379")]), [1, 0, 1], "a master asks to go on from its own history");
+    assert_eq!(counts(&[(0, "CLIENT KILL TYPE replica")]), [1, 1, 1]);
+    let diverges = [(1, "REPLICAOF NO ONE"), (1, "SET x 1"), (1, "REPLICAOF 10.0.0.1 6379")];
+    assert_eq!(counts(&diverges), [2, 1, 2]);
+    let stranger = counts(&[(0, "PSYNC nonsense 5")]);
+    assert_eq!(stranger, [3, 1, 3], "whatever is no question mark is a history");
+}
