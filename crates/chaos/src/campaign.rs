@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Case, CaseResult, Ending};
+use crate::case::{Case, CaseResult, Ending, Failure};
 use crate::coverage::Coverage;
 use crate::jobs;
 use crate::profile::Mix;
-use crate::regression::Origin;
+use crate::regression::{self, Origin};
 use crate::schedule;
 use crate::shard::Shard;
 use crate::shrink::{Shrunk, shrink, shrink_systematic};
@@ -135,6 +135,20 @@ impl Campaign {
         Some((Origin { by, number, driver: self.driver.clone(), seed, signature: finding.signature.clone() }, shrunk))
     }
 
+    /// The first case of a finding as it is, for when it is not to be made small, or does not fail again.
+    pub fn unshrunk(&self, finding: &Finding) -> Option<(Origin, Shrunk)> {
+        let number = *finding.seeds.first()?;
+        let Case { seed, driver, plan, .. } = self.case(number);
+        let by = match &self.source {
+            Source::Random { .. } => self.source.to_string(),
+            Source::Systematic(_) => format!("{}, case {number}", self.source),
+        };
+        let faults = regression::faults(&plan);
+        let failure = Failure { signature: finding.signature.clone(), text: finding.text.clone() };
+        let shrunk = Shrunk { plan, failure, faults: [faults; 2], runs: 0 };
+        Some((Origin { by, number, driver, seed, signature: finding.signature.clone() }, shrunk))
+    }
+
     /// Its cases, in order.
     pub fn cases(&self) -> impl Iterator<Item = Case> {
         let numbers = self.source.numbers();
@@ -194,6 +208,14 @@ pub struct Missing {
     pub seeds: Vec<u64>,
 }
 
+/// Adds a number to the smallest ones, in order, each once.
+fn keep_first(numbers: &mut Vec<u64>, number: u64) {
+    if let Err(place) = numbers.binary_search(&number) {
+        numbers.insert(place, number);
+        numbers.truncate(Finding::SEEDS);
+    }
+}
+
 /// What the runs of a campaign came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -220,9 +242,10 @@ impl Summary {
             match self.findings.iter_mut().find(same) {
                 Some(known) => {
                     known.runs += 1;
-                    if known.seeds.len() < Finding::SEEDS {
-                        known.seeds.push(result.id());
+                    if known.seeds.first().is_some_and(|first| result.id() < *first) {
+                        known.text.clone_from(&failure.text);
                     }
+                    keep_first(&mut known.seeds, result.id());
                 }
                 None => self.findings.push(Finding {
                     signature: failure.signature.clone(),
@@ -236,10 +259,10 @@ impl Summary {
         for text in &result.missing {
             let known = self.missing.entry(crate::case::plain(text)).or_default();
             known.runs += 1;
-            if known.seeds.len() < Finding::SEEDS {
-                known.seeds.push(result.id());
-            }
+            keep_first(&mut known.seeds, result.id());
         }
+        // Shards may be added in any order.
+        self.findings.sort_by_key(|finding| finding.seeds.first().copied());
     }
 
     /// How many runs there were.

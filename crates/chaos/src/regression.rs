@@ -1,6 +1,8 @@
 //! A finding as a scenario file: a few lines that show it for ever, with how it was found in the comments.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use model::Plan;
@@ -41,8 +43,13 @@ pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
         let line = line.replace(['\n', '\r'], " ");
         let _ = writeln!(text, "# {line}");
     };
-    comment(&format!("Found by sentinel-lab {} with {by}; shrunk from", env!("CARGO_PKG_VERSION")));
-    comment(&format!("{} to {after} in {} runs.", counted(before, "fault"), shrunk.runs));
+    let version = env!("CARGO_PKG_VERSION");
+    if shrunk.runs == 0 {
+        comment(&format!("Found by sentinel-lab {version} with {by}; not shrunk."));
+    } else {
+        comment(&format!("Found by sentinel-lab {version} with {by}; shrunk from"));
+        comment(&format!("{} to {after} in {} runs.", counted(before, "fault"), shrunk.runs));
+    }
     comment(&format!("violates: {signature}"));
     comment(&format!("  {}", shrunk.failure.text));
     comment(&format!("seed: {seed}"));
@@ -50,7 +57,8 @@ pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
     text + &scenario::render(&shrunk.plan)
 }
 
-/// Writes the file into `folder`, which is made if it is not there; gives its path.
+/// Writes the file into `folder`, which is made if it is not there; gives its path. It is named by driver, rule and number,
+/// and counted on from 2 if another finding has that name: none is ever overwritten.
 ///
 /// # Errors
 /// The folder cannot be made, or the file not written.
@@ -59,8 +67,25 @@ pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<
     let rule = origin.signature.split([':', '/']).next().unwrap_or_default();
     let rule: String =
         rule.trim().to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let path = folder.join(format!("{}-{rule}-{}.yaml", origin.driver, origin.number));
-    std::fs::write(&path, text(origin, shrunk))?;
+    let name = format!("{}-{rule}-{}", origin.driver, origin.number);
+    let text = text(origin, shrunk);
+    let mut path = folder.join(format!("{name}.yaml"));
+    for count in 2_u64.. {
+        match File::create_new(&path) {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())?;
+                break;
+            }
+            // The same finding once more is there already.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if std::fs::read(&path)? == text.as_bytes() {
+                    break;
+                }
+                path = folder.join(format!("{name}-{count}.yaml"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
     Ok(path)
 }
 

@@ -173,6 +173,8 @@ fn read(file: &str, reader: impl BufRead, joined: &mut Joined) -> Result<Header,
     let mut header: Option<Header> = None;
     let mut ended = None;
     let mut runs = 0;
+    // The number of the run before, of each campaign.
+    let mut before: BTreeMap<(String, String, Option<u64>), u64> = BTreeMap::new();
     for (index, line) in reader.lines().enumerate() {
         let malformed = |problem: String| MergeError::Malformed { file: file.to_owned(), line: index + 1, problem };
         let line = line.map_err(|source| MergeError::Unreadable { file: file.to_owned(), source })?;
@@ -189,9 +191,20 @@ fn read(file: &str, reader: impl BufRead, joined: &mut Joined) -> Result<Header,
             }
             (Line::Campaign(_), Some(_)) => return Err(malformed("a second campaign begins".to_owned())),
             (_, None) => return Err(malformed("the campaign is not described before it".to_owned())),
-            (Line::Run { profile, result }, Some(_)) => {
+            (Line::Run { profile, result }, Some(header)) => {
                 runs += 1;
+                let campaign = (profile.clone(), result.driver.clone(), result.number.map(|_| result.seed));
+                let first = if result.number.is_some() { 1 } else { header.from } + header.partition.index - 1;
+                let due = before.get(&campaign).map_or(first, |before| before + header.partition.of);
+                if result.id() != due {
+                    let of = format!("of {profile} with {}", result.driver);
+                    return Err(malformed(format!("run {} {of} where run {due} should be", result.id())));
+                }
+                before.insert(campaign, due);
                 joined.summaries.entry(profile).or_default().add(&result);
+            }
+            (Line::End { runs: told, .. }, Some(_)) if told != runs => {
+                return Err(malformed(format!("{runs} runs are above instead of {told}")));
             }
             (Line::End { stopped, .. }, Some(_)) => ended = Some(stopped),
         }

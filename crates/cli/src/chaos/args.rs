@@ -50,7 +50,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub jobs: Option<u64>,
 
-    /// Begin no further run after this long, such as 10m. Then not all was run, which is inconclusive, unless seeds without an
+    /// Begin no further run after this long, such as 10m; what was found is still shrunk, each for --shrink-time at most. Then not all was run, which is inconclusive, unless seeds without an
     /// end were asked for: `--seeds 1.. --time-limit 10m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
@@ -64,11 +64,11 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "M/N")]
     pub partition: Option<Shard>,
 
-    /// Write every run as a line of JSON; `merge` joins such files of several shards
+    /// Write every run as a line of JSON, over what the file has; `merge` joins such files of several shards
     #[arg(long, value_name = "FILE")]
     pub results: Option<PathBuf>,
 
-    /// Write each finding, shrunk, as a scenario file into this folder
+    /// Write each finding, shrunk where that can be, as a scenario file of its own into this folder
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
 
@@ -76,7 +76,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "results", "time_limit", "fail_fast"])]
     pub schedules: Option<PathBuf>,
 
-    /// Leave findings as large as they were found, and save none
+    /// Leave findings as large as they were found
     #[arg(long)]
     pub no_shrink: bool,
 

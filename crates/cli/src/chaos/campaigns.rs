@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use chaos::campaign::{Campaign, Finding, Summary};
-use chaos::case::Ending;
+use chaos::case::{Case, CaseResult, Ending};
 use chaos::profile::Mix;
 use chaos::regression;
 use chaos::results::{Header, Line, write};
@@ -31,6 +31,12 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     let Some(setup) = Setup::of(args) else { return Exit::Unusable };
     if let Some(folder) = &args.schedules {
         return write_schedules(&setup, folder);
+    }
+    if let Some(folder) = &args.save
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        print::error(&format!("--save {}: {error}", folder.display()));
+        return Exit::Unusable;
     }
     let mut results = match args.results.as_deref().map(|path| Results::create(path, &setup.header)).transpose() {
         Ok(results) => results,
@@ -99,11 +105,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
             print::error(&why);
             return Exit::Unusable;
         }
-        let saved = if args.no_shrink || stop.interrupted() {
-            summary.findings.iter().map(|_| None).collect()
-        } else {
-            keep(args, &campaign, &summary, &pool, threads)
-        };
+        let saved = keep(args, &campaign, &summary, &pool, threads, &stop);
         worst = worst.max(exit(&summary, campaign.source.mix()));
         let elapsed = began.elapsed();
         table.add(&campaign, &summary, &saved);
@@ -137,9 +139,10 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     worst
 }
 
-/// Writes the cases of all campaigns, and runs none.
+/// Writes the cases of all campaigns, and runs none. They are the same for all drivers.
 fn write_schedules(setup: &Setup, folder: &Path) -> Exit {
-    for campaign in setup.campaigns(1) {
+    let first = setup.header.drivers.first();
+    for campaign in setup.campaigns(1).filter(|campaign| first == Some(&campaign.driver)) {
         let by = campaign.source.to_string();
         for case in campaign.cases() {
             match regression::save_case(folder, &by, &case) {
@@ -163,24 +166,42 @@ pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
     if proven && summary.runs() > 0 { Exit::Pass } else { Exit::Inconclusive }
 }
 
-/// Shrinks the first run of every finding and writes it where `--save` says.
-fn keep(args: &ChaosArgs, campaign: &Campaign, summary: &Summary, pool: &Pool, threads: usize) -> Vec<Option<Saved>> {
+/// Shrinks the first run of every finding, unless that is not wanted, and writes it where `--save` says: as it is, if it was
+/// not shrunk or did not fail again. Once a signal has come nothing more is run.
+fn keep(
+    args: &ChaosArgs,
+    campaign: &Campaign,
+    summary: &Summary,
+    pool: &Pool,
+    threads: usize,
+    stop: &Stop,
+) -> Vec<Option<Saved>> {
     let mut all = Vec::new();
     let most = if args.format == MatrixFormat::Markdown { MOST_COMPARED } else { MOST_SHRUNK };
-    let some = summary.findings.len().min(most);
+    let wanted = |index| !args.no_shrink && index < most && !stop.interrupted();
+    let execute = |case: &Case| match stop.interrupted() {
+        true => CaseResult::lost(case, "interrupted".to_owned(), String::new()),
+        false => pool.carry_out(case),
+    };
+    let count = summary.findings.len();
+    let progress = Progress::new((!args.no_shrink).then_some(count.min(most)));
+    progress.note("made small");
     let work = |index: usize| {
         let finding: &Finding = &summary.findings[index];
         let began = Instant::now();
-        let (origin, shrunk) = campaign.shrink(finding, args.shrink_time, |case| pool.carry_out(case))?;
-        let file = args.save.as_deref().map(|folder| regression::save(folder, &origin, &shrunk));
-        let text = regression::text(&origin, &shrunk);
-        Some(Saved { text, shrunk, seed: origin.seed, took: began.elapsed(), file })
+        let shrunk = if wanted(index) { campaign.shrink(finding, args.shrink_time, execute) } else { None };
+        let whole = || args.save.as_ref().and_then(|_| campaign.unshrunk(finding));
+        Some((shrunk.or_else(whole)?, began.elapsed()))
     };
-    jobs::in_order(some, threads, work, |_, saved| {
-        all.push(saved);
+    jobs::in_order(count, threads, work, |_, kept| {
+        progress.step();
+        all.push(kept.map(|((origin, shrunk), took)| {
+            let file = args.save.as_deref().map(|folder| regression::save(folder, &origin, &shrunk));
+            Saved { text: regression::text(&origin, &shrunk), shrunk, seed: origin.seed, took, file }
+        }));
         true
     });
-    all.resize_with(summary.findings.len(), || None);
+    progress.finish();
     all
 }
 

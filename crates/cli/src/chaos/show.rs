@@ -13,7 +13,7 @@ use chaos::profile::Mix;
 use chaos::shrink::Shrunk;
 use serde_json::json;
 
-/// A finding that was shrunk.
+/// A finding that is to be shown as a scenario file.
 pub(super) struct Saved {
     pub(super) shrunk: Shrunk,
     pub(super) seed: u64,
@@ -59,12 +59,14 @@ pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         let _ = writeln!(text, "    {}", finding.text);
         let Some(saved) = saved.get(index).and_then(Option::as_ref) else { continue };
         let [before, after] = saved.shrunk.faults;
-        let _ = writeln!(
-            text,
-            "    shrunk from {before} faults to {after} in {} runs, {:.1} s",
-            saved.shrunk.runs,
-            saved.took.as_secs_f64()
-        );
+        let _ = match saved.shrunk.runs {
+            0 => writeln!(text, "    not shrunk"),
+            runs => writeln!(
+                text,
+                "    shrunk from {before} faults to {after} in {runs} runs, {:.1} s",
+                saved.took.as_secs_f64()
+            ),
+        };
         match &saved.file {
             Some(Ok(path)) => {
                 let driver = &campaign.driver;
