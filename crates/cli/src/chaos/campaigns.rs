@@ -179,9 +179,12 @@ fn keep(
     let mut all = Vec::new();
     let most = if args.format == MatrixFormat::Markdown { MOST_COMPARED } else { MOST_SHRUNK };
     let wanted = |index| !args.no_shrink && index < most && !stop.interrupted();
-    let execute = |case: &Case| match stop.interrupted() {
-        true => CaseResult::lost(case, "interrupted".to_owned(), String::new()),
-        false => pool.carry_out(case),
+    let execute = |case: &Case| {
+        if stop.interrupted() {
+            CaseResult::lost(case, "interrupted".to_owned(), String::new())
+        } else {
+            pool.carry_out(case)
+        }
     };
     let count = summary.findings.len();
     let progress = Progress::new((!args.no_shrink).then_some(count.min(most)));

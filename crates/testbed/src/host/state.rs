@@ -275,10 +275,12 @@ impl State {
     fn ipv6_gates(&self, block: &Block) -> io::Result<Vec<Gate>> {
         let has_ipv6 = self.nodes.iter().any(|(node, _)| self.cluster.address(*node).host.contains(':'));
         let start = block.spare().map_or(0, |spare| usize::from(spare.octets()[2]));
-        match has_ipv6 {
-            true if self.sockets => Gate::open_ipv6(start, self.nodes.len()),
-            true => Ok(Gate::within_ipv6(start, self.nodes.len())),
-            false => Ok(Vec::new()),
+        if !has_ipv6 {
+            Ok(Vec::new())
+        } else if self.sockets {
+            Gate::open_ipv6(start, self.nodes.len())
+        } else {
+            Ok(Gate::within_ipv6(start, self.nodes.len()))
         }
     }
 
