@@ -103,9 +103,10 @@ fn file(header: &Header, results: &[CaseResult], ended: bool) -> Vec<u8> {
 fn shards_are_joined_and_missing_ones_named() {
     let mix = Mix::of(Profile::Gentle);
     let result = execute(&case(drivers::DEFAULT, &mix, 1));
+    let third = CaseResult { seed: 3, ..result.clone() };
     let files = [
         file(&header(1, 3), std::slice::from_ref(&result), true),
-        file(&header(3, 3), std::slice::from_ref(&result), false),
+        file(&header(3, 3), std::slice::from_ref(&third), false),
     ];
     let joined = merge(files.iter().map(|bytes| ("f".to_owned(), bytes.as_slice()))).expect("one campaign");
     assert_eq!(joined.summaries["mean"].runs(), 2);
@@ -113,6 +114,27 @@ fn shards_are_joined_and_missing_ones_named() {
     assert!(result.ending <= Ending::Inconclusive, "{:?}", result.failures);
     assert_eq!(joined.missing, [Shard { index: 2, of: 3 }]);
     assert_eq!(joined.incomplete, ["f: shard 3/3 breaks off after 1 runs"]);
+}
+
+#[test]
+fn runs_that_are_missing_or_doubled_are_refused() {
+    let lost = |seed| CaseResult { seed, ..execute(&case(drivers::DEFAULT, &Mix::of(Profile::Gentle), 1)) };
+    let [one, two, three] = [1, 2, 3].map(lost);
+    let join = |bytes: &[u8]| merge([("f".to_owned(), bytes)]).map_err(|error| error.to_string());
+    let refused = |results: &[CaseResult]| join(&file(&header(1, 1), results, true)).unwrap_err();
+    assert!(join(&file(&header(1, 1), &[one.clone(), two.clone(), three.clone()], true)).is_ok());
+    assert!(
+        refused(&[one.clone(), three.clone()])
+            .starts_with("f:3: run 3 of mean with sentinel-client where run 2 should be")
+    );
+    assert!(
+        refused(&[one.clone(), one.clone()])
+            .starts_with("f:3: run 1 of mean with sentinel-client where run 2 should be")
+    );
+    assert!(refused(&[two]).starts_with("f:2: run 2 of mean with sentinel-client where run 1 should be"));
+    let mut short = file(&header(1, 1), std::slice::from_ref(&one), false);
+    write(&mut short, &Line::End { runs: 2, stopped: None }).expect("memory takes everything");
+    assert!(join(&short).unwrap_err().starts_with("f:3: 1 runs are above instead of 2"));
 }
 
 #[test]
