@@ -123,30 +123,30 @@ impl Campaign {
     ) -> Option<(Origin, Shrunk)> {
         let (number, signature) = (*finding.seeds.first()?, finding.signature.as_str());
         let driver = self.driver.as_str();
-        let (by, seed, shrunk) = match &self.source {
-            Source::Random { mix, .. } => {
-                (self.source.to_string(), number, shrink(mix, driver, number, signature, limit, execute)?)
-            }
-            Source::Systematic(subject) => {
-                let by = format!("{}, case {number}", self.source);
-                (by, subject.seed(), shrink_systematic(subject, driver, number, signature, limit, execute)?)
-            }
+        let shrunk = match &self.source {
+            Source::Random { mix, .. } => shrink(mix, driver, number, signature, limit, execute)?,
+            Source::Systematic(subject) => shrink_systematic(subject, driver, number, signature, limit, execute)?,
         };
-        Some((Origin { by, number, driver: self.driver.clone(), seed, signature: finding.signature.clone() }, shrunk))
+        Some((self.origin(number, signature), shrunk))
     }
 
     /// The first case of a finding as it is, for when it is not to be made small, or does not fail again.
     pub fn unshrunk(&self, finding: &Finding) -> Option<(Origin, Shrunk)> {
         let number = *finding.seeds.first()?;
-        let Case { seed, driver, plan, .. } = self.case(number);
-        let by = match &self.source {
-            Source::Random { .. } => self.source.to_string(),
-            Source::Systematic(_) => format!("{}, case {number}", self.source),
-        };
+        let plan = self.case(number).plan;
         let faults = regression::faults(&plan);
         let failure = Failure { signature: finding.signature.clone(), text: finding.text.clone() };
         let shrunk = Shrunk { plan, failure, faults: [faults; 2], runs: 0 };
-        Some((Origin { by, number, driver, seed, signature: finding.signature.clone() }, shrunk))
+        Some((self.origin(number, &finding.signature), shrunk))
+    }
+
+    /// How a finding in the case of this number came about.
+    fn origin(&self, number: u64, signature: &str) -> Origin {
+        let (by, seed) = match &self.source {
+            Source::Random { .. } => (self.source.to_string(), number),
+            Source::Systematic(subject) => (format!("{}, case {number}", self.source), subject.seed()),
+        };
+        Origin { by, number, driver: self.driver.clone(), seed, signature: signature.to_owned() }
     }
 
     /// Its cases, in order.

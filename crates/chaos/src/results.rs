@@ -194,8 +194,11 @@ fn read(file: &str, reader: impl BufRead, joined: &mut Joined) -> Result<Header,
             (Line::Run { profile, result }, Some(header)) => {
                 runs += 1;
                 let campaign = (profile.clone(), result.driver.clone(), result.number.map(|_| result.seed));
-                let first = if result.number.is_some() { 1 } else { header.from } + header.partition.index - 1;
-                let due = before.get(&campaign).map_or(first, |before| before + header.partition.of);
+                // A file that nobody wrote may say anything.
+                let Shard { index, of } = header.partition;
+                let first =
+                    if result.number.is_some() { 1 } else { header.from }.saturating_add(index.saturating_sub(1));
+                let due = before.get(&campaign).map_or(first, |before| before.saturating_add(of));
                 if result.id() != due {
                     let of = format!("of {profile} with {}", result.driver);
                     return Err(malformed(format!("run {} {of} where run {due} should be", result.id())));

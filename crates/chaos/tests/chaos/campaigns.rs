@@ -132,6 +132,8 @@ fn runs_that_are_missing_or_doubled_are_refused() {
             .starts_with("f:3: run 1 of mean with sentinel-client where run 2 should be")
     );
     assert!(refused(&[two]).starts_with("f:2: run 2 of mean with sentinel-client where run 1 should be"));
+    let absurd = Header { from: u64::MAX, ..header(5, u64::MAX) };
+    assert!(join(&file(&absurd, &[one.clone(), one.clone()], true)).is_err(), "and no panic");
     let mut short = file(&header(1, 1), std::slice::from_ref(&one), false);
     write(&mut short, &Line::End { runs: 2, stopped: None }).expect("memory takes everything");
     assert!(join(&short).unwrap_err().starts_with("f:3: 1 runs are above instead of 2"));

@@ -57,6 +57,31 @@ fn schedules_are_written_as_scenario_files_and_not_run() {
 }
 
 #[test]
+fn every_finding_is_saved_in_a_file_of_its_own_and_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = || {
+        let mut names: Vec<String> = std::fs::read_dir(folder.path())
+            .expect("the folder")
+            .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+            .collect();
+        names.sort();
+        names
+    };
+    let mut campaign = chaos("--driver wrong-never-rediscovers --seeds 4..5");
+    let (code, report, errors) = output(campaign.arg("--save").arg(folder.path()));
+    assert_eq!(code, 1, "{errors}");
+    let name = "wrong-never-rediscovers-i1-converge-4";
+    assert_eq!(saved(), [format!("{name}-2.yaml"), format!("{name}.yaml")], "two kinds of one rule");
+    assert!(report.contains(&format!("{name}-2.yaml --seed 4")) && report.contains("not shrunk"), "{report}");
+    output(&mut campaign);
+    assert_eq!(saved().len(), 2, "the same once more");
+    let file = folder.path().join(format!("{name}.yaml"));
+    let (code, _, errors) = output(chaos("--seeds 1..2").arg("--save").arg(file));
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("--save") && errors.contains(name), "{errors}");
+}
+
+#[test]
 fn shards_of_other_settings_or_binaries_are_refused_and_missing_ones_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let shard = |name: &str, more: &str| {
