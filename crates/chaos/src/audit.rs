@@ -8,6 +8,9 @@
 //! | epochs | epochs only grow, and so do the configurations that a Sentinel adopts |
 //! | agreement | after everything healed, all Sentinels name one master, which is one, and all others follow it |
 //!
+//! A Sentinel that stands still or is in tilt mode forgets no answer, and goes by old ones in its first pass after that. So it
+//! may fail over a master that only it finds down (`crates/parity/flaws/opinions-outlive-tilt.yaml`, the same in Redis 7.0.15).
+//!
 //! Redis itself breaks the last one, and so do the nodes of the lab: a Sentinel that is held up in tilt mode in the midst of
 //! a failover takes over the epoch of a later one that leads back to the old master, sees no other address in it, and then
 //! ends its own failover under that epoch. From then on it names another master than the others, for good. Redis 7.0.15 and
@@ -23,6 +26,9 @@ use model::{Epoch, EventName, Fault, History, NodeId, Target, Time};
 
 /// How old the opinion of another Sentinel may be: five times the ask period of a second, and a pass.
 const OPINION: Duration = Duration::from_millis(5_200);
+
+/// The longest time between two passes of a Sentinel that runs: a tenth of a second at the lowest `hz`, and as much again.
+const PASS: Duration = Duration::from_millis(200);
 
 /// How often a Sentinel asks a node for `INFO`.
 const INFO: Duration = Duration::from_secs(10);
@@ -77,12 +83,15 @@ struct Auditor<'a> {
     forced: Vec<(NodeId, String, Epoch)>,
     leaders: BTreeMap<(String, Epoch), NodeId>,
     /// Who was promoted, for each master, by epoch.
-    promoted: BTreeMap<(String, Epoch), String>,
+    promoted: BTreeMap<(String, Epoch), BTreeSet<String>>,
     /// The epoch of the configuration that each Sentinel holds at least.
     configs: BTreeMap<(NodeId, String), Epoch>,
     /// When a Sentinel found a master down, and until when if it no longer does. By name and not by address: after a
     /// switch a Sentinel keeps what the others said of the master before, until that is too old.
     down: BTreeMap<(NodeId, String), Option<Time>>,
+    /// From when to when a Sentinel last stood still or was in tilt mode; without the end if it still is.
+    idle: BTreeMap<NodeId, (Time, Option<Time>)>,
+    tilted: BTreeSet<NodeId>,
     /// By how much the clock of a Sentinel was put back. What it was told looks so much younger to it.
     put_back: BTreeMap<NodeId, Duration>,
     /// The masters that said they are replicas. Sentinels may have told them so: one that has not yet heard of a failover makes
@@ -108,6 +117,8 @@ impl<'a> Auditor<'a> {
             promoted: BTreeMap::new(),
             configs: BTreeMap::new(),
             down: BTreeMap::new(),
+            idle: BTreeMap::new(),
+            tilted: BTreeSet::new(),
             put_back: BTreeMap::new(),
             usurped: BTreeSet::new(),
             unfinished: BTreeMap::new(),
@@ -132,7 +143,11 @@ impl<'a> Auditor<'a> {
                 }
             }
             What::Healed { .. } => self.last_fault = at,
+            What::State { node, state: NodeState::Frozen } => self.idles(*node, at),
+            What::State { node, state: NodeState::Up } => self.goes_on(*node, at),
             What::State { node, state: NodeState::Down } => {
+                self.idle.remove(node);
+                self.tilted.remove(node);
                 self.unfinished.retain(|(sentinel, _), _| sentinel != node);
                 for ((sentinel, _), until) in &mut self.down {
                     if sentinel == node {
@@ -170,9 +185,10 @@ impl<'a> Auditor<'a> {
                 let epoch = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
                 let addr = format!("{ip} {port}");
                 self.unfinished.insert((node, (*master).to_owned()), epoch);
-                let other = self.promoted.insert(((*master).to_owned(), epoch), addr.clone());
+                let promoted = self.promoted.entry(((*master).to_owned(), epoch)).or_default();
+                promoted.insert(addr);
                 // Who is told to fail over takes an epoch without asking, and another may be elected in it.
-                if other.is_some_and(|other| other != addr) {
+                if promoted.len() > 1 {
                     self.overtaken.insert((*master).to_owned());
                 }
             }
@@ -202,7 +218,17 @@ impl<'a> Auditor<'a> {
             }
             (EventName::ObjectivelyDown, ["master", master, ..]) => self.objectively_down(at, node, master),
             // In tilt mode a Sentinel does nothing, for half a minute.
-            (EventName::Tilt | EventName::TiltEnd, _) => self.last_fault = at,
+            (EventName::Tilt, _) => {
+                self.last_fault = at;
+                self.tilted.insert(node);
+                self.idles(node, at);
+            }
+            (EventName::TiltEnd, _) => {
+                self.last_fault = at;
+                if self.tilted.remove(&node) {
+                    self.goes_on(node, at);
+                }
+            }
             _ => {}
         }
     }
@@ -224,7 +250,7 @@ impl<'a> Auditor<'a> {
 
     fn switched(&mut self, at: Time, node: NodeId, master: &str, addr: &str) {
         let held = self.configs.get(&(node, master.to_owned())).copied().unwrap_or(0);
-        let promotions = self.promoted.iter().filter(|((of, _), promoted)| of == master && *promoted == addr);
+        let promotions = self.promoted.iter().filter(|((of, _), promoted)| of == master && promoted.contains(addr));
         if let Some(epoch) = promotions.map(|((_, epoch), _)| *epoch).find(|epoch| *epoch > held) {
             self.configs.insert((node, master.to_owned()), epoch);
         } else {
@@ -238,11 +264,34 @@ impl<'a> Auditor<'a> {
         let Some(group) = self.plan.cluster.group(master) else { return };
         let quorum = usize::from(self.plan.cluster.groups[group].quorum);
         let opinion = OPINION + self.put_back.get(&node).copied().unwrap_or_default();
-        let recent = |until: &Option<Time>| until.is_none_or(|until| until + opinion >= at);
+        let last_pass = self.last_pass(node, at);
+        let recent = |until: &Option<Time>| until.is_none_or(|until| until + opinion >= last_pass);
         let agree = self.down.iter().filter(|((_, of), until)| of == master && recent(until)).count();
         if agree < quorum {
             let text = format!("{node} says +odown of {master} with {agree} that find it down, of {quorum} needed");
             self.found("quorum", at, text);
+        }
+    }
+
+    /// A Sentinel does no passes from now on, if it did any.
+    fn idles(&mut self, node: NodeId, at: Time) {
+        let since = self.last_pass(node, at);
+        self.idle.insert(node, (since, None));
+    }
+
+    fn goes_on(&mut self, node: NodeId, at: Time) {
+        if let Some((_, until)) = self.idle.get_mut(&node)
+            && !self.tilted.contains(&node)
+        {
+            *until = Some(at);
+        }
+    }
+
+    /// When the Sentinel did the pass before the one at `at`, at the earliest.
+    fn last_pass(&self, node: NodeId, at: Time) -> Time {
+        match self.idle.get(&node) {
+            Some((since, until)) if until.is_none_or(|until| until + PASS >= at) => *since,
+            _ => at,
         }
     }
 

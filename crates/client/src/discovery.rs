@@ -199,7 +199,7 @@ fn first_vote(
     }
 }
 
-/// Why `answers` name no node: nobody knows the name, or nobody could be asked.
+/// Why `answers` name no node: nobody knows the name, or nobody gave one that can be used.
 fn no_answer<T>(name: &str, answers: Vec<Answer<T>>) -> DiscoveryError {
     let asked = answers.len();
     let mut silent = Vec::new();

@@ -84,8 +84,8 @@ impl From<&redis::ServerError> for ServerError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// No Sentinel gave an answer.
-    #[error("no sentinel could be asked: {}", Listed(.sentinels))]
+    /// No Sentinel gave an answer that could be used.
+    #[error("no sentinel gave a usable answer: {}", Listed(.sentinels))]
     Unreachable {
         /// Each Sentinel and why it gave none.
         sentinels: Vec<(Address, OpenError)>,
@@ -293,7 +293,7 @@ mod tests {
     fn unknown_and_unreachable_read_differently() {
         let silent = vec![(Address::new("s1", 26379), OpenError::TimedOut(Duration::from_millis(200)))];
         let unreachable = DiscoveryError::Unreachable { sentinels: silent.clone() };
-        assert_eq!(unreachable.to_string(), "no sentinel could be asked: s1:26379: nothing within 200ms");
+        assert_eq!(unreachable.to_string(), "no sentinel gave a usable answer: s1:26379: nothing within 200ms");
         let unknown = DiscoveryError::UnknownMaster { name: "m".into(), answered: 2, silent };
         let text = "no sentinel knows a master called `m` (2 answered; s1:26379: nothing within 200ms)";
         assert_eq!(unknown.to_string(), text);

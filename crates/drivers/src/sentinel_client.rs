@@ -233,8 +233,14 @@ fn cause(failure: &Failure) -> Cause {
 fn discovery_cause(error: &DiscoveryError) -> Cause {
     match error {
         DiscoveryError::Unreachable { sentinels } => {
-            let refused = |(_, error): &(_, OpenError)| matches!(error, OpenError::Auth(_));
-            if sentinels.iter().any(refused) { Cause::Auth } else { Cause::NoSentinel }
+            let any = |which: fn(&OpenError) -> bool| sentinels.iter().any(|(_, error)| which(error));
+            if any(|error| matches!(error, OpenError::Auth(_))) {
+                Cause::Auth
+            } else if any(|error| matches!(error, OpenError::Answer(_))) {
+                Cause::Server
+            } else {
+                Cause::NoSentinel
+            }
         }
         DiscoveryError::UnknownMaster { .. } => Cause::UnknownMaster,
         DiscoveryError::NodeUnreachable { error: OpenError::Auth(_), .. } => Cause::Auth,
@@ -257,6 +263,7 @@ mod tests {
         let table = [
             (unreachable(OpenError::Connect("refused".into())), Cause::NoSentinel),
             (unreachable(OpenError::Auth("NOAUTH".into())), Cause::Auth),
+            (unreachable(OpenError::Answer("ERR busy".into())), Cause::Server),
             (node(OpenError::Connect("refused".into())), Cause::NoMaster),
             (node(OpenError::Auth("WRONGPASS".into())), Cause::Auth),
             (DiscoveryError::UnknownMaster { name: "m".into(), answered: 1, silent: Vec::new() }, Cause::UnknownMaster),

@@ -113,7 +113,8 @@ pub enum Fault {
     Kill(Target),
     /// A killed or shut down process starts again, with its configuration and, for a data node, an empty data set.
     Restart(Target),
-    /// The process ends in good order (`SHUTDOWN`): a master first waits for its replicas. Lasts.
+    /// The process ends in good order (`SHUTDOWN`): a master first waits for its replicas. Lasts. One that is frozen has
+    /// not read it; when this is undone it is killed, and starts again.
     Shutdown(Target),
     /// The process stands still (`SIGSTOP`): connections are accepted by the kernel, nothing is answered. Lasts.
     Freeze(Target),

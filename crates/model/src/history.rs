@@ -386,7 +386,7 @@ pub enum Cause {
     Connection,
     /// Something took too long.
     Timeout,
-    /// The node answered an error.
+    /// A node, or a Sentinel, answered an error.
     Server,
     /// No Sentinel could be reached.
     NoSentinel,

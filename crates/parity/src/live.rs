@@ -271,6 +271,14 @@ impl Run<'_> {
                 }
                 return Ok(nodes);
             }
+            Fault::Send { target, command, .. } => {
+                let words: Vec<&str> = command.iter().map(String::as_str).collect();
+                let nodes = self.resolve(target)?;
+                for node in &nodes {
+                    self.cluster.node_mut(*node)?.ask(&words)?;
+                }
+                return Ok(nodes);
+            }
             // `playable` has refused the others.
             _ => return Ok(Vec::new()),
         };
@@ -293,7 +301,12 @@ impl Run<'_> {
         for node in hit.unwrap_or_default() {
             let process = self.cluster.node_mut(node)?;
             match fault {
-                Fault::Kill(_) | Fault::Shutdown(_) => process.restart()?,
+                Fault::Kill(_) | Fault::Shutdown(_) => {
+                    if process.is_frozen() {
+                        process.kill()?;
+                    }
+                    process.restart()?;
+                }
                 Fault::Freeze(_) => process.thaw()?,
                 _ => {}
             }

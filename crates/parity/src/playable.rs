@@ -43,7 +43,7 @@ pub fn playable(plan: &Plan) -> Result<(), Vec<Unplayable>> {
 }
 
 const POSSIBLE: &str = "they can take kill, restart, shutdown, freeze, thaw, debug_sleep, failover, client_kill, replicaof, \
-                        demote and heal";
+                        demote, send (without undo) and heal";
 
 fn refusal(fault: &Fault) -> Option<&'static str> {
     match fault {
@@ -57,6 +57,7 @@ fn refusal(fault: &Fault) -> Option<&'static str> {
         | Fault::ClientKill(_)
         | Fault::ReplicaOf { .. }
         | Fault::Demote(_)
+        | Fault::Send { undo: None, .. }
         | Fault::Heal(_) => {
             let of_links = |target: &&&Target| matches!(target, Target::Zone(_) | Target::Client(_));
             fault.targets().iter().find(of_links).map(|_| "zones and clients are not processes")

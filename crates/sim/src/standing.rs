@@ -208,7 +208,13 @@ impl World {
             Fault::Shutdown(_) if self.nodes[node].state == NodeState::Up => {
                 self.operate(node, Command::of(&["SHUTDOWN", "ABORT"]));
             }
-            Fault::Kill(_) | Fault::Shutdown(_) => self.start(node),
+            Fault::Kill(_) | Fault::Shutdown(_) => {
+                // One that stands still has not read that it was to end: whoever starts it again kills it first.
+                if self.nodes[node].state == NodeState::Frozen {
+                    self.stop(node);
+                }
+                self.start(node);
+            }
             Fault::Freeze(_) | Fault::DebugSleep(_) => self.thaw(node),
             Fault::Loading(_) => self.input(node, None, Input::LoadingUntil(self.now)),
             Fault::KeepClients(_) => self.input(node, None, Input::IgnoreClientKill(false)),

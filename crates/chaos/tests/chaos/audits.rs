@@ -203,6 +203,47 @@ fn two_promotions_in_an_epoch_end_in_disagreement() {
     assert_eq!(rules(&plan, &history), ["agreement"]);
 }
 
+/// Two Sentinels promote two nodes in one epoch, one by hand and one elected, and a third switches to the first of them.
+const TWO_IN_AN_EPOCH: &str = "
+title: one fails over by hand, another by election
+cluster: {replicas: 3, sentinels: 3, quorum: 2, down_after: 2s, failover_timeout: 3s}
+timeline:
+  - {at: 10700ms, shutdown: master, for: 1600ms}
+  - {at: 13s, failover: {}}
+run_for: 30s
+";
+
+#[test]
+fn a_node_that_was_promoted_beside_another_may_be_switched_to() {
+    let plan = scenario::parse(TWO_IN_AN_EPOCH, "two.yaml", &scenario::Options::default()).expect("a scenario");
+    let both = |seed: &Seed| {
+        let history = run_with(&plan, *seed);
+        let promoted = |record: &&Record| matches!(&record.what, What::Event { event: EventName::PromotedSlave, .. });
+        history.records.iter().filter(promoted).count() == 2
+    };
+    let seed = (0..200).map(Seed).find(both).expect("a seed with two promotions");
+    let mut history = run_with(&plan, seed);
+    assert_eq!(audit(&plan, &history), []);
+    let (first, ..) = first(&history, EventName::PromotedSlave);
+    history.records.remove(first);
+    assert!(rules(&plan, &history).contains(&"epochs"));
+}
+
+/// A Sentinel in tilt mode forgets nothing, so that its first pass after it goes by what it heard before.
+#[test]
+fn answers_outlive_a_tilt() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/flaws/opinions-outlive-tilt.yaml");
+    let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
+    let history = run(&plan);
+    assert_eq!(audit(&plan, &history), []);
+    let without = |event: EventName| {
+        let mut history = history.clone();
+        history.records.retain(|record| !matches!(&record.what, What::Event { event: of, .. } if *of == event));
+        rules(&plan, &history)
+    };
+    assert_eq!(without(EventName::Tilt), ["quorum"]);
+}
+
 fn final_answer(record: &Record) -> Option<(NodeId, NodeId)> {
     match &record.what {
         What::FinalAnswer { node, addr, .. } => Some((*node, *addr)),

@@ -133,6 +133,20 @@ fn a_shutdown_that_waits_for_replicas_is_called_off_by_the_heal() {
 }
 
 #[test]
+fn a_frozen_node_that_was_to_end_is_killed_by_whoever_starts_it_again() {
+    let mut lab = Lab::ready();
+    assert_eq!(lab.inject(&Fault::Freeze(master())), [MASTER]);
+    lab.inject_for(&Fault::Shutdown(master()), 2_000);
+    lab.run_for(1_999);
+    assert_eq!(lab.states(MASTER), [(4_000, NodeState::Frozen)]);
+    lab.run_for(1);
+    lab.inject(&Fault::Heal(Target::All));
+    lab.run_for(20_000);
+    let states = [(4_000, NodeState::Frozen), (6_000, NodeState::Down), (6_000, NodeState::Up)];
+    assert_eq!(lab.states(MASTER), states);
+}
+
+#[test]
 fn a_frozen_node_does_what_it_was_told_when_it_thaws() {
     let mut lab = Lab::ready();
     let gone = lab.open(MASTER);
