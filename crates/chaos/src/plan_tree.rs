@@ -1,10 +1,12 @@
-//! [`PlanTree`]: a plan that shrinks, for plans that were not drawn from a strategy.
+//! [`PlanTree`]: a plan that shrinks; [`ScheduleTree`]: one that is still the schedule that was drawn to begin with.
 
 use std::time::Duration;
 
 use model::plan::{Plan, Trigger};
 use model::{Fault, Target};
 use proptest::strategy::ValueTree;
+
+use crate::schedule::Schedule;
 
 /// Times and durations are rounded to these, the roundest first.
 const UNITS: [Duration; 4] =
@@ -74,8 +76,21 @@ impl PlanTree {
             }
             Pass::Done => return None,
         }
-        (plan != self.plan).then_some(plan)
+        (plan != self.plan && heals_what_it_did(&plan)).then_some(plan)
     }
+}
+
+/// True unless something is done to the cluster at a time after everything was healed.
+fn heals_what_it_did(plan: &Plan) -> bool {
+    let at = |which: fn(&Fault) -> bool| {
+        plan.timeline.iter().filter(move |step| which(&step.fault)).filter_map(|step| match step.when {
+            Trigger::At(at) => Some(at),
+            Trigger::On { .. } => None,
+        })
+    };
+    let healed = at(|fault| *fault == Fault::Heal(Target::All)).max();
+    let last = at(|fault| *fault != Fault::Heal(Target::All)).max();
+    healed.is_none_or(|healed| last.is_none_or(|last| last <= healed))
 }
 
 /// The multiple of `unit` that is at most `time`.
@@ -116,6 +131,45 @@ impl ValueTree for PlanTree {
     }
 }
 
+/// A schedule that shrinks as what its strategy drew, and when that is as small as can be, as the plan that it has come to:
+/// what belongs together for the strategy, such as the faults of one failover, may not all matter.
+pub(crate) enum ScheduleTree<T> {
+    /// What was drawn, and the title of its plan.
+    Drawn(T, String),
+    /// What it has come to.
+    Plan(PlanTree),
+}
+
+impl<T: ValueTree<Value = Schedule>> ValueTree for ScheduleTree<T> {
+    type Value = Plan;
+
+    fn current(&self) -> Plan {
+        match self {
+            Self::Drawn(tree, title) => tree.current().plan(title),
+            Self::Plan(tree) => tree.current(),
+        }
+    }
+
+    fn simplify(&mut self) -> bool {
+        let more = match self {
+            Self::Drawn(tree, _) => tree.simplify(),
+            Self::Plan(tree) => return tree.simplify(),
+        };
+        if more {
+            return true;
+        }
+        *self = Self::Plan(PlanTree::new(self.current()));
+        self.simplify()
+    }
+
+    fn complicate(&mut self) -> bool {
+        match self {
+            Self::Drawn(tree, _) => tree.complicate(),
+            Self::Plan(tree) => tree.complicate(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,9 +188,9 @@ run_for: 60s
 ";
 
     /// Shrinks as long as `fails` says so, as the runner of proptest does.
-    fn shrunk(fails: impl Fn(&Plan) -> bool) -> Plan {
+    fn shrunk(text: &str, fails: impl Fn(&Plan) -> bool) -> Plan {
         let mut tree =
-            PlanTree::new(scenario::parse(PLAN, "p.yaml", &scenario::Options::default()).expect("a scenario"));
+            PlanTree::new(scenario::parse(text, "p.yaml", &scenario::Options::default()).expect("a scenario"));
         let mut going = tree.simplify();
         while going {
             going = if fails(&tree.current()) { tree.simplify() } else { tree.complicate() && tree.simplify() };
@@ -146,15 +200,37 @@ run_for: 60s
 
     #[test]
     fn what_does_not_matter_goes_and_the_heal_stays() {
-        let plan = shrunk(|_| true);
+        let plan = shrunk(PLAN, |_| true);
         assert_eq!(plan.timeline.iter().map(|step| step.fault.to_string()).collect::<Vec<_>>(), ["heal all"]);
         assert_eq!(plan.clients.len(), 1);
     }
 
     #[test]
+    fn nothing_comes_after_the_heal() {
+        let late = |plan: &Plan| {
+            plan.timeline.iter().any(|step| match (&step.fault, &step.when) {
+                (Fault::Cut(_), Trigger::At(at)) => *at > Duration::from_millis(29_850),
+                _ => false,
+            })
+        };
+        let text = PLAN.replace("12345678us", "29901ms").replace("30s, heal", "30600ms, heal");
+        let plan = shrunk(&text, late);
+        let at = plan.timeline.iter().map(|step| step.when.clone()).collect::<Vec<_>>();
+        assert_eq!(at, [29_900, 30_000].map(|ms| Trigger::At(Duration::from_millis(ms))));
+        let text = text.replace("29901ms", "30333ms");
+        let plan = shrunk(&text, |plan| {
+            plan.timeline.iter().any(|step| step.when == Trigger::At(Duration::from_millis(30_333)))
+        });
+        assert_eq!(
+            plan.timeline.last().map(|step| step.when.clone()),
+            Some(Trigger::At(Duration::from_millis(30_600)))
+        );
+    }
+
+    #[test]
     fn what_matters_stays_as_exact_as_it_must_be() {
         let exact = Trigger::At(Duration::from_millis(12_345));
-        let plan = shrunk(|plan| {
+        let plan = shrunk(PLAN, |plan| {
             let cut = plan.timeline.iter().find(|step| matches!(step.fault, Fault::Cut(_)));
             let frozen = plan.timeline.iter().find_map(|step| step.lasting);
             cut.is_some_and(|cut| matches!(cut.when, Trigger::At(at) if at >= Duration::from_micros(12_344_500)))

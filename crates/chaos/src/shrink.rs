@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use crate::case::{Case, CaseResult, Failure};
-use crate::plan_tree::PlanTree;
+use crate::plan_tree::{PlanTree, ScheduleTree};
 use crate::profile::Mix;
 use crate::schedule::{self, Schedule};
 use crate::systematic::Subject;
@@ -29,7 +29,8 @@ pub struct Shrunk {
 
 /// Shrinks the schedule of `seed` as long as a failure of the kind `signature` is left, for at most `limit` of real time.
 /// Fewer failovers and faults first, then simpler and shorter ones at rounder times, fewer clients and nodes, plainer
-/// settings. `None` if the schedule does not fail so in the first place.
+/// settings; then what is left step by step, as with [`shrink_systematic`]. `None` if the schedule does not fail so in the
+/// first place.
 pub fn shrink(
     mix: &Mix,
     driver: &str,
@@ -39,9 +40,9 @@ pub fn shrink(
     execute: impl Fn(&Case) -> CaseResult,
 ) -> Option<Shrunk> {
     let title = format!("what chaos of profile {mix} found with seed {seed}");
-    let case = |schedule: Schedule| Case::random(seed, driver, schedule.plan(&title));
     let before = Schedule::faults(&schedule::plan(mix, seed));
-    smallest(schedule::draw(mix, seed), before, signature, limit, case, execute)
+    let tree = ScheduleTree::Drawn(schedule::draw(mix, seed), title);
+    smallest(tree, before, signature, limit, |plan| Case::random(seed, driver, plan), execute)
 }
 
 /// Shrinks case `number` of a scenario taken apart, likewise: fewer steps and clients, shorter faults, rounder times.
@@ -55,23 +56,23 @@ pub fn shrink_systematic(
 ) -> Option<Shrunk> {
     let plan = subject.plan(usize::try_from(number).ok()?);
     let before = Schedule::faults(&plan);
-    let case = |plan: Plan| Case::systematic(subject.seed(), number, driver, plan);
+    let case = |plan| Case::systematic(subject.seed(), number, driver, plan);
     smallest(PlanTree::new(plan), before, signature, limit, case, execute)
 }
 
-fn smallest<T: ValueTree>(
-    tree: T,
+fn smallest(
+    tree: impl ValueTree<Value = Plan>,
     before: usize,
     signature: &str,
     limit: Duration,
-    case: impl Fn(T::Value) -> Case,
+    case: impl Fn(Plan) -> Case,
     execute: impl Fn(&Case) -> CaseResult,
 ) -> Option<Shrunk> {
     let best: RefCell<Option<(Plan, Failure)>> = RefCell::new(None);
     // Different draws may come to one plan.
     let known: RefCell<BTreeMap<String, bool>> = RefCell::new(BTreeMap::new());
-    let test = |value: T::Value| {
-        let case = case(value);
+    let test = |plan: Plan| {
+        let case = case(plan);
         let text = scenario::render(&case.plan);
         let seen = known.borrow().get(&text).copied();
         let fails = seen.unwrap_or_else(|| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::fault::{Fault, Target};
 use sentinel_lab_chaos::case::{Case, CaseResult, Ending, carry_out};
 use sentinel_lab_chaos::profile::{Mix, Profile};
 use sentinel_lab_chaos::regression::{Origin, replay, text};
@@ -11,6 +12,8 @@ use sentinel_lab_chaos::schedule::plan;
 use sentinel_lab_chaos::shard::Shard;
 use sentinel_lab_chaos::shrink::shrink;
 use sentinel_lab_chaos::{chaos_test, testing};
+
+const HEAL: Fault = Fault::Heal(Target::All);
 
 const WATCHDOG: Duration = Duration::from_secs(60);
 
@@ -51,6 +54,12 @@ fn findings_shrink_to_a_scenario_file_that_shows_them() {
     let plan = scenario::parse(&file, "found.yaml", &scenario::Options::default()).expect("a scenario");
     let again = execute(&Case::random(seed, driver, plan));
     assert!(again.failures.iter().any(|failure| failure.signature == signature), "{:?}", again.failures);
+    for (index, step) in shrunk.plan.timeline.iter().enumerate().filter(|(_, step)| step.fault != HEAL) {
+        let mut less = shrunk.plan.clone();
+        less.timeline.remove(index);
+        let same = execute(&Case::random(seed, driver, less)).failures.iter().any(|it| it.signature == signature);
+        assert!(!same, "{} is one too many", step.fault);
+    }
 }
 
 #[test]
