@@ -137,7 +137,7 @@ pub(crate) enum ScheduleTree<T> {
     /// What was drawn, and the title of its plan.
     Drawn(T, String),
     /// What it has come to.
-    Plan(PlanTree),
+    Plan(Box<PlanTree>),
 }
 
 impl<T: ValueTree<Value = Schedule>> ValueTree for ScheduleTree<T> {
@@ -158,7 +158,7 @@ impl<T: ValueTree<Value = Schedule>> ValueTree for ScheduleTree<T> {
         if more {
             return true;
         }
-        *self = Self::Plan(PlanTree::new(self.current()));
+        *self = Self::Plan(Box::new(PlanTree::new(self.current())));
         self.simplify()
     }
 

@@ -1,7 +1,8 @@
 //! The results of a campaign as NDJSON, and how those of its shards are joined.
 //!
 //! The first line describes the campaign, then comes a line a run in the order of the seeds, and a last line that says
-//! that it came to its end. Nothing in them depends on the machine or on how fast it was.
+//! that it came to its end. Nothing in them depends on the machine or on how fast it was, but for
+//! runs that took too long or too much memory, and where a campaign ended that was stopped early.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -38,6 +39,10 @@ pub struct Header {
     /// Cases of each of them at the most.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u64>,
+    /// What a run may take before that is a finding: real time in milliseconds,
+    pub run_limit_ms: u64,
+    /// and memory in MiB.
+    pub memory_limit_mib: u64,
     /// The first seed,
     pub from: u64,
     /// and the one after the last.
@@ -240,6 +245,8 @@ fn different(file: &str, header: &Header, first: &str, expected: &Header) -> Res
                 header.scenarios.iter().map(|(name, hash)| format!("{name} ({hash})")).collect::<Vec<_>>().join(","),
             ),
             ("--limit", header.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
+            ("--run-limit", format!("{} ms", header.run_limit_ms)),
+            ("--memory-limit", header.memory_limit_mib.to_string()),
             ("--seeds", format!("{}..{}", header.from, header.to)),
             ("the number of shards", header.partition.of.to_string()),
         ]

@@ -87,6 +87,8 @@ fn header(index: u64, of: u64) -> Header {
         profiles: vec!["mean".into()],
         nemeses: Vec::new(),
         intensity: 1,
+        run_limit_ms: 60_000,
+        memory_limit_mib: 1_024,
         scenarios: Vec::new(),
         limit: None,
         from: 1,
@@ -154,6 +156,9 @@ fn shards_of_different_campaigns_are_refused() {
     let join = |files: &[Vec<u8>]| merge(files.iter().map(|bytes| ("f".to_owned(), bytes.as_slice()))).unwrap_err();
     let error = join(&[file(&header(1, 2), &[], true), file(&other, &[], true)]);
     assert!(error.to_string().contains("the binary is b there and c here"), "{error}");
+    let other = Header { run_limit_ms: 1, ..header(2, 2) };
+    let error = join(&[file(&header(1, 2), &[], true), file(&other, &[], true)]);
+    assert!(error.to_string().contains("--run-limit is 60000 ms there and 1 ms here"), "{error}");
     let error = join(&[file(&header(1, 2), &[], true), file(&header(1, 2), &[], true)]);
     assert!(matches!(error, MergeError::Twice { .. }), "{error}");
     let error = join(&[b"{\"kind\":\"nonsense\"}\n".to_vec()]);

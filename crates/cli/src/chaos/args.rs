@@ -55,7 +55,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
 
-    /// Stop at the first run of a driver that fails; the next driver follows
+    /// Stop at the first run of a driver that fails; the next driver follows. Runs that were under way beside it count too
     #[arg(long)]
     pub fail_fast: bool,
 
@@ -89,7 +89,7 @@ pub(crate) struct ChaosArgs {
     pub memory_limit: u64,
 
     /// A run that takes more real time than this is a finding
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = some_time)]
     pub run_limit: Duration,
 
     /// What to print: a report, an object for each driver and profile, or a table with a row for each driver that says which
@@ -127,6 +127,10 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write a number with a unit: `90s`, `10m`".to_owned())
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("nothing runs in no time".to_owned()) } else { Ok(time) })
 }
 
 fn nemesis(text: &str) -> Result<Nemesis, String> {

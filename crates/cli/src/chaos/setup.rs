@@ -1,5 +1,6 @@
 //! [`Setup`]: what the arguments come to: which campaigns, and the header of their results.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
@@ -33,6 +34,11 @@ impl Setup {
             let name = driver.name();
             if !driver.blocks() {
                 drivers.push(name.to_owned());
+                if !driver.repeats() {
+                    print::diagnostics(&format!(
+                        "note: --driver {name}: its runs do not repeat byte for byte, so digests may differ from one to the next"
+                    ));
+                }
             } else if !all {
                 print::error(&format!(
                     "--driver {name}: its runs are in real time and do not repeat, so nothing can be shrunk"
@@ -68,6 +74,8 @@ impl Setup {
                 return None;
             }
         };
+        let mut named = BTreeSet::new();
+        profiles.retain(|profile| named.insert(*profile));
         let binary = match binary() {
             Ok(binary) => binary,
             Err(error) => {
@@ -89,6 +97,8 @@ impl Setup {
                 .map(|scenario| (scenario.name.clone(), sha256(scenario::render(&scenario.plan).as_bytes())))
                 .collect(),
             limit: args.limit,
+            run_limit_ms: u64::try_from(args.run_limit.as_millis()).unwrap_or(u64::MAX),
+            memory_limit_mib: args.memory_limit,
             from: seeds.start,
             to: seeds.end,
             partition,
