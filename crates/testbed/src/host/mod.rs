@@ -24,6 +24,7 @@ mod dial;
 mod fuzz;
 mod inside;
 mod names;
+mod places;
 mod ports;
 mod state;
 mod tls;

@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::dial::dial;
 use super::inside::Inside;
 use super::names::{Lookup, look_up};
+use super::places::{Gates, Places};
 use super::ports::KeptPorts;
 use super::tls::{Authority, Session};
 use super::wire::Broken;
@@ -31,20 +32,12 @@ use crate::driver;
 use crate::gate::{Dialled, Gate};
 use crate::socket::NodeSocket;
 use crate::view::{View, addr_of};
-use real::block::{Block, NODES_MAX};
-
-/// Address blocks that are tried for one where nothing lingers.
-const BLOCKS_TRIED: usize = 16;
-
-/// Clients that a cluster with names can have, whose ports lie side by side.
-const CLIENTS_MAX: u16 = 10_000;
+use real::block::Block;
 
 /// Everything that a run holds.
 pub(super) struct State {
     /// `None` once the run has ended.
     world: Option<World>,
-    /// Whether clients dial through the kernel.
-    sockets: bool,
     start: Instant,
     alarms: [Alarm; 2],
     timer_task: Option<AbortHandle>,
@@ -52,11 +45,8 @@ pub(super) struct State {
     resolver_task: Option<AbortHandle>,
     /// Those who wait to be told what a name stands for.
     pub(super) lookups: VecDeque<Lookup>,
-    /// The block that all clients share, if the cluster has names, and the port of the next one above the usual ports.
-    shared_block: Option<(Arc<Block>, u16)>,
+    places: Places,
     cluster: Cluster,
-    /// Addresses that nodes have moved to.
-    moves: usize,
     /// Nodes, each with the answer to: does it ask for a password?
     nodes: Vec<(NodeId, bool)>,
     clients: BTreeMap<ClientId, Client>,
@@ -82,13 +72,11 @@ pub(super) struct State {
     failure: Option<io::Error>,
 }
 
-/// The gate of each node, and the task that accepts at it.
-type Gates = BTreeMap<NodeId, (Gate, Option<AbortHandle>)>;
-
 /// One client's share of the sockets.
 struct Client {
     view: Arc<View>,
-    gates: Gates,
+    /// The gate of each node, and the task that accepts at it.
+    gates: BTreeMap<NodeId, (Gate, Option<AbortHandle>)>,
     inside: Inside,
     /// Held as long as the gates, which stand in it.
     block: Option<Arc<Block>>,
@@ -99,18 +87,18 @@ impl State {
         let cluster = &plan.cluster;
         let data = cluster.data_nodes().into_iter().map(|(node, group)| (node, cluster.groups[group].auth.is_some()));
         let sentinels = cluster.sentinel_nodes().into_iter().map(|node| (node, cluster.sentinel_auth.is_some()));
+        let nodes: Vec<(NodeId, bool)> = data.chain(sentinels).collect();
+        let places = Places::new(cluster, nodes.iter().map(|(node, _)| *node).collect(), sockets);
         Self {
             world: Some(World::new(plan, seed)),
-            sockets,
             start,
             alarms: [Alarm::new(start), Alarm::new(start)],
             timer_task: None,
             resolver_task: None,
             lookups: VecDeque::new(),
-            shared_block: None,
             cluster: cluster.clone(),
-            nodes: data.chain(sentinels).collect(),
-            moves: 0,
+            nodes,
+            places,
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             parked: Vec::new(),
@@ -194,99 +182,11 @@ impl State {
         if let Some(client) = self.clients.get(id) {
             return Ok(Arc::clone(&client.view));
         }
-        if self.places() > NODES_MAX {
-            let text = format!("a cluster has at most {NODES_MAX} nodes on sockets, half as many behind `nat`");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let (block, gates) = self.claim()?;
-        let inside = if self.cluster.nat { self.inside(&block)? } else { BTreeMap::new() };
+        self.places.suffice()?;
+        let (block, gates) = self.places.claim()?;
+        let inside = if self.cluster.nat { self.places.inside(&block)? } else { Gates::new() };
         self.with_world(|world, _| world.add_client(id, zone));
         Ok(self.open_gates(id, gates, inside, Some(block), shared))
-    }
-
-    /// An address block with an open gate for every node: one where nothing lingers, if there is one. If the cluster has
-    /// names it is the same for all clients, and the nodes have the same port for one client, another for another.
-    fn claim(&mut self) -> io::Result<(Arc<Block>, Gates)> {
-        let rested = |ip, port| self.gate(ip, port, |ip, port| Gate::open_rested(SocketAddr::new(ip, port)));
-        if let Some((block, next)) = &self.shared_block {
-            for above in *next..next.saturating_add(CLIENTS_MAX) {
-                if let Ok(gates) = self.gates(block, above, rested) {
-                    let block = Arc::clone(block);
-                    self.shared_block = Some((Arc::clone(&block), above + 1));
-                    return Ok((block, gates));
-                }
-            }
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "a cluster with names has no port for another client",
-            ));
-        }
-        for _ in 0..BLOCKS_TRIED {
-            let block = Arc::new(Block::claim()?);
-            if block.spare().is_some()
-                && let Ok(gates) = self.gates(&block, 0, rested)
-            {
-                self.shared_block = self.has_names().then(|| (Arc::clone(&block), 1));
-                return Ok((block, gates));
-            }
-        }
-        let block = Arc::new(Block::claim()?);
-        let gates = self.gates(&block, 0, |ip, port| self.gate(ip, port, Gate::open))?;
-        Ok((block, gates))
-    }
-
-    /// A gate for every node, at the usual ports and so much `above`.
-    fn gates(&self, block: &Block, above: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gates> {
-        let mut gates = Gates::new();
-        let mut ipv6 = self.ipv6_gates(block)?.into_iter();
-        for (index, (node, _)) in self.nodes.iter().enumerate() {
-            let (ip, port) = block.addr(index, if node.is_sentinel() { 26379 } else { 6379 } + above);
-            let gate = match ipv6.next() {
-                Some(gate) => gate,
-                None => open(ip, port)?,
-            };
-            gates.insert(*node, (gate, None));
-        }
-        Ok(gates)
-    }
-
-    /// Where nodes are for those inside: addresses at which a client is never answered.
-    fn inside(&self, block: &Block) -> io::Result<BTreeMap<NodeId, Gate>> {
-        let mut gates = BTreeMap::new();
-        let mut ipv6 = self.ipv6_gates(block)?.into_iter();
-        for (index, (node, _)) in self.nodes.iter().enumerate() {
-            let (ip, port) = block.addr(self.nodes.len() + index, if node.is_sentinel() { 26379 } else { 6379 });
-            let mut gate = match ipv6.next() {
-                Some(gate) => gate,
-                None => self.gate(ip, port, Gate::open)?,
-            };
-            gate.set(Door::Silent)?;
-            gates.insert(*node, gate);
-        }
-        Ok(gates)
-    }
-
-    /// Addresses of a block that a client needs from the start.
-    fn places(&self) -> usize {
-        self.nodes.len() * if self.cluster.nat { 2 } else { 1 }
-    }
-
-    /// Gates for all nodes, in their order, if they have IPv6 addresses.
-    fn ipv6_gates(&self, block: &Block) -> io::Result<Vec<Gate>> {
-        let has_ipv6 = self.nodes.iter().any(|(node, _)| self.cluster.address(*node).host.contains(':'));
-        let start = block.spare().map_or(0, |spare| usize::from(spare.octets()[2]));
-        if !has_ipv6 {
-            Ok(Vec::new())
-        } else if self.sockets {
-            Gate::open_ipv6(start, self.nodes.len())
-        } else {
-            Ok(Gate::within_ipv6(start, self.nodes.len()))
-        }
-    }
-
-    /// A gate that is opened so, if clients dial through the kernel.
-    fn gate(&self, ip: IpAddr, port: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gate> {
-        if self.sockets { open(ip, port) } else { Ok(Gate::within(SocketAddr::new(ip, port))) }
     }
 
     /// True if nodes have names, by which clients may know them.
@@ -317,22 +217,22 @@ impl State {
         }
         self.outside = Some(outside.clone());
         self.flusher = Some((shared.spawn(Self::poll_flush), None));
-        let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
-        self.open_gates(&outside, gates, BTreeMap::new(), None, shared)
+        self.open_gates(&outside, gates.into_iter().collect(), Gates::new(), None, shared)
     }
 
     fn open_gates(
         &mut self,
         id: &ClientId,
         gates: Gates,
-        inside: BTreeMap<NodeId, Gate>,
+        inside: Gates,
         block: Option<Arc<Block>>,
         shared: &Arc<Shared>,
     ) -> Arc<View> {
-        let nodes = gates.iter().map(|(node, (gate, _))| (*node, gate.addr())).collect();
+        let nodes = gates.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         let view = View::new(&self.cluster, nodes);
         let told = inside.iter().map(|(node, gate)| (*node, gate.addr())).collect();
         let view = Arc::new(view.outside(&self.cluster, &told));
+        let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
         let client = Client { view: Arc::clone(&view), gates, block, inside: Inside::new(inside) };
         self.clients.insert(id.clone(), client);
         for (node, _) in self.nodes.clone() {
@@ -346,25 +246,14 @@ impl State {
 
     /// Puts the gates of a node at another address, refusing for now.
     fn moved(&mut self, node: NodeId, addr: &Addr) {
-        let place = self.places() + self.moves;
-        self.moves += 1;
+        let place = self.places.next_move();
         self.cluster.addresses.insert(node, addr.clone());
         for (id, client) in &mut self.clients {
             let Some((gate, acceptor)) = client.gates.get_mut(&node) else { continue };
             if let Some(acceptor) = acceptor.take() {
                 acceptor.abort();
             }
-            // Outside the addresses are those of the world.
-            let ip = match &client.block {
-                Some(block) => (place < NODES_MAX).then(|| block.addr(place, 0).0),
-                None => addr.host.parse().ok(),
-            };
-            let opened = ip.map_or(Err(io::ErrorKind::InvalidInput.into()), |ip| {
-                let addr = SocketAddr::new(ip, gate.addr().port());
-                let mut gate = if self.sockets { Gate::open_at(addr)? } else { Gate::within(addr) };
-                gate.set(Door::Refused)?;
-                Ok(gate)
-            });
+            let opened = self.places.moved(client.block.as_deref(), place, &addr.host, gate.addr().port());
             match opened {
                 Ok(opened) => *gate = opened,
                 Err(error) => {
