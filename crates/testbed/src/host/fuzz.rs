@@ -9,7 +9,7 @@
 //! An input is one piece of bytes that arrives on one connection. Inputs are drawn from a seed (`FUZZ_SEED`, by default 1), a
 //! thousand for each fresh cluster; a failure names seed and cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -240,6 +240,8 @@ struct Conn {
     deaf: bool,
     /// Everything that it was sent is a reply in version 2 of the protocol.
     plain: bool,
+    /// What it has read in this pass.
+    read: Vec<u8>,
 }
 
 struct Lab<'a> {
@@ -503,7 +505,7 @@ impl<'a> Lab<'a> {
         if let Some(number) = self.world.accept(self.now, node, Addr::new("127.0.0.1", 2)) {
             let wire = Wire::accepted(Arc::default(), self.guarded);
             let deaf = self.tight && !node.is_sentinel() && self.rng.random();
-            self.conns.insert(number, Conn { wire, node: Some(node), pending: 0, deaf, plain: true });
+            self.conns.insert(number, Conn { wire, node: Some(node), pending: 0, deaf, plain: true, read: Vec::new() });
         }
         self.carry_out();
     }
@@ -566,6 +568,7 @@ impl<'a> Lab<'a> {
         if self.world.deadline() <= self.now {
             self.world.advance(self.now);
         }
+        let mut sent = BTreeSet::new();
         for effect in self.world.take_effects() {
             match effect {
                 Effect::Limits { conn, limits } => {
@@ -585,7 +588,8 @@ impl<'a> Lab<'a> {
                     conn.deaf &= !matches!(frame, Frame::Snapshot(_));
                     self.counts.replies += 1;
                     if conn.wire.send(self.now, &frame) {
-                        self.check_output(number);
+                        self.read(number);
+                        sent.insert(number);
                     } else {
                         // One reply alone may be too much where little is kept.
                         assert!(conn.deaf || self.tight, "it has read everything so far");
@@ -595,8 +599,8 @@ impl<'a> Lab<'a> {
                     }
                 }
                 Effect::Close { conn } => {
-                    if self.conns.contains_key(&conn) {
-                        self.conns.remove(&conn);
+                    self.understand(conn);
+                    if self.conns.remove(&conn).is_some() {
                         self.world.retire(conn);
                         self.counts.closed += 1;
                     }
@@ -605,7 +609,10 @@ impl<'a> Lab<'a> {
                     if self.rng.random_range(0..4) > 0 {
                         self.counts.dialled += 1;
                         let wire = Wire::dialled(Arc::default());
-                        self.conns.insert(conn, Conn { wire, node: None, pending: 0, deaf: false, plain: false });
+                        self.conns.insert(
+                            conn,
+                            Conn { wire, node: None, pending: 0, deaf: false, plain: false, read: Vec::new() },
+                        );
                         self.world.dialled(self.now, conn);
                     } else {
                         self.world.closed(self.now, conn);
@@ -616,26 +623,38 @@ impl<'a> Lab<'a> {
                 Effect::Door { .. } | Effect::Moved { .. } | Effect::Leave { .. } | Effect::Discard { .. } => {}
             }
         }
+        for number in sent {
+            self.understand(number);
+        }
     }
 
     /// The client reads what it was sent, or it never does. A snapshot is not counted, so that it is read.
-    fn check_output(&mut self, number: u64) {
+    fn read(&mut self, number: u64) {
         let conn = self.conns.get_mut(&number).expect("open");
         if conn.deaf {
             let waiting = conn.wire.output().len();
             assert!(waiting < OUTPUT_MAX, "{waiting} bytes wait for a client that does not read");
             return;
         }
-        let output = Bytes::copy_from_slice(conn.wire.output());
-        conn.wire.written(output.len());
+        if conn.plain {
+            conn.read.extend_from_slice(conn.wire.output());
+        }
+        let read = conn.wire.output().len();
+        conn.wire.written(read);
+    }
+
+    /// What it has read is whole replies.
+    fn understand(&mut self, number: u64) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        let read = std::mem::take(&mut conn.read);
         if conn.plain {
             // The decoder wants text in errors; a client's own bytes come back in them as they are.
             let text = |byte: &u8| if byte.is_ascii() { *byte } else { b'?' };
-            let mut rest: Bytes = output.iter().map(text).collect();
+            let mut rest: Bytes = read.iter().map(text).collect();
             while !rest.is_empty() {
                 match decode_bytes(&rest) {
                     Ok(Some((_, used))) => rest = rest.slice(used..),
-                    other => panic!("not RESP: {other:?} in {}", output[..output.len().min(300)].escape_ascii()),
+                    other => panic!("not RESP: {other:?} in {}", read[..read.len().min(300)].escape_ascii()),
                 }
             }
         }
