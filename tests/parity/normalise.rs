@@ -87,12 +87,22 @@ fn since_the_epoch(text: &[u8]) -> bool {
 
 fn text(value: Value, addresses: &Addresses) -> Value {
     match value {
-        Value::Line(line) => Value::Line(words(&line, addresses)),
+        Value::Line(line) => Value::Line(words(&monitored(line), addresses)),
         Value::Bulk(kind, bytes) => match String::from_utf8(bytes) {
             Ok(line) => Value::Bulk(kind, words(&line, addresses).into_bytes()),
             Err(error) => Value::Bulk(kind, error.into_bytes()),
         },
         Value::Many(kind, items) => Value::Many(kind, items.into_iter().map(|item| text(item, addresses)).collect()),
+    }
+}
+
+/// A line of `MONITOR` without its time.
+fn monitored(line: String) -> String {
+    let is_time =
+        |text: &str| text.starts_with('+') && text[1..].bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.'));
+    match line.split_once(" [") {
+        Some((time, rest)) if is_time(time) => format!("+<...> [{rest}"),
+        _ => line,
     }
 }
 

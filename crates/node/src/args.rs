@@ -27,6 +27,11 @@ pub(crate) fn whole(bytes: &[u8], wrong: &'static str) -> Result<usize, Failure>
     number.ok_or(Cow::Borrowed(wrong))
 }
 
+/// What functions of C see of a string, where Redis does not tell them its length.
+pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 /// A finite float, and none that is too small to be one.
 pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(bytes).ok()?;

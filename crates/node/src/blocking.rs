@@ -144,9 +144,6 @@ impl Node {
         let Some(blocked) = self.blocked.remove(&conn) else { return };
         if let Some(reply) = reply {
             let position = changed.then(|| self.position());
-            if changed && let Some(client) = self.clients.get_mut(&conn) {
-                client.last_write = self.repl.offset;
-            }
             let outcome = match &reply {
                 Reply::Error(error) => {
                     self.stats.error(error);

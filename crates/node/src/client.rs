@@ -12,6 +12,9 @@ use crate::table::Spec;
 /// Whom `CLIENT LIST` shows for a connection that nothing is forbidden.
 const SUPERUSER: Bytes = Bytes::from_static(b"(superuser)");
 
+/// What `CLIENT LIST` shows for no command.
+pub(crate) const NO_COMMAND: &str = "NULL";
+
 /// One accepted connection, or the link to the master.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -21,6 +24,7 @@ pub(crate) struct Client {
     pub(crate) since: Time,
     /// When it sent its last command, or its wait ended.
     pub(crate) active_at: Time,
+    /// [`NO_COMMAND`] before the first, and after one that is not known.
     pub(crate) last_command: &'static str,
     pub(crate) db: usize,
     pub(crate) name: Option<Bytes>,
@@ -49,18 +53,31 @@ pub(crate) struct Client {
     pub(crate) shards: BTreeSet<Bytes>,
     /// What came while the connection was blocked.
     pub(crate) pending: VecDeque<Frame>,
-    /// Replication offset of its last write, which `WAIT` waits for.
-    pub(crate) last_write: u64,
+    /// Replication offset after its last command, which `WAIT` waits for.
+    pub(crate) offset: u64,
     /// Port that a replica told with `REPLCONF listening-port`.
     pub(crate) listening_port: u16,
     /// Host that a replica told with `REPLCONF ip-address`.
     pub(crate) announced_host: Option<Bytes>,
-    /// A replica that understands where its data set comes from, as `REPLCONF capa lineage` says.
-    pub(crate) takes_lineage: bool,
+    /// What a replica understands, by `REPLCONF capa`.
+    pub(crate) capabilities: Capabilities,
+    /// It wants a part of the data set only, by `REPLCONF rdb-filter-only`.
+    pub(crate) filters: bool,
     /// Set by `PSYNC`: from then on it is a replica's link.
     pub(crate) replica: Option<ReplicaLink>,
     /// It is the link to this node's own master.
     pub(crate) master: bool,
+}
+
+/// What a replica says that it understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// A snapshot that ends with a mark.
+    pub(crate) eof: bool,
+    /// That the history which it goes on with has another id.
+    pub(crate) psync2: bool,
+    /// Where its data set comes from; Redis knows nothing of that.
+    pub(crate) lineage: bool,
 }
 
 /// What a client hears, by `CLIENT REPLY`.
@@ -100,6 +117,8 @@ pub(crate) struct ReplicaLink {
     pub(crate) addr: Addr,
     /// When a snapshot is due; `None` once the link is online.
     pub(crate) snapshot_due: Option<Time>,
+    /// It came by `SYNC`: it is not told which history it follows, and acknowledges nothing.
+    pub(crate) old: bool,
     pub(crate) acked: u64,
     pub(crate) acked_at: Time,
 }
@@ -120,7 +139,7 @@ impl Client {
             from,
             since: now,
             active_at: now,
-            last_command: "NULL",
+            last_command: NO_COMMAND,
             db: 0,
             name: None,
             resp: 2,
@@ -139,10 +158,11 @@ impl Client {
             patterns: BTreeSet::new(),
             shards: BTreeSet::new(),
             pending: VecDeque::new(),
-            last_write: 0,
+            offset: 0,
             listening_port: 0,
             announced_host: None,
-            takes_lineage: false,
+            capabilities: Capabilities::default(),
+            filters: false,
             replica: None,
             master: false,
         }

@@ -11,7 +11,7 @@ use crate::acl::{Denied, User};
 use crate::args::wrong_arity;
 use crate::blocking::Blocked;
 use crate::busy::BUSY;
-use crate::client::{Client, Transaction};
+use crate::client::{Client, NO_COMMAND, Transaction};
 use crate::commands::acl::refusal;
 use crate::commands::scripting;
 use crate::keys;
@@ -78,16 +78,17 @@ impl Node {
             out.push(Output::Discard(conn));
             return self.close(now, conn, out);
         }
-        let spec = match table::lookup(&command) {
+        let known = table::lookup(&command);
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.active_at = now;
+        client.last_command = known.as_ref().map_or(NO_COMMAND, |spec| spec.name);
+        let spec = match known {
             Ok(spec) => spec,
             Err(error) => return self.reject(conn, None, command, error, out),
         };
         if !spec.takes(command.len()) {
             return self.reject(conn, Some(spec), command, wrong_arity(spec.name), out);
         }
-        let Some(client) = self.clients.get_mut(&conn) else { return };
-        client.active_at = now;
-        client.last_command = spec.name;
         let own_flags = scripting::flags(self, spec, &command);
         let client = &self.clients[&conn];
         let flags = match &client.transaction {
@@ -236,10 +237,8 @@ impl Node {
         let changed = changed && !blocked;
         self.propagate(out);
         let position = changed.then(|| self.position());
-        if position.is_some()
-            && let Some(client) = self.clients.get_mut(&conn)
-        {
-            client.last_write = self.repl.offset;
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.offset = self.repl.offset;
         }
         let told = (!self.monitors.is_empty()).then(|| command.clone());
         self.answer(conn, outcome, command, position, out);
@@ -435,9 +434,6 @@ impl Node {
         let position = changed.then(|| self.position());
         for (executed, command, changed) in notes {
             note(call.conn, executed, command, position.clone().filter(|_| changed), call.out);
-            if changed && let Some(client) = self.clients.get_mut(&call.conn) {
-                client.last_write = self.repl.offset;
-            }
         }
         Reply::Array(replies)
     }

@@ -301,6 +301,9 @@ impl Node {
             for conn in mem::take(&mut self.closing) {
                 self.leave(now, conn, out);
             }
+            if mem::take(&mut self.repl.asks) {
+                self.feed(Command::of(&["REPLCONF", "GETACK", "*"]), out);
+            }
             self.serve_ready(now, out);
             let Some(conn) = self.unblocked.pop_front() else { return };
             if let Some(client) = self.clients.get_mut(&conn) {

@@ -609,6 +609,7 @@ static COMMANDS: &[Spec] = &[
     data("sunionstore", -3, WRITE | DENY_OOM, cat::SET, REST, sets::sunionstore),
     node("sunsubscribe", -1, ANYTIME | PUBSUB | NO_SCRIPT | SUBSCRIBED, 0, REST, pubsub::sunsubscribe),
     data("swapdb", 3, WRITE | FAST, cat::DANGEROUS | cat::KEYSPACE, NO_KEY, generic::swapdb),
+    node("sync", 1, ADMIN | NO_SCRIPT | NO_MULTI | NO_ASYNC_LOADING, 0, NO_KEY, replication::psync),
     node("time", 1, ANYTIME | FAST, 0, NO_KEY, connection::time),
     data("touch", -2, READONLY | FAST, cat::KEYSPACE, REST, generic::touch),
     data("ttl", 2, READONLY | FAST, cat::KEYSPACE, ONE, generic::ttl),

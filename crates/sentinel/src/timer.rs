@@ -286,8 +286,7 @@ impl Sentinel {
     pub(crate) fn announced(&self) -> (String, u16) {
         let own = &self.identity.addr;
         let settings = &self.settings;
-        let announced = settings.announce_ip.clone().filter(|ip| !ip.is_empty());
-        let host = announced.unwrap_or_else(|| own.host.to_string());
+        let host = settings.announce_ip.clone().unwrap_or_else(|| own.host.to_string());
         (host, if settings.announce_port == 0 { own.port } else { settings.announce_port })
     }
 

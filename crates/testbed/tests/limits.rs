@@ -149,6 +149,10 @@ async fn limits_can_be_set() {
         (String::new(), read.clone(), 3_000_000),
         (output("1mb 0 0"), read.clone(), 0),
         (output("0 0 0"), read, 3_000_000),
+        // What the buffer of the connection holds is not counted, what is beyond it by pieces.
+        (output("100 0 0"), echo(10_000), 10_000),
+        (String::new(), echo(17_000), 0),
+        (output("0 0 0"), echo(17_000), 17_000),
     ];
     for (set, case, least) in cases {
         let there = std::net::TcpStream::connect(process.addr()).unwrap();

@@ -71,7 +71,7 @@ fn keys_of(call: &Call<'_>, show: impl Fn(&Bytes, keys::Need) -> Reply) -> Outco
 pub(crate) fn list(_: &mut Node, call: &mut Call<'_>) -> Outcome {
     let args = &call.args()[2..];
     let wanted: Box<dyn Fn(&table::Spec) -> bool> = match args {
-        [] => Box::new(|spec| !spec.name.contains('|')),
+        [] => Box::new(|_| true),
         [filter, kind, name] if is(filter, "FILTERBY") && is(kind, "ACLCAT") => {
             let bit = table::cat::named(&text(name)).unwrap_or(0);
             Box::new(move |spec| spec.categories() & bit != 0)

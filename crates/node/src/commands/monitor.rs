@@ -1,7 +1,8 @@
 //! `MONITOR`: connections that are told of every command.
 
-use model::{Command, Conn, Output, Reply, Text, Time, words};
+use model::{Addr, Command, Conn, Output, Reply, Text, Time, words};
 
+use crate::client::Client;
 use crate::dispatch::{Answer, Call, OK, Outcome};
 use crate::node::Node;
 use crate::table::{Spec, flag};
@@ -30,15 +31,31 @@ impl Node {
         }
     }
 
-    /// `+1704067200.000000 [0 127.0.0.1:60866] "SET" "k" "v"`, from a script `[0 lua]`.
+    /// Tells those who listen of a command of a client, or of a script that the client runs.
     pub(crate) fn tell_monitors(&mut self, now: Time, conn: Conn, command: &Command, lua: bool, out: &mut Vec<Output>) {
         if self.monitors.is_empty() {
             return;
         }
-        let Some(client) = self.clients.get(&conn) else { return };
+        let Some(Client { db, from, .. }) = self.clients.get(&conn) else { return };
+        let (db, from) = (*db, (!lua).then(|| from.clone()));
+        self.show_to_monitors(now, db, from.as_ref(), command, out);
+    }
+
+    /// `+1704067200.000000 [0 127.0.0.1:60866] "SET" "k" "v"`, from nobody, which is a script, `[0 lua]`.
+    pub(crate) fn show_to_monitors(
+        &mut self,
+        now: Time,
+        db: usize,
+        from: Option<&Addr>,
+        command: &Command,
+        out: &mut Vec<Output>,
+    ) {
         let micros = self.config.unix_micros(now);
-        let line = Text::from(format!("{}.{:06} [{} ", micros / 1_000_000, micros % 1_000_000, client.db));
-        let line = if lua { line.str("lua") } else { line.host_port(&client.from) };
+        let line = Text::from(format!("{}.{:06} [{db} ", micros / 1_000_000, micros % 1_000_000));
+        let line = match from {
+            Some(from) => line.host_port(from),
+            None => line.str("lua"),
+        };
         // What somebody logs in with is for nobody else.
         let secret = |index: usize| match () {
             () if command.is("AUTH") => index > 0,

@@ -8,7 +8,7 @@ use model::Reply;
 
 use super::zsets::score;
 use crate::access::{Access, DataResult, Failure, WRONGTYPE};
-use crate::args::{SYNTAX, int, is};
+use crate::args::{SYNTAX, int, is, up_to_nul};
 use crate::keyspace::Value;
 
 #[derive(Default)]
@@ -111,7 +111,7 @@ fn by_number(access: &mut Access<'_>, elements: Vec<Bytes>, by: Option<&Bytes>) 
             Some(pattern) => look_up(access, pattern, &element),
             None => Some(element.clone()),
         };
-        let number = match weight.as_deref() {
+        let number = match weight.as_deref().map(up_to_nul) {
             None | Some(b"") => 0.0,
             // Those that C reads with less than their precision are refused here.
             Some(text) => score(text.trim_ascii_start()).filter(|number| !number.is_subnormal()).ok_or(wrong)?,

@@ -5,7 +5,7 @@ use model::{Command, Reply, double_text};
 
 use super::generic::scan_items;
 use crate::access::{Access, DataResult, Failure};
-use crate::args::{SYNTAX, float, hexadecimal, int, is, number, positive};
+use crate::args::{SYNTAX, float, hexadecimal, int, is, number, positive, up_to_nul};
 use crate::blocking;
 use crate::commands::combine::put;
 use crate::commands::lists::{Pop, seconds};
@@ -27,7 +27,7 @@ pub(crate) fn score(text: &[u8]) -> Option<f64> {
 
 /// An end of a range of scores, as C reads one: nothing is 0, blanks may come first, what is too large is infinite.
 fn strtod(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(up_to_nul(text)).ok()?;
     if text.is_empty() {
         return Some(0.0);
     }

@@ -1,11 +1,12 @@
 //! The commands of replication: `PSYNC`, `REPLCONF`, `REPLICAOF`, `ROLE`, `WAIT`.
 
+use bytes::Bytes;
 use model::{Addr, Command, Frame, Output, Reply, RunId};
 
 use super::replica::LinkState;
 use crate::args::{SYNTAX, int, is, number, parse_int, text};
 use crate::blocking::{Blocked, Wait};
-use crate::client::ReplicaLink;
+use crate::client::{Capabilities, ReplicaLink};
 use crate::dispatch::{Answer, Call, OK, Outcome, Within};
 use crate::node::Node;
 
@@ -37,12 +38,19 @@ pub(crate) fn replconf(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         match () {
             () if is(option, "listening-port") => client.listening_port = int(value)? as u16,
             () if is(option, "ip-address") => client.announced_host = Some(value.clone()),
-            () if is(option, "capa") => client.takes_lineage |= is(value, "lineage"),
+            () if is(option, "capa") => {
+                client.capabilities.eof |= is(value, "eof");
+                client.capabilities.psync2 |= is(value, "psync2");
+                client.capabilities.lineage |= is(value, "lineage");
+            }
             // What a snapshot is to hold; this one always holds everything.
             () if is(option, "rdb-only") => {
-                int(value)?;
+                if !(0..=1).contains(&int(value)?) {
+                    return Err("ERR value is out of range, value must between 0 and 1".into());
+                }
             }
             () if is(option, "rdb-filter-only") => {
+                client.filters = true;
                 if let Some(other) = text(value).split_ascii_whitespace().find(|word| *word != "functions") {
                     return Err(format!("ERR Unsupported rdb-filter-only option: {other}").into());
                 }
@@ -63,21 +71,39 @@ pub(crate) fn replconf(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     OK
 }
 
-/// Grants what is missing if it is at hand, else a snapshot.
+/// Grants what is missing if it is at hand, else a snapshot; to `SYNC`, which names no history, always that.
 pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
-    let id = call.args()[1].clone();
-    let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
-    if client.replica.is_some() {
+    let command = call.command;
+    let old = command.len() == 1;
+    let args = if old { &[Bytes::new(), "?".into(), "-1".into()] } else { &command.0[..] };
+    let id = text(&args[1]);
+    if node.monitors.contains(&call.conn) || node.clients.get(&call.conn).is_none_or(|client| client.replica.is_some())
+    {
         return Ok(Answer::Silent);
     }
+    // The master hands over, and asks its successor for what it has missed.
+    if args.get(3).is_some_and(|word| is(word, "FAILOVER")) {
+        if node.is_master() {
+            return Err("ERR PSYNC FAILOVER can't be sent to a master.".into());
+        }
+        if !id.eq_ignore_ascii_case(node.repl.id.as_str()) {
+            return Err("ERR PSYNC FAILOVER replid must match my replid.".into());
+        }
+        node.promote(call.now, call.out);
+    }
+    let Some(client) = node.clients.get(&call.conn) else { return Ok(Answer::Silent) };
     if !node.is_master() && !node.link_up() {
         return Err("NOMASTERLINK Can't SYNC while not connected with my master".into());
     }
-    let from = int(&call.args()[2])?;
+    if client.filters && !client.capabilities.eof {
+        return Err("ERR Filtered replica requires EOF capability".into());
+    }
+    let from = int(&args[2])?;
     let host = client.announced_host.as_ref().map_or_else(|| client.from.host.to_string(), |host| text(host).into());
     let addr = Addr::new(&host, client.listening_port);
-    let asks_for_part = !id.starts_with(b"?");
-    let id = RunId::parse(&text(&id));
+    let capabilities = client.capabilities;
+    let asks_for_part = !id.starts_with('?');
+    let id = RunId::parse(&id.to_ascii_lowercase());
     let next = u64::try_from(from).ok().filter(|next| *next > 0);
     let missing = match (&id, next) {
         (Some(id), Some(next)) if node.grants(id, next) => {
@@ -87,7 +113,7 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
         _ => None,
     };
     let conn = call.conn;
-    let mut link = ReplicaLink { addr, snapshot_due: None, acked: 0, acked_at: call.now };
+    let mut link = ReplicaLink { addr, snapshot_due: None, old, acked: 0, acked_at: call.now };
     let Some(missing) = missing else {
         if asks_for_part {
             node.stats.sync_partial_err += 1;
@@ -109,9 +135,13 @@ pub(crate) fn psync(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     };
     node.stats.sync_partial_ok += 1;
     node.attach(conn, link);
-    let mut answer = format!("CONTINUE {}", node.repl.id);
-    let takes_lineage = node.clients.get(&conn).is_some_and(|client| client.takes_lineage);
-    if id.as_ref() != Some(&node.repl.id) && takes_lineage {
+    let Capabilities { psync2, lineage, .. } = capabilities;
+    let mut answer = String::from("CONTINUE");
+    if psync2 {
+        answer.push(' ');
+        answer.push_str(node.repl.id.as_str());
+    }
+    if lineage && id.as_ref() != Some(&node.repl.id) {
         answer.push(' ');
         answer.push_str(&node.repl.lineage_text());
     }
@@ -173,7 +203,7 @@ pub(crate) fn wait(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let count = int(&call.args()[1])?;
     let millis = parse_int(&call.args()[2]).ok_or("ERR timeout is not an integer or out of range")?;
     let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
-    let offset = node.clients.get(&call.conn).map_or(0, |client| client.last_write);
+    let offset = node.clients.get(&call.conn).map_or(0, |client| client.offset);
     let reached = node.replicas_at(offset);
     if reached >= count || call.within != Within::Nothing {
         return Ok(Reply::Int(reached).into());
@@ -181,6 +211,6 @@ pub(crate) fn wait(node: &mut Node, call: &mut Call<'_>) -> Outcome {
     let wait = Wait::Replicas { count, offset };
     let blocked = Blocked::until_after(wait, call.command.clone(), call.now, millis.saturating_mul(1_000));
     node.block(call.conn, blocked);
-    node.feed(Command::of(&["REPLCONF", "GETACK", "*"]), call.out);
+    node.repl.asks = true;
     Ok(Answer::Blocked)
 }

@@ -10,7 +10,8 @@ use crate::node::Node;
 use crate::rdb;
 
 impl Node {
-    /// Sends what the last command changed to the replicas. More than one change travels as a transaction.
+    /// Sends what the last command changed to the replicas. More than one change travels as a transaction, in the database
+    /// of the first.
     pub(crate) fn propagate(&mut self, out: &mut Vec<Output>) {
         if self.changes.is_empty() {
             return;
@@ -21,18 +22,23 @@ impl Node {
         }
         let together = changes.len() > 1;
         if together {
-            self.feed(Command::of(&["MULTI"]), out);
+            self.feed_in(changes[0].0, Command::of(&["MULTI"]), out);
         }
         for (db, command) in changes {
-            if self.repl.selected != Some(db) {
-                self.feed(Command::of(&["SELECT"]).arg(db.to_string()), out);
-                self.repl.selected = Some(db);
-            }
-            self.feed(command, out);
+            self.feed_in(db, command, out);
         }
         if together {
             self.feed(Command::of(&["EXEC"]), out);
         }
+    }
+
+    /// Appends one command to the stream, which selects its database before it if it is in another one.
+    fn feed_in(&mut self, db: usize, command: Command, out: &mut Vec<Output>) {
+        if self.repl.selected != Some(db) {
+            self.feed(Command::of(&["SELECT"]).arg(db.to_string()), out);
+            self.repl.selected = Some(db);
+        }
+        self.feed(command, out);
     }
 
     /// True if there is a stream to which changes go: a master's, once it has had a replica.
@@ -68,13 +74,14 @@ impl Node {
         let stream_db = self.repl.upstream.as_ref().map_or(0, |upstream| upstream.stream.db);
         let snapshot = rdb::write(&self.data, &self.repl.lineage_text(), stream_db);
         for conn in conns {
-            let text = format!("FULLRESYNC {} {}", self.repl.id, self.repl.offset);
-            out.push(Output::Send(conn, Frame::Reply(Reply::Simple(text.into()))));
-            out.push(Output::Send(conn, Frame::Snapshot(snapshot.clone())));
-            if let Some(link) = self.clients.get_mut(&conn).and_then(|client| client.replica.as_mut()) {
-                link.snapshot_due = None;
-                link.acked_at = now;
+            let Some(link) = self.clients.get_mut(&conn).and_then(|client| client.replica.as_mut()) else { continue };
+            link.snapshot_due = None;
+            link.acked_at = now;
+            if !link.old {
+                let text = format!("FULLRESYNC {} {}", self.repl.id, self.repl.offset);
+                out.push(Output::Send(conn, Frame::Reply(Reply::Simple(text.into()))));
             }
+            out.push(Output::Send(conn, Frame::Snapshot(snapshot.clone())));
         }
         self.count_good_replicas(now);
     }
@@ -146,7 +153,7 @@ impl Node {
     /// When a replica that stays silent is given up.
     pub(crate) fn silent_replica_deadline(&self) -> Time {
         let timeout = self.config.repl_timeout;
-        self.online_replicas().map(|link| link.acked_at + timeout).min().unwrap_or(Time::NEVER)
+        self.online_replicas().filter(|link| !link.old).map(|link| link.acked_at + timeout).min().unwrap_or(Time::NEVER)
     }
 
     /// Gives up replicas that were silent for too long.
@@ -157,7 +164,7 @@ impl Node {
         for conn in self.repl.replicas.clone() {
             let link = self.clients.get(&conn).and_then(|client| client.replica.as_ref());
             let silent = |link: &crate::client::ReplicaLink| {
-                link.snapshot_due.is_none() && link.acked_at + self.config.repl_timeout <= now
+                link.snapshot_due.is_none() && !link.old && link.acked_at + self.config.repl_timeout <= now
             };
             if link.is_some_and(silent) {
                 self.close(now, conn, out);

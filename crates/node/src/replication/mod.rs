@@ -41,6 +41,8 @@ pub(crate) struct Replication {
     pub(crate) selected: Option<usize>,
     /// Links of replicas, in the order in which they came.
     pub(crate) replicas: Vec<Conn>,
+    /// `WAIT` has asked for acknowledgements, which goes into the stream after what else the pass brings.
+    pub(crate) asks: bool,
     /// Replicas that were online and acknowledged in time at the last count.
     pub(crate) good_replicas: usize,
     /// The link to the master; `None` on a master.
@@ -70,6 +72,7 @@ impl Replication {
             backlog: None,
             selected: None,
             replicas: Vec::new(),
+            asks: false,
             good_replicas: 0,
             upstream: replica_of.map(|master| Upstream::new(master, now)),
             next_conn: 0,

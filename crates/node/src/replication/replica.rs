@@ -13,7 +13,7 @@ use crate::keyspace::DATABASES;
 use crate::keyspace::idle::clock;
 use crate::node::Node;
 use crate::rdb;
-use crate::table::{self, Run};
+use crate::table::{self, Run, flag};
 
 /// The link to the master.
 #[derive(Clone, Debug)]
@@ -306,56 +306,68 @@ impl Node {
             && let Some(commands) = upstream.stream.transaction.take()
         {
             self.feed(Command::of(&["MULTI"]), out);
-            for command in commands {
+            for command in commands.into_iter().chain([command]) {
                 self.apply(now, &command, out);
                 self.feed(command, out);
             }
-            self.feed(command, out);
         } else if let Some(commands) = &mut upstream.stream.transaction {
             commands.push(command);
         } else if command.is("MULTI") {
             upstream.stream.transaction = Some(Vec::new());
+            self.apply(now, &command, out);
         } else {
             self.apply(now, &command, out);
             self.feed(command, out);
         }
     }
 
+    /// Runs a command of the stream, counts it and shows it to those who monitor, as one of a client.
     fn apply(&mut self, now: Time, command: &Command, out: &mut Vec<Output>) {
         let Some(upstream) = &mut self.repl.upstream else { return };
+        let Ok(spec) = table::lookup(command) else { return };
         let word = |index: usize| command.get(index).map_or(&b""[..], |word| word);
-        if command.is("SELECT") {
+        if spec.is("select") {
             let db = parse_int(word(1)).and_then(|db| usize::try_from(db).ok()).filter(|db| *db < DATABASES);
             upstream.stream.db = db.unwrap_or(upstream.stream.db);
         }
         let db = upstream.stream.db;
-        if let Some(client) = &mut upstream.client
-            && let Ok(spec) = table::lookup(command)
-        {
+        if let Some(client) = &mut upstream.client {
             client.db = db;
             client.active_at = now;
             client.last_command = spec.name;
         }
-        if command.is("REPLCONF") && word(1).eq_ignore_ascii_case(b"GETACK") {
-            self.acknowledge(out);
-        } else if command.is("PUBLISH") && command.len() == 3 {
-            self.deliver(&command.0[1], &command.0[2], out);
-        } else if command.is("SPUBLISH") && command.len() == 3 {
-            self.deliver_sharded(&command.0[1], &command.0[2], out);
-        } else if let Ok(spec) = table::lookup(command)
-            && spec.takes(command.len())
-            && let Run::Data(handler) = spec.run
+        if !spec.takes(command.len()) {
+            return;
+        }
+        self.stats.begins();
+        match spec.run {
+            Run::Data(handler) => {
+                let (unix, notify) = (self.config.unix_millis(now), self.notifies());
+                let mut access =
+                    Access::new((&mut self.data, &mut self.numbers), &self.config, db, unix, Expiry::Ignore);
+                access.notify = notify;
+                // What the master ran cannot fail here; if it does, Redis goes on as well.
+                let _ = handler(&mut access, &command.0);
+                let effects = access.effects;
+                self.absorb(db, effects, None);
+                self.changes.clear();
+                self.tell_events(out);
+                self.send_invalidations(None, out);
+            }
+            Run::Server(_) => match spec.name {
+                "replconf" if word(1).eq_ignore_ascii_case(b"GETACK") => self.acknowledge(out),
+                "publish" => _ = self.deliver(&command.0[1], &command.0[2], out),
+                "spublish" => _ = self.deliver_sharded(&command.0[1], &command.0[2], out),
+                _ => {}
+            },
+        }
+        self.stats.called(spec.name);
+        if !self.monitors.is_empty()
+            && !spec.has(flag::SKIP_MONITOR | flag::ADMIN)
+            && let Some(client) = self.repl.upstream.as_ref().and_then(|upstream| upstream.client.as_ref())
         {
-            let (unix, notify) = (self.config.unix_millis(now), self.notifies());
-            let mut access = Access::new((&mut self.data, &mut self.numbers), &self.config, db, unix, Expiry::Ignore);
-            access.notify = notify;
-            // What the master ran cannot fail here; if it does, Redis goes on as well.
-            let _ = handler(&mut access, &command.0);
-            let effects = access.effects;
-            self.absorb(db, effects, None);
-            self.changes.clear();
-            self.tell_events(out);
-            self.send_invalidations(None, out);
+            let from = client.from.clone();
+            self.show_to_monitors(now, db, Some(&from), command, out);
         }
     }
 }

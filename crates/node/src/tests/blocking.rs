@@ -82,6 +82,20 @@ fn wait_counts_acknowledgements() {
 }
 
 #[test]
+fn wait_is_for_what_there_was_after_the_last_command() {
+    let mut lab = Lab::cluster(1);
+    let (a, b) = (lab.client(0), lab.client(0));
+    assert_eq!(lab.ask_on(0, a, "BLPOP l 0"), "(none)");
+    lab.run(1_100);
+    // From here on the replica acknowledges nothing.
+    lab.ask(1, "DEBUG SLEEP 30");
+    lab.send(0, b, "RPUSH l x");
+    assert_eq!(lab.next(0, a).unwrap(), "[\"l\" \"x\"]");
+    assert_eq!(lab.ask_on(0, a, "WAIT 1 0"), ":1", "as in Redis, what it was served is not waited for");
+    assert_eq!(lab.ask_on(0, a, "WAIT 1 0"), "(none)", "but the last command is over");
+}
+
+#[test]
 fn a_pause_holds_writes_or_everything() {
     let mut lab = Lab::single();
     let a = lab.client(0);

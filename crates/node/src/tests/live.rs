@@ -12,13 +12,14 @@ use real::{Block, Options, Process, Program};
 use super::harness::{Lab, legible, show};
 
 /// The scripts, by their names.
-const SCRIPTS: [(&str, &str); 7] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("live", include_str!("../../tests/data/live.script")),
     ("values", include_str!("../../tests/data/values.script")),
     ("bits", include_str!("../../tests/data/bits.script")),
     ("streams", include_str!("../../tests/data/streams.script")),
     ("tracking", include_str!("../../tests/data/tracking.script")),
     ("lua", include_str!("../../tests/data/lua.script")),
+    ("replication", include_str!("../../tests/data/replication.script")),
     ("times", include_str!("../../tests/data/times.script")),
 ];
 

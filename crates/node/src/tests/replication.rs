@@ -276,3 +276,41 @@ fn synchronisations_are_counted() {
     let stranger = counts(&[(0, "PSYNC nonsense 5")]);
     assert_eq!(stranger, [3, 1, 3], "whatever is no question mark is a history");
 }
+
+#[test]
+fn who_understands_no_ids_is_told_none() {
+    let mut lab = Lab::cluster(1);
+    lab.run(10);
+    let id = lab.nodes[0].replication_id().to_string();
+    let next = lab.nodes[0].offset() + 1;
+    for (capa, answer) in [("eof", "+CONTINUE".to_owned()), ("psync2", format!("+CONTINUE {id}"))] {
+        let replica = lab.client(0);
+        lab.ask_on(0, replica, &format!("REPLCONF capa {capa}"));
+        assert_eq!(lab.ask_on(0, replica, &format!("PSYNC {} {next}", id.to_uppercase())), answer);
+    }
+}
+
+#[test]
+fn who_asks_by_sync_is_told_nothing_but_the_data_set() {
+    let mut lab = Lab::cluster(0);
+    let replica = lab.client(0);
+    assert_eq!(lab.ask_on(0, replica, "SYNC"), "(none)");
+    lab.run(6_000);
+    assert_eq!(lab.next(0, replica), None);
+    lab.ask(0, "SET k v");
+    lab.run(120_000);
+    let stream = format!("{:?}", lab.streams[&(0, replica)]);
+    assert!(stream.starts_with("[SELECT 0, SET k v, PING"), "{stream}");
+}
+
+#[test]
+fn a_master_that_hands_over_makes_its_replica_the_master() {
+    let mut lab = Lab::cluster(1);
+    lab.run(10);
+    let (id, next) = (lab.nodes[0].replication_id().to_string(), lab.nodes[0].offset() + 1);
+    let master = lab.client(1);
+    lab.ask_on(1, master, "REPLCONF capa psync2");
+    let answer = lab.ask_on(1, master, &format!("PSYNC {id} {next} FAILOVER"));
+    assert!(lab.nodes[1].is_master());
+    assert_eq!(answer, format!("+CONTINUE {}", lab.nodes[1].replication_id()), "what it knows goes on under a new id");
+}

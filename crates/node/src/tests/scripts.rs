@@ -124,7 +124,7 @@ fn replicas_hear_what_a_script_changed() {
             _ => None,
         })
         .collect();
-    assert_eq!(stream, ["MULTI", "SELECT 0", "set a 1", "incr a", "EXEC", "incr a"]);
+    assert_eq!(stream, ["SELECT 0", "MULTI", "set a 1", "incr a", "EXEC", "incr a"]);
     assert_eq!(lab.ask(1, "GET a"), "\"3\"");
 }
 

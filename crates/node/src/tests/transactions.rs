@@ -20,7 +20,7 @@ fn exec_runs_what_was_queued_as_one() {
         lab.wire.iter().filter(|(from, to, _)| (*from, *to) == (0, 1)).map(|(.., f)| format!("{f:?}")).collect();
     assert_eq!(
         stream[stream.len() - 5..],
-        ["Command(MULTI)", "Command(SELECT 0)", "Command(INCR n)", "Command(INCR n)", "Command(EXEC)"]
+        ["Command(SELECT 0)", "Command(MULTI)", "Command(INCR n)", "Command(INCR n)", "Command(EXEC)"]
     );
     assert_eq!(lab.ask(1, "GET n"), "\"2\"");
     assert_eq!(lab.nodes[0].offset(), lab.nodes[1].offset());

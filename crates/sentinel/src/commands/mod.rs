@@ -135,15 +135,17 @@ impl Sentinel {
             self.hang_up(conn, out);
             return Ok(None);
         }
-        let index = look_up(command)?;
+        let ms = self.clock(now);
+        let known = look_up(command);
+        let session = self.session_mut(conn);
+        session.last_command = known.as_ref().map_or("NULL", |index| TABLE[*index].name);
+        session.last_used = ms;
+        let index = known?;
         let spec = &TABLE[index];
         if !spec.arity_fits(command.len()) {
             return Err(wrong_arity(spec.name));
         }
-        let ms = self.clock(now);
-        let session = self.session_mut(conn);
-        session.last_command = spec.name;
-        session.last_used = ms;
+        let session = self.session(conn);
         if !session.authenticated && !spec.has("no_auth") {
             return Err(NOAUTH.into());
         }

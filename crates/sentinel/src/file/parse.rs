@@ -232,7 +232,7 @@ fn read_global(config: &mut Config, statement: &Statement<'_>) -> Result<(), Fil
                 statement.error("this is no id of a Sentinel", "write 40 hex digits, or leave the line out")
             })?);
         }
-        "announce-ip" => settings.announce_ip = Some(value.to_owned()),
+        "announce-ip" => settings.announce_ip = Some(value.to_owned()).filter(|ip| !ip.is_empty()),
         "announce-port" => settings.announce_port = statement.number(2, 0)?,
         "resolve-hostnames" => settings.resolve_hostnames = statement.yes_no(2)?,
         "announce-hostnames" => settings.announce_hostnames = statement.yes_no(2)?,

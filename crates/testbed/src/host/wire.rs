@@ -9,6 +9,9 @@ use model::{Addr, Frame, Limits, OutputLimit, Reply, Time};
 use crate::codec::{Encoder, Incoming, Requests};
 use crate::view::View;
 
+/// Bytes of what waits for a client that Redis keeps in a buffer of the connection, and in each piece of what goes beyond it.
+const BUFFER: usize = 16 * 1024;
+
 /// Which of the limits on what waits to be written holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
@@ -123,6 +126,15 @@ impl Wire {
         self.limits = limits;
     }
 
+    /// Bytes that wait to be written, as Redis counts them: the buffer of the connection is none of them.
+    fn waiting(&self) -> usize {
+        let waiting = self.output.len() - self.uncounted;
+        match self.class {
+            Class::Replica => waiting,
+            Class::Normal | Class::Pubsub => waiting.saturating_sub(BUFFER).next_multiple_of(BUFFER),
+        }
+    }
+
     /// Hard and soft, in bytes that wait to be written.
     fn bounds(&self) -> (usize, usize) {
         let limit = self.limit();
@@ -161,7 +173,7 @@ impl Wire {
             // Only clients can say that.
             Frame::Malformed(_) => {}
         }
-        let waiting = self.output.len() - self.uncounted;
+        let waiting = self.waiting();
         let (hard, soft) = self.bounds();
         if waiting < soft && waiting < hard {
             self.over_since = None;
@@ -201,7 +213,7 @@ impl Wire {
     pub(crate) fn written(&mut self, bytes: usize) {
         self.output.advance(bytes);
         self.uncounted = self.uncounted.saturating_sub(bytes);
-        if self.output.len() - self.uncounted < self.bounds().1 {
+        if self.waiting() < self.bounds().1 {
             self.over_since = None;
         }
     }
