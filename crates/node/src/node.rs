@@ -251,7 +251,7 @@ impl Node {
     }
 
     /// True if a new connection need not authenticate.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.users.get(&DEFAULT).is_some_and(|user| user.enabled && user.no_password)
     }
 

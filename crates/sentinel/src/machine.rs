@@ -288,6 +288,11 @@ impl Sentinel {
         self.masters.iter().find(|master| master.name() == name).map(|master| master.config_epoch)
     }
 
+    /// True if a new connection need not authenticate.
+    pub fn is_open(&self) -> bool {
+        self.users.open()
+    }
+
     /// True if it has nothing to mend: it is not in tilt mode, finds everybody up, and no failover is under way.
     pub fn is_calm(&self) -> bool {
         let calm = |master: &Master| {
@@ -415,7 +420,7 @@ impl Sentinel {
             from,
             name: Bytes::new(),
             resp3: false,
-            authenticated: self.users.open(),
+            authenticated: self.is_open(),
             user: "default".to_owned(),
             replies: Replies::On,
             leaving: false,

@@ -53,6 +53,14 @@ impl Machine {
         Self::Sentinel(Sentinel::new(config, seed, boot, now))
     }
 
+    /// True if whoever connects must log in first.
+    pub(crate) fn asks_for_password(&self) -> bool {
+        match self {
+            Self::Data(node) => !node.is_open(),
+            Self::Sentinel(sentinel) => !sentinel.is_open(),
+        }
+    }
+
     /// What it leaves on disk if it ends now.
     pub(crate) fn save(&self) -> Saved {
         match self {

@@ -243,6 +243,12 @@ impl World {
             && (0..self.cluster.groups.len()).all(agreed)
     }
 
+    /// True if whoever connects to a node must log in first. False for one that does not run.
+    pub fn asks_for_password(&self, node: NodeId) -> bool {
+        let machine = self.node_index(node).and_then(|index| self.nodes[index].machine.as_ref());
+        machine.is_some_and(Machine::asks_for_password)
+    }
+
     /// The configuration file of a Sentinel, if it has rewritten it other than `rewrites` times, with how often it has.
     pub fn sentinel_file(&self, node: NodeId, rewrites: u64) -> Option<(u64, String)> {
         let sentinel = self.nodes[self.node_index(node)?].machine.as_ref()?.sentinel()?;

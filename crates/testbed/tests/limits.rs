@@ -109,18 +109,27 @@ fn server(guarded: bool) -> Option<(Process, Block)> {
 #[tokio::test(start_paused = true)]
 async fn protocol_errors_are_those_of_redis() {
     let mut differences = Vec::new();
-    for guarded in [false, true] {
+    // A password that is asked for from the start, or from later on.
+    for (guarded, later) in [(false, false), (true, false), (false, true)] {
         let Some((process, _block)) = server(guarded) else { return };
         let builder = Testbed::builder();
         let builder = if guarded { builder.password("secret") } else { builder };
         let bed = builder.start().await.unwrap();
         let fake = bed.node_addr(NodeId::data(1)).unwrap();
+        if later {
+            let set = b"CONFIG SET requirepass secret\r\n";
+            assert_eq!(ask_real(process.addr(), set), "+OK\\r\\n");
+            assert_eq!(ask_fake(fake, set).await, "+OK\\r\\n");
+        }
         for case in cases() {
             let (theirs, ours) = (ask_real(process.addr(), &case), ask_fake(fake, &case).await);
             if theirs != ours {
                 let start = case[..case.len().min(60)].escape_ascii();
-                differences
-                    .push(format!("{start} ({} bytes), guarded {guarded}\n  real {theirs}\n  fake {ours}", case.len()));
+                differences.push(format!(
+                    "{start} ({} bytes), guarded {}\n  real {theirs}\n  fake {ours}",
+                    case.len(),
+                    guarded || later
+                ));
             }
         }
     }

@@ -47,8 +47,7 @@ pub(super) struct State {
     pub(super) lookups: VecDeque<Lookup>,
     places: Places,
     cluster: Cluster,
-    /// Nodes, each with the answer to: does it ask for a password?
-    nodes: Vec<(NodeId, bool)>,
+    nodes: Vec<NodeId>,
     clients: BTreeMap<ClientId, Client>,
     connections: BTreeMap<u64, Connection>,
     /// Connections to frozen processes from which no more is read.
@@ -85,10 +84,9 @@ struct Client {
 impl State {
     pub(super) fn new(plan: &Plan, seed: Seed, start: Instant, sockets: bool) -> Self {
         let cluster = &plan.cluster;
-        let data = cluster.data_nodes().into_iter().map(|(node, group)| (node, cluster.groups[group].auth.is_some()));
-        let sentinels = cluster.sentinel_nodes().into_iter().map(|node| (node, cluster.sentinel_auth.is_some()));
-        let nodes: Vec<(NodeId, bool)> = data.chain(sentinels).collect();
-        let places = Places::new(cluster, nodes.iter().map(|(node, _)| *node).collect(), sockets);
+        let data = cluster.data_nodes().into_iter().map(|(node, _)| node);
+        let nodes: Vec<NodeId> = data.chain(cluster.sentinel_nodes()).collect();
+        let places = Places::new(cluster, nodes.clone(), sockets);
         Self {
             world: Some(World::new(plan, seed)),
             start,
@@ -235,7 +233,7 @@ impl State {
         let gates = gates.into_iter().map(|(node, gate)| (node, (gate, None))).collect();
         let client = Client { view: Arc::clone(&view), gates, block, inside: Inside::new(inside) };
         self.clients.insert(id.clone(), client);
-        for (node, _) in self.nodes.clone() {
+        for node in self.nodes.clone() {
             if let Some(door) = self.with_world(|world, _| world.door(id, node)) {
                 self.set_door(id, node, door, shared);
             }
@@ -305,7 +303,7 @@ impl State {
             match ready!(gate.poll_accept(cx)) {
                 Ok(socket) => {
                     let view = Arc::clone(&client.view);
-                    let guarded = self.nodes.iter().any(|(guarded, guards)| *guarded == node && *guards);
+                    let guarded = self.world.as_ref().is_some_and(|world| world.asks_for_password(node));
                     let tls = match self.session(node, &socket, dialled) {
                         Ok(tls) => tls,
                         Err(error) => {
