@@ -4,6 +4,9 @@
 //! each kind of fault of its timeline but for the [plain](is_plain) ones, and each of the [`SETTINGS`] that it has; where there are none, the
 //! plain faults, one by one. Without any of its parts a scenario must let at least one of its wrong clients get away, or that part is of no
 //! use; and each of its wrong clients must get away without at least one of them, or it is caught for something else.
+//!
+//! Moreover the same clients must get away where nothing happens but [a plain kill](plain) of their master, unless that is all that
+//! the scenario is: who breaks a rule in any failover proves nothing for what else happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use model::Seed;
 use model::fault::{Fault, Target};
-use model::plan::{Client, Plan, Tls};
+use model::plan::{Client, Cluster, Group, Plan, Step, Tls, Trigger};
 use model::verdict::{Rule, Severity};
 use testbed::Run;
 use testbed::driver::Driver;
@@ -21,7 +24,7 @@ use testbed::driver::Driver;
 /// A setting that a scenario can be about, and how it is taken away.
 type Setting = (&'static str, fn(&mut Plan));
 
-/// All of them.
+/// All of them, but for what a client does, its callers and patterns, and for priorities, which [a plain kill](plain) is without.
 const SETTINGS: &[Setting] = &[
     ("passwords", |plan| {
         plan.cluster.groups.iter_mut().for_each(|group| group.auth = None);
@@ -44,10 +47,8 @@ const SETTINGS: &[Setting] = &[
         plan.clients.retain(|client| client.master == plan.cluster.groups[0].name);
     }),
     ("count", |plan| plan.clients.dedup_by(|next, first| series(next) == series(first))),
-    ("callers", |plan| plan.clients.iter_mut().for_each(|client| client.callers = 1)),
     ("sentinels", |plan| plan.clients.iter_mut().for_each(|client| client.sentinels.clear())),
     ("database", |plan| plan.clients.iter_mut().for_each(|client| client.database = 0)),
-    ("patterns", |plan| plan.clients.iter_mut().for_each(|client| client.patterns = false)),
     ("reopen_after", |plan| plan.clients.iter_mut().for_each(|client| client.reopen_after = None)),
 ];
 
@@ -94,6 +95,47 @@ fn parts(plan: &Plan) -> Vec<(String, Plan)> {
     parts
 }
 
+/// The same clients, on a cluster of the same size and times, whose master is killed for good.
+fn plain(plan: &Plan) -> Plan {
+    let group = |group: &Group| Group {
+        replicas: group.replicas,
+        quorum: group.quorum,
+        down_after: group.down_after,
+        failover_timeout: group.failover_timeout,
+        ..Group::new(&group.name)
+    };
+    let mut plain = plan.clone();
+    plain.cluster = Cluster {
+        groups: plan.cluster.groups.iter().map(group).collect(),
+        sentinels: plan.cluster.sentinels,
+        ..Cluster::standard()
+    };
+    plain.clients.iter_mut().for_each(|client| Cluster::DEFAULT_ZONE.clone_into(&mut client.zone));
+    let when = Trigger::At(Duration::from_secs(10));
+    plain.timeline = vec![Step { when, fault: Fault::Kill(Target::Master(None)), lasting: None }];
+    plain.expect.failovers = None;
+    plain
+}
+
+/// The wrong clients that are caught by a plain kill, where there is more to the scenario than its master's death and return. What the
+/// client without a defect violates there too is no rule for a plain kill.
+fn plainly_caught(name: &str, plan: &Plan) -> Vec<String> {
+    let plain = plain(plan);
+    let dies = |step: &Step| match &step.fault {
+        Fault::Kill(target) | Fault::Shutdown(target) => matches!(target, Target::Master(_)),
+        fault => matches!(fault, Fault::Restart(_)),
+    };
+    if plan.cluster == plain.cluster && plan.timeline.iter().all(dies) {
+        return Vec::new();
+    }
+    let caught = plan
+        .expect
+        .catches
+        .iter()
+        .filter(|(driver, rule)| violates(&plain, driver, **rule) && !violates(&plain, "correct", **rule));
+    caught.map(|(driver, rule)| format!("{name} catches {driver} ({}), as a plain kill does", rule.word())).collect()
+}
+
 fn violates(plan: &Plan, driver: &str, rule: Rule) -> bool {
     let wrong = zoo::by_name(driver).unwrap_or_else(|| panic!("there is no {driver}"));
     let drivers: Vec<Arc<dyn Driver>> = std::iter::once(wrong).chain(drivers::all()).collect();
@@ -117,7 +159,7 @@ fn idle(name: &str, plan: &Plan) -> Vec<String> {
     let useless = useless.map(|((part, _), _)| format!("{name} without {part} catches all that it catches"));
     let elsewhere = catches.iter().filter(|driver| without.iter().all(|caught| caught.contains(*driver)));
     let elsewhere = elsewhere.map(|driver| format!("{name} catches {driver} whichever part of it is taken away"));
-    useless.chain(elsewhere).collect()
+    useless.chain(elsewhere).chain(plainly_caught(name, plan)).collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::history::{Action, OpResult};
+use model::history::{Action, Execution, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Rule;
 use model::{Fault, Time};
@@ -40,10 +40,36 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
         check_connects(facts, allowed, within, findings);
     }
     if let Some(within) = expect.recovered_within {
-        for client in facts.plan.clients.iter().filter(|client| writes(client)) {
+        for client in facts.plan.clients.iter().filter(|client| recovers(client)) {
             check_recovery(facts, client, within, findings);
         }
     }
+    if let Some(allowed) = expect.longest_gap {
+        for client in &facts.plan.clients {
+            check_gap(facts, client, allowed, findings);
+        }
+    }
+}
+
+fn check_gap(facts: &Facts<'_>, client: &Client, allowed: Duration, findings: &mut Findings<'_>) {
+    let Some((since, gap)) = longest_gap(facts, client).filter(|(_, gap)| *gap > allowed) else { return };
+    let text = format!(
+        "no operation of {} succeeded for {} from {since} on; {} are allowed",
+        client.id,
+        seconds(gap),
+        seconds(allowed)
+    );
+    findings.unmet(Rule::LongestGap, Some(&client.id), since + allowed, text);
+}
+
+/// The longest time between two operations of the client that succeeded one after the other, or from the last one to the end of the
+/// run, and when it began. `None` if none succeeded.
+pub(crate) fn longest_gap(facts: &Facts<'_>, client: &Client) -> Option<(Time, Duration)> {
+    let mut good: Vec<Time> = facts.ops_of(client).filter(|op| op.ok()).map(|op| op.ended_at(facts.end)).collect();
+    good.sort_unstable();
+    let end = Time::from(facts.plan.run_for).min(facts.end);
+    let next = good.iter().copied().skip(1).chain(std::iter::once(end));
+    good.iter().zip(next).map(|(since, next)| (*since, next.since(*since))).max_by_key(|(_, gap)| *gap)
 }
 
 fn check_failures(facts: &Facts<'_>, client: &Client, allowed: u64, findings: &mut Findings<'_>) {
@@ -74,8 +100,8 @@ fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &
     }
 }
 
-fn writes(client: &Client) -> bool {
-    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub | Workload::Lock)
+fn recovers(client: &Client) -> bool {
+    !matches!(client.workload, Workload::PubSub | Workload::Lock)
 }
 
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {
@@ -104,24 +130,36 @@ fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings
 
 /// When the client had recovered: its first acknowledged write that the last new master executed after it had become
 /// the master. If the master did not change: its first acknowledged write that began after the last lasting fault was
-/// undone, or, if none lasted, after the first fault.
+/// undone, or, if none lasted, after the first fault. If it reads from replicas: its first read after both that a replica answered.
 pub(crate) fn recovered(facts: &Facts<'_>, client: &Client) -> Option<Time> {
     let group = facts.group_of(client)?;
     let good = |wanted: &dyn Fn(&Op<'_>) -> bool| {
         let done = facts.ops_of(client).filter(|op| op.ok() && op.action.writes() && wanted(op));
         done.map(|op| op.ended_at(facts.end)).min()
     };
-    if let Some(change) = facts.failovers(group).last() {
-        let converged = change.converged?;
-        let since = facts.promotions(change.node).filter(|at| *at <= converged).last().unwrap_or(converged);
-        return good(&|op| op.ran().any(|(at, execution)| at >= since && execution.node == change.node));
-    }
-    let first = facts.firings.first()?.at;
     let lasting = facts.firings.iter().filter_map(|firing| match firing.until {
         Time::NEVER => fault_of(facts, firing).is_some_and(Fault::lasts).then_some(firing.at),
         until => Some(until),
     });
-    let since = lasting.max().unwrap_or(first);
+    let healed = lasting.max();
+    let change = facts.failovers(group).last();
+    if client.workload == Workload::ReplicaReads {
+        let converged = match change {
+            Some(change) => Some(change.converged?),
+            None => facts.firings.first().map(|firing| firing.at),
+        };
+        let since = converged.max(healed)?;
+        let by_a_replica = |(at, execution): &&(Time, &Execution)| {
+            *at >= since && execution.command == "GET" && !execution.master && execution.error.is_none()
+        };
+        return facts.executions_of(client).iter().find(by_a_replica).map(|(at, _)| *at);
+    }
+    if let Some(change) = change {
+        let converged = change.converged?;
+        let since = facts.promotions(change.node).filter(|at| *at <= converged).last().unwrap_or(converged);
+        return good(&|op| op.ran().any(|(at, execution)| at >= since && execution.node == change.node));
+    }
+    let since = healed.unwrap_or(facts.firings.first()?.at);
     good(&|op| op.started >= since)
 }
 
@@ -132,7 +170,7 @@ mod tests {
     use model::{NodeId, Plan};
 
     use super::*;
-    use crate::story::{A, C, Story, plan, step};
+    use crate::story::{A, B, C, Story, incr, plan, step};
 
     #[test]
     fn the_number_of_changes_is_exact() {
@@ -225,5 +263,36 @@ mod tests {
         story.fault(10_000, 1, "kill master", &[A]);
         let text = "writer never recovered from the fault at 9.000s; 10s are allowed";
         assert_eq!(within(10_000, plan, &story), [text]);
+    }
+
+    #[test]
+    fn a_reader_has_recovered_when_a_replica_answers_it_after_the_change() {
+        let read = |ms, node, master| {
+            let mut plan = plan();
+            plan.clients[0].workload = Workload::ReplicaReads;
+            let mut story = Story::failover();
+            let execution = Execution { command: "GET".into(), op: None, write: false, master, ..incr(0, node) };
+            story.tell(ms, What::Executed(execution));
+            within(6_000, plan, &story)
+        };
+        assert!(read(15_900, C, false).is_empty());
+        assert_eq!(read(16_100, C, false).len(), 1, "too late");
+        assert_eq!(read(15_900, B, true).len(), 1, "the master answers");
+        assert_eq!(read(14_000, C, false).len(), 1, "before the change");
+    }
+
+    #[test]
+    fn a_time_without_success_is_too_long_whether_calls_fail_or_wait() {
+        let gap = |ms, story: &Story| {
+            let mut plan = plan();
+            plan.expect.longest_gap = Some(Duration::from_millis(ms));
+            story.under(&plan, Rule::LongestGap).into_iter().map(|finding| finding.text).collect::<Vec<_>>()
+        };
+        assert!(gap(5_100, &Story::failover()).is_empty());
+        let text = "no operation of writer succeeded for 5.1s from 9.902s on; 5.099s are allowed";
+        assert_eq!(gap(5_099, &Story::failover()), [text]);
+        let mut waits = Story::failover();
+        waits.forget(|what| matches!(what, What::Ended { op, .. } if op.seq >= 100));
+        assert_eq!(gap(20_000, &waits).len(), 1, "up to the end of the run");
     }
 }

@@ -1,11 +1,9 @@
 //! [`judge`]: asks every invariant, every expectation and for evidence, and sums up.
 
-use std::time::Duration;
-
 use model::history::OpResult;
 use model::plan::Client;
 use model::verdict::ClientSummary;
-use model::{ClientId, History, Plan, Time, Verdict};
+use model::{ClientId, History, Plan, Verdict};
 
 use crate::facts::Facts;
 use crate::faults::Standing;
@@ -53,26 +51,22 @@ fn summary(facts: &Facts<'_>, client: &Client) -> ClientSummary {
     let count = |wanted: fn(&OpResult) -> bool| {
         facts.ops_of(client).filter(|op| op.ended.is_some_and(|(_, result)| wanted(result))).count() as u64
     };
-    let mut good: Vec<_> = facts.ops_of(client).filter(|op| op.ok()).map(|op| op.ended_at(facts.end)).collect();
-    good.sort_unstable();
-    // Up to the end of the run, if nothing succeeds any more.
-    let end = Time::from(facts.plan.run_for).min(facts.end);
-    let last = good.last().map(|last| end.since(*last));
-    let gaps = good.windows(2).map(|pair| pair[1].since(pair[0])).chain(last);
     let driver = facts.drivers.get(client.id.as_str()).copied().or(client.driver.as_deref());
     ClientSummary {
         client: ClientId::new(&client.id),
         driver: driver.unwrap_or_default().to_owned(),
-        ok: good.len() as u64,
+        ok: count(|result| matches!(result, OpResult::Ok { .. })),
         failed: count(|result| matches!(result, OpResult::Failed(_))),
         ambiguous: count(|result| matches!(result, OpResult::Ambiguous(_))),
-        longest_gap_us: gaps.max().unwrap_or(Duration::ZERO).as_micros() as u64,
+        longest_gap_us: expect::longest_gap(facts, client).map_or(0, |(_, gap)| gap.as_micros() as u64),
         connections: facts.connections_of(client).len() as u64,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use model::Outcome;
 
     use super::*;

@@ -159,6 +159,8 @@ pub enum Rule {
     FailedAtMost,
     /// An expectation of the plan: `most_connects`.
     MostConnects,
+    /// An expectation of the plan: `longest_gap`.
+    LongestGap,
     /// A client dials no address at which nobody answers it, if it was told what to dial in its place.
     Astray,
     /// Something that should have happened, for the run to prove anything, did not.
@@ -174,6 +176,7 @@ impl Rule {
             Self::AcknowledgedWritesLost,
             Self::FailedAtMost,
             Self::MostConnects,
+            Self::LongestGap,
             Self::Astray,
         ];
         Invariant::ALL.into_iter().map(Self::Invariant).chain(expectations)
@@ -197,6 +200,7 @@ impl fmt::Display for Rule {
             Self::AcknowledgedWritesLost => f.write_str("acknowledged_writes_lost"),
             Self::FailedAtMost => f.write_str("failed_at_most"),
             Self::MostConnects => f.write_str("most_connects"),
+            Self::LongestGap => f.write_str("longest_gap"),
             Self::Astray => f.write_str("astray"),
             Self::Evidence => f.write_str("evidence"),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Fault;
-use model::plan::{Cluster, Plan};
+use model::plan::{Cluster, Plan, Workload};
 use serde_yaml::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::convert;
@@ -21,6 +21,9 @@ const MOST_BYTES: usize = 1 << 20;
 pub struct Options<'a> {
     /// The drivers that there are; `None` to take any name.
     pub drivers: Option<&'a [&'a str]>,
+    /// The workload at which alone a client is wrong that is so on purpose, by the name of its driver; `None` to take any client for
+    /// wrong at everything.
+    pub wrong_at: Option<fn(&str) -> Option<Workload>>,
 }
 
 /// Reads a scenario. `file_name` is for messages only.

@@ -441,7 +441,8 @@ pub(crate) struct Answer {
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Expect {
-    /// From the first fault to the first good write on the new master, for every client that writes.
+    /// From the first fault to the first good write on the new master, for every client that writes; to the first read that a replica
+    /// answers after the last change of master and the last heal, for one that reads from replicas.
     pub(crate) recovered_within: Field<Span>,
     /// How many times the master must change; 0: it must stay.
     pub(crate) failovers: Field<Count>,
@@ -451,11 +452,13 @@ pub(crate) struct Expect {
     pub(crate) failed_at_most: Field<Count>,
     /// Connections that all clients together may open within a time, at most, from the first fault on.
     pub(crate) most_connects: Field<Record<MostConnects>>,
+    /// The longest time in which no operation of a client may succeed, from its first success to the end of the run.
+    pub(crate) longest_gap: Field<Span>,
     /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
     /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,
     /// The wrong clients that the scenario exists to catch, at least one, each with the rule that it must violate, which the scenario has
-    /// set and not waived: `{wrong-gives-up: I1, wrong-fixed-delay: most_connects}`.
+    /// set and not waived, and a client at which it can be broken: `{wrong-gives-up: I1, wrong-fixed-delay: most_connects}`.
     pub(crate) catches: Field<Catches>,
 }
 

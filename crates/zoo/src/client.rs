@@ -161,16 +161,15 @@ impl Client {
                 self.failing.get_or_insert(started);
                 self.given_up |= self.has(Defect::GivesUp) && self.failures >= 20;
                 self.given_up |= self.has(Defect::DiesAtStart) && !self.opened;
-                if self.has(Defect::TriesForEver) && !error.may_have_run {
-                    sleep(PAUSE).await;
-                    continue;
-                }
                 if self.has(Defect::StopsConsuming) && matches!(request, Request::Pop(..)) {
                     self.stopped = true;
                 }
-                if self.tries_again(error) && started.elapsed() < self.settings.deadline {
+                let left = self.settings.deadline.saturating_sub(started.elapsed());
+                if self.persists(error) && (left > PAUSE || self.has(Defect::TriesForEver)) {
                     // Without any pause virtual time would stand still, and the run end as hung.
-                    sleep(Duration::from_millis(5)).await;
+                    let hasty = self.has(Defect::NoBackoff) && is_refusal(error)
+                        || self.has(Defect::ResendsBlindly) && error.may_have_run;
+                    sleep(if hasty { Duration::from_millis(5) } else { PAUSE }).await;
                     continue;
                 }
                 if self.has(Defect::FixedDelay) {
@@ -201,12 +200,36 @@ impl Client {
         }
     }
 
-    fn tries_again(&self, error: &CallError) -> bool {
-        match self.defect {
-            Some(Defect::ResendsBlindly) => error.may_have_run,
-            Some(Defect::NoBackoff) => !error.may_have_run,
-            _ => false,
+    /// True if it tries again within the call, as long as its caller waits, since nothing was run. One whose defect is in how it
+    /// tries, or in what it tells of a failure, tries once for each call.
+    fn persists(&self, error: &CallError) -> bool {
+        let Some(defect) = self.defect else { return !error.may_have_run && error.cause != Cause::Auth };
+        if defect == Defect::ResendsBlindly && error.may_have_run || defect == Defect::NoBackoff && is_refusal(error) {
+            return true;
         }
+        let once = matches!(
+            defect,
+            Defect::AcknowledgesUnsent
+                | Defect::BlamesCredentials
+                | Defect::BlamesSentinels
+                | Defect::ClosesPolitely
+                | Defect::DeniesExecution
+                | Defect::FailsAtOnce
+                | Defect::FixedDelay
+                | Defect::GivesUp
+                | Defect::MasksSilence
+                | Defect::NeedsReplica
+                | Defect::ReadsCutOff
+                | Defect::ReadsFlagged
+                | Defect::ReadsFlags
+                | Defect::ReadsUnsynced
+                | Defect::StrikesAtEmpty
+                | Defect::WaitsForEver
+                | Defect::WaitsInLine
+        );
+        let hands_on = matches!(defect, Defect::FailsAtRefusal | Defect::KeepsHalfPool);
+        let handed_on = error.cause == Cause::Auth || hands_on && error.cause == Cause::Server;
+        !(once || error.may_have_run || handed_on)
     }
 
     async fn attempt(&mut self, request: &Request) -> Result<Answer, CallError> {
@@ -276,6 +299,10 @@ impl Client {
             });
         }
         self.closing = lane.and_then(|lane| lane.tail);
+        // What has befallen one of its connections to a node has befallen the others.
+        if !self.has(Defect::KeepsHalfPool) {
+            self.pool.fill_with(|| None);
+        }
         self.lost = true;
     }
 
@@ -457,6 +484,11 @@ impl Client {
         self.pool[self.turn] = Some(Lane { connection, verified: Instant::now(), tail });
         Ok(())
     }
+}
+
+/// True if somebody answered, and it was no.
+fn is_refusal(error: &CallError) -> bool {
+    !error.may_have_run && matches!(error.cause, Cause::Auth | Cause::Server | Cause::UnknownMaster)
 }
 
 /// True of a client that looks for another master only when one is announced.

@@ -1,5 +1,7 @@
 //! What can be wrong with a client.
 
+use model::plan::Workload;
+
 /// Defines the defects: each with the name of its driver and one line on what it does.
 macro_rules! defects {
     ($($(#[$why:meta])* $defect:ident = $name:literal, $about:literal;)*) => {
@@ -38,6 +40,8 @@ defects! {
     RetriesOldAddress = "retries-old-address", "it dials the address that it knows for ten seconds before it asks the Sentinels again";
     KeepsHalfPool = "keeps-half-pool", "it replaces half of its connections when the master has changed";
     GivesUp = "gives-up", "after twenty failures in a row it never tries again";
+    FailsAtOnce = "fails-at-once", "it looks for the master once for each call, however long its caller may wait";
+    FailsAtRefusal = "fails-at-refusal", "it hands on to its caller what a master refuses for a while, such as NOREPLICAS, and does not try again";
     MatchesPrefix = "matches-prefix", "it knows a demoted master by the first word of an error, which in a transaction is EXECABORT, and by nothing else";
     CrossesOut = "crosses-out", "it takes a change of master for the death of the old one, and never goes back to that address";
     GuessesMaster = "guesses-master", "when its master is lost it goes to the replica with the lowest address of those listed before, and asks no more";
@@ -59,6 +63,7 @@ defects! {
     SlowSentinels = "impatient", "it gives a Sentinel a tenth of a second to answer, whatever the distance";
     LeaksAttempts = "leaks-attempts", "it leaves the connection behind to a Sentinel that did not answer";
     NeedsAll = "needs-all", "it finds no master until every Sentinel that it has heard of has answered once";
+    SelectsAtSentinels = "selects-at-sentinels", "it selects its database on every connection, also at Sentinels, which have none";
     // Names.
     StopsAtName = "stops-at-name", "it takes a Sentinel's name that cannot be looked up for the end of its search";
     ReadsDigits = "reads-digits", "it takes nothing but an IP address for an address";
@@ -89,7 +94,7 @@ defects! {
     ForgetsJobs = "forgets-jobs", "it takes an acknowledgement that failed for received, and looks for no job that it has left behind";
     KeepsCache = "keeps-cache", "it keeps its cache when the connection is lost on which it is told of changes";
     // Load.
-    NoBackoff = "no-back-off", "it reconnects and tries again five milliseconds later, and again";
+    NoBackoff = "no-back-off", "what was refused it tries again five milliseconds later on another connection, and again";
     NoJitter = "no-jitter", "it dials what it has lost without a random wait, at the same moment as all others";
     HoardsConnections = "hoards-connections", "it opens another connection where it waited too long, and does not close the first";
     Leaks = "leaks", "it leaves a task behind that holds a connection, whenever it has lost one";
@@ -104,11 +109,31 @@ defects! {
     ReadsCutOff = "reads-cut-off", "it reads from the first replica that a Sentinel lists, also while that answers MASTERDOWN";
     NeedsReplica = "needs-replica", "it fails when there is no replica, and does not turn to the master";
     StrikesAtEmpty = "strikes-at-empty", "it takes an empty list of replicas for the failure of a Sentinel, and never asks that again";
-    FreezesReplicas = "freezes-replicas", "it never again uses a replica that failed once, and has no master to turn to";
+    FreezesReplicas = "freezes-replicas", "it never again uses a replica that failed once, and stays with the master";
     // Subscriptions.
     SubscribesOnce = "subscribes-once", "it does not subscribe again when its subscription was lost";
     ForgetsPatterns = "forgets-patterns", "it subscribes again to its channels, and not to its patterns";
     TrustsSilence = "trusts-silence", "it takes a silent subscription for a quiet one";
+}
+
+impl Defect {
+    /// The workload at which alone it shows; `None` if there are others.
+    pub const fn workload(self) -> Option<Workload> {
+        Some(match self {
+            Self::StopsConsuming => Workload::Queue,
+            Self::StopsRenewing | Self::AssumesDurable => Workload::Lock,
+            Self::ForgetsJobs => Workload::Jobs,
+            Self::KeepsCache => Workload::CachedReads,
+            Self::SubscribesOnce | Self::ForgetsPatterns | Self::TrustsSilence => Workload::PubSub,
+            Self::ReadsFlagged
+            | Self::ReadsUnsynced
+            | Self::ReadsCutOff
+            | Self::NeedsReplica
+            | Self::StrikesAtEmpty
+            | Self::FreezesReplicas => Workload::ReplicaReads,
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::history::Cause;
-use model::plan::Need;
+use model::plan::{Need, Workload};
 use testbed::driver::{Answer, BoxFuture, CallError, Driver, OnMessage, Request, Session, Settings, Topics};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -24,6 +24,11 @@ pub fn all() -> Vec<Arc<dyn Driver>> {
 /// The driver called `name`.
 pub fn by_name(name: &str) -> Option<Arc<dyn Driver>> {
     all().into_iter().find(|driver| driver.name() == name)
+}
+
+/// The workload at which alone the client called `name` is wrong; `None` if there is no such client, or not one workload alone.
+pub fn wrong_at(name: &str) -> Option<Workload> {
+    Defect::ALL.iter().find(|defect| defect.name() == name).and_then(|defect| defect.workload())
 }
 
 impl Driver for Zoo {
@@ -68,23 +73,11 @@ impl Session for InLine {
 
 impl Session for Client {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
-        // Deadlines are the caller's. The client without a defect keeps them whatever happens, and so does one whose defect
-        // has nothing to do with time; what becomes of a call is left to the other defects.
-        let keeps = match self.defect {
-            None => true,
-            Some(defect) => matches!(
-                defect,
-                Defect::ForgetsDatabase
-                    | Defect::EncryptsOnce
-                    | Defect::DiesAtStart
-                    | Defect::NeedsAll
-                    | Defect::StrikesAtEmpty
-                    | Defect::ReadsUnsynced
-                    | Defect::ReadsCutOff
-                    | Defect::HoardsConnections
-                    | Defect::NoJitter
-            ),
-        };
+        // Deadlines are the caller's, who is told when one is over, unless the defect is not to keep them.
+        let keeps = !matches!(
+            self.defect,
+            Some(Defect::WaitsForEver | Defect::TriesForEver | Defect::ClosesPolitely | Defect::FixedDelay)
+        );
         if !keeps {
             return Box::pin(Client::call(self, request));
         }

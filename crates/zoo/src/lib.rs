@@ -31,5 +31,5 @@ mod sentinels;
 mod subscriber;
 
 pub use defect::Defect;
-pub use driver::{Zoo, all, by_name};
+pub use driver::{Zoo, all, by_name, wrong_at};
 pub use havoc::{Havoc, havoc};

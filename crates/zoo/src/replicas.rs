@@ -24,7 +24,7 @@ impl Client {
         loop {
             let (addr, mut connection) = match self.replica().await? {
                 Some(found) => found,
-                None if self.has(Defect::NeedsReplica) || self.has(Defect::FreezesReplicas) => {
+                None if self.has(Defect::NeedsReplica) => {
                     return Err(unsent(Cause::Other, "there is no replica"));
                 }
                 None => return self.read_from_master(request).await,

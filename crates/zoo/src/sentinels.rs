@@ -88,8 +88,6 @@ impl Sentinels {
     pub(crate) async fn master(&mut self) -> Result<Addr, CallError> {
         if self.has(Defect::FirstSentinelOnly) {
             self.known.truncate(1);
-        } else if self.renewed.elapsed() >= RENEWAL && !self.has(Defect::KnowsNoOthers) {
-            self.renew().await;
         }
         if self.has(Defect::StopsAtName) {
             for sentinel in &self.known {
@@ -114,6 +112,11 @@ impl Sentinels {
             {
                 self.named.push(addr.clone());
             }
+        }
+        // Those who have just been silent have no connection any more, so that nobody waits for them again.
+        let alone = self.has(Defect::FirstSentinelOnly) || self.has(Defect::KnowsNoOthers);
+        if !alone && self.renewed.elapsed() >= RENEWAL {
+            self.renew().await;
         }
         let chosen = choose(self.defect, &answers);
         if self.has(Defect::MasksSilence) && matches!(&chosen, Err(error) if error.cause == Cause::NoSentinel) {
@@ -143,6 +146,7 @@ impl Sentinels {
         let (settings, patience) = (&self.settings, self.patience);
         let (hasty, leaks) = (self.has(Defect::NoBackoff), self.has(Defect::LeaksAttempts));
         let hoards = self.has(Defect::HoardsConnections);
+        let database = if self.has(Defect::SelectsAtSentinels) { settings.database } else { 0 };
         let steps = matches!(self.defect, Some(Defect::NoBackoff | Defect::FixedDelay | Defect::NoJitter));
         let spread = Duration::from_millis(if steps { 0 } else { self.random.u64(..SPREAD_MS) });
         join_all(self.known.iter_mut().map(async |sentinel| {
@@ -154,7 +158,8 @@ impl Sentinels {
                     if sentinel.lost {
                         sleep(spread).await;
                     }
-                    sentinel.connection = Some(dial(settings, Peer::Sentinel, &sentinel.addr, 0, patience).await?);
+                    sentinel.connection =
+                        Some(dial(settings, Peer::Sentinel, &sentinel.addr, database, patience).await?);
                 }
                 let Some(connection) = &mut sentinel.connection else { return Ok(Answer::Silent) };
                 let mut command = cmd("SENTINEL");

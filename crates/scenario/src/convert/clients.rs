@@ -86,7 +86,7 @@ fn client(
     for node in collector.value(raw.sentinels).unwrap_or_default() {
         let place = node.place;
         let Some(NodeName(node)) = collector.node(node) else { continue };
-        if let Err(mistake) = names.target(&Target::Node(node), Aimed::Sentinels) {
+        if let Err(mistake) = names.target(&Target::Node(node), Aimed::Known) {
             collector.add(place, mistake);
         } else if client.sentinels.contains(&node) {
             collector.add(place, Mistake::new(format!("{node} stands here twice")));

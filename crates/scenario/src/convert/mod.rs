@@ -9,7 +9,7 @@ mod timeline;
 use std::time::Duration;
 
 use model::Fault;
-use model::plan::{Cluster, Expect, Plan, WRONG};
+use model::plan::{Client, Cluster, Expect, Plan, WRONG, Workload};
 use model::verdict::{Invariant, Rule};
 
 use crate::collect::Collector;
@@ -75,7 +75,7 @@ fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: 
     let clients = clients::clients(raw.clients, &names, run_for, options, collector);
     let names = names.with_clients(&clients);
     let timeline = timeline::timeline(raw.timeline, &names, run_for, collector);
-    let expect = expect(raw.expect, &cluster, options, collector);
+    let expect = expect(raw.expect, &cluster, &clients, options, collector);
     Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }
 }
 
@@ -92,13 +92,17 @@ fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String 
 fn expect(
     field: Field<Record<raw::Expect>>,
     cluster: &Cluster,
+    clients: &[Client],
     options: &Options<'_>,
     collector: &mut Collector,
 ) -> Expect {
     let Some((record, place)) = collector.field(field) else { return Expect::default() };
     let raw = collector.fields(record, place);
-    let mut expect =
-        Expect { recovered_within: collector.value(raw.recovered_within).map(|Span(s)| s), ..Expect::default() };
+    let mut expect = Expect {
+        recovered_within: collector.value(raw.recovered_within).map(|Span(s)| s),
+        longest_gap: collector.value(raw.longest_gap).map(|Span(s)| s),
+        ..Expect::default()
+    };
     if raw.failovers.0.is_some() {
         collector.number(raw.failovers, 0..=u32::MAX.into(), expect.failovers.insert(0));
     }
@@ -128,30 +132,51 @@ fn expect(
         expect.waive.extend(invariant.zip(reason));
     }
     for (place, driver, rule) in collector.value(raw.catches).map(|Catches(entries)| entries.0).unwrap_or_default() {
-        wrong_client(&driver, options).unwrap_or_else(|mistake| collector.add(place, mistake));
+        wrong_client(&driver, clients, options).unwrap_or_else(|mistake| collector.add(place, mistake));
         let place = rule.place;
         let Some(Broken(rule)) = collector.node(rule) else { continue };
-        can_be_violated(rule, &expect, cluster).unwrap_or_else(|mistake| collector.add(place, mistake));
+        can_be_violated(rule, &expect, cluster, clients).unwrap_or_else(|mistake| collector.add(place, mistake));
         expect.catches.insert(driver, rule);
     }
     expect
 }
 
-/// Whether there is such a client, and it is wrong on purpose.
-fn wrong_client(driver: &str, options: &Options<'_>) -> Result<(), Mistake> {
+/// Whether there is such a client, it is wrong on purpose, and it is so at something that the clients of the scenario do.
+fn wrong_client(driver: &str, clients: &[Client], options: &Options<'_>) -> Result<(), Mistake> {
     clients::known_driver(driver, ", and those that are wrong on purpose", options)?;
-    if driver.starts_with(WRONG) {
-        return Ok(());
+    if !driver.starts_with(WRONG) {
+        let help = format!(
+            "only a client whose name begins with `{WRONG}` is there to be caught: `sentinel-lab drivers --zoo` lists them"
+        );
+        return Err(Mistake::new(format!("`{}` is not wrong on purpose", shortened(driver))).help(help));
     }
-    let help = format!(
-        "only a client whose name begins with `{WRONG}` is there to be caught: `sentinel-lab drivers --zoo` lists them"
-    );
-    Err(Mistake::new(format!("`{}` is not wrong on purpose", shortened(driver))).help(help))
+    if let Some(own) = clients.iter().find(|client| client.driver.is_some()) {
+        let help =
+            "a wrong client takes the place of all: take `driver` out of the client, or `catches` out of `expect`";
+        return Err(Mistake::new(format!(
+            "`{driver}` cannot take the place of `{}`, which has a driver of its own",
+            own.id
+        ))
+        .help(help));
+    }
+    match options.wrong_at.and_then(|wrong_at| wrong_at(driver)) {
+        Some(workload) if clients.iter().all(|client| client.workload != workload) => {
+            let help = format!("it is wrong at the workload `{}`: add such a client, or name another", workload.name());
+            Err(Mistake::new(format!("`{driver}` does nothing wrong in this scenario")).help(help))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a run of the scenario looks at the rule at all.
-fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster) -> Result<(), Mistake> {
+fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster, clients: &[Client]) -> Result<(), Mistake> {
     let word = rule.word();
+    let about_writes =
+        matches!(rule, Rule::Invariant(Invariant::I2 | Invariant::I3 | Invariant::I4) | Rule::AcknowledgedWritesLost);
+    if about_writes && !clients.is_empty() && clients.iter().all(|client| client.workload == Workload::ReplicaReads) {
+        return Err(Mistake::new(format!("`{word}` is about what is asked of a master, and no client asks one"))
+            .help("add a client that writes, such as `{id: writer, workload: counter}`, or name another rule"));
+    }
     let (set, example) = match rule {
         Rule::RecoveredWithin => (expect.recovered_within.is_some(), "`recovered_within: 12s` to `expect`"),
         Rule::Failovers => (expect.failovers.is_some(), "`failovers: 1` to `expect`"),
@@ -160,6 +185,7 @@ fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster) -> Result<(),
         }
         Rule::FailedAtMost => (expect.failed_at_most.is_some(), "`failed_at_most: 10` to `expect`"),
         Rule::MostConnects => (expect.most_connects.is_some(), "`most_connects: {count: 100, within: 1s}` to `expect`"),
+        Rule::LongestGap => (expect.longest_gap.is_some(), "`longest_gap: 2s` to `expect`"),
         Rule::Astray => (cluster.nat, "`nat: true` to `cluster`"),
         // A waiver of I4 forgives honest losses only.
         Rule::Invariant(Invariant::I4) | Rule::Evidence => (true, ""),

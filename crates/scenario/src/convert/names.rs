@@ -25,6 +25,8 @@ pub(super) enum Aimed {
     DataNodes,
     /// Sentinels.
     Sentinels,
+    /// One Sentinel, which a client is told of.
+    Known,
     /// Nodes and clients: faults on links.
     Links,
 }
@@ -103,6 +105,8 @@ impl<'a> Names<'a> {
                 .help("this fault is for data nodes: `master`, `replica:best`, `redis-1` …")),
             (Aimed::Sentinels, Some(true)) => Err(Mistake::new(format!("`{target}` is not a Sentinel"))
                 .help("this fault is for Sentinels: `sentinel-1`, `sentinel:leader`, `sentinels` …")),
+            (Aimed::Known, Some(true)) => Err(Mistake::new(format!("`{target}` is not a Sentinel"))
+                .help("a client is told of Sentinels, and learns of data nodes from them: `sentinels: [sentinel-1]`")),
             _ => Ok(()),
         }
     }

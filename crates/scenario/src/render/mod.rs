@@ -114,6 +114,9 @@ fn expect(expect: &Expect) -> Map {
         most.put("within", write(within));
         map.put("most_connects", most);
     }
+    if let Some(limit) = expect.longest_gap {
+        map.put("longest_gap", write(limit));
+    }
     if !expect.waive.is_empty() {
         let mut waive = Map::flow();
         for (invariant, reason) in &expect.waive {

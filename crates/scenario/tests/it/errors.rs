@@ -1,11 +1,12 @@
 //! Every mistake is reported with its place and with what would be right, and all mistakes of a file at once.
 
 use insta::assert_snapshot;
+use model::plan::Workload;
 use sentinel_lab_scenario::{Options, parse};
 
 /// The plain form of the errors.
 fn errors(source: &str) -> String {
-    let options = Options { drivers: Some(&["redis-rs", "fred", "wrong-hasty"]) };
+    let options = Options { drivers: Some(&["redis-rs", "fred", "wrong-hasty"]), ..Options::default() };
     parse(source, "s.yaml", &options).expect_err("the scenario is wrong").to_string()
 }
 
@@ -186,6 +187,21 @@ fn expectations() {
         .map(|wrong| catches(&format!("{{catches: {wrong}}}")))
         .join("\n")
     );
+    let at = |client: &str, catches: &str| {
+        errors(&format!("title: t\nclients: [{{id: w, {client}}}]\nexpect: {{catches: {{{catches}}}}}"))
+    };
+    assert_snapshot!(
+        [
+            at("workload: counter, driver: fred", "wrong-hasty: I1"),
+            at("workload: replica_reads", "wrong-hasty: I2"),
+            at("workload: counter", "wrong-hasty: longest_gap"),
+            at("workload: counter, sentinels: [redis-1]", "wrong-hasty: I1"),
+        ]
+        .join("\n")
+    );
+    let options = Options { wrong_at: Some(|_| Some(Workload::CachedReads)), ..Options::default() };
+    let wrong = "title: t\nclients: [{id: w, workload: counter}]\nexpect: {catches: {wrong-keeps-cache: I2}}";
+    assert_snapshot!(parse(wrong, "s.yaml", &options).expect_err("nothing wrong there").to_string());
     assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
 }
 
@@ -204,7 +220,7 @@ fn drivers_that_are_programs() {
     assert_snapshot!(
         [named("\"exec: \""), named("\"exec:python3 'a b.py\""), named("exe")].map(|text| errors(&text)).join("\n")
     );
-    let options = Options { drivers: Some(&["fred"]) };
+    let options = Options { drivers: Some(&["fred"]), ..Options::default() };
     let plan = parse(&named("\"exec: python3 'a b.py' \""), "s.yaml", &options).expect("a plan");
     assert_eq!(plan.clients[0].driver.as_deref(), Some("exec:python3 'a b.py'"));
 }
