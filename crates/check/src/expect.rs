@@ -1,8 +1,8 @@
-//! The expectations of the plan: how many changes of master, recovered within, acknowledged writes lost.
+//! The expectations of the plan: how many changes of master, recovered within, acknowledged writes lost and others.
 
 use std::time::Duration;
 
-use model::history::{Action, Execution, OpResult};
+use model::history::{Action, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Rule;
 use model::{Fault, Time};
@@ -11,6 +11,7 @@ use crate::facts::{Facts, Op};
 use crate::faults::fault_of;
 use crate::findings::{Findings, counted, seconds};
 use crate::load::first_over;
+use crate::periods::Periods;
 
 /// Adds every expectation that was not met. `lost`: acknowledged writes that are missing.
 pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
@@ -40,7 +41,7 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
         check_connects(facts, allowed, within, findings);
     }
     if let Some(within) = expect.recovered_within {
-        for client in facts.plan.clients.iter().filter(|client| recovers(client)) {
+        for client in facts.plan.clients.iter().filter(|client| writes(client)) {
             check_recovery(facts, client, within, findings);
         }
     }
@@ -49,6 +50,48 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
             check_gap(facts, client, allowed, findings);
         }
     }
+}
+
+/// Adds what `client` did against `back_to_replica_within`, if it reads from replicas: the first read that a replica answers after the
+/// last time that one was there again.
+pub(crate) fn check_return(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
+    let Some(within) = facts.plan.expect.back_to_replica_within else { return };
+    if client.workload != Workload::ReplicaReads {
+        return;
+    }
+    let Some(back) = periods.reading.last().map(|period| period.from).filter(|from| *from > Time::ZERO) else {
+        let text = format!("no replica was out of the reach of {} and there again", client.id);
+        findings.unproven(Some(&client.id), facts.end, text);
+        return;
+    };
+    let due = back + within;
+    let answered = |by_master: bool| {
+        let reads = facts.executions_of(client).iter();
+        let answered = reads.filter(move |(at, read)| {
+            *at >= back && read.command == "GET" && read.error.is_none() && read.master == by_master
+        });
+        answered.map(|(at, _)| *at)
+    };
+    let first = answered(false).next();
+    if first.is_some_and(|at| at <= due) {
+        return;
+    }
+    if due > Time::from(facts.plan.run_for) {
+        let text = format!(
+            "the run ended before a replica, there again at {back}, had to have answered a read of {}",
+            client.id
+        );
+        findings.unproven(Some(&client.id), facts.end, text);
+        return;
+    }
+    let elsewhere = answered(true).filter(|at| *at <= due).count();
+    let later = first.map_or_else(String::new, |at| format!("; a replica answered the first at {at}"));
+    let text = format!(
+        "a replica was there again at {back}, and answered no read of {} in the {} after that; the master answered {elsewhere}{later}",
+        client.id,
+        seconds(within)
+    );
+    findings.unmet(Rule::BackToReplicaWithin, Some(&client.id), due, text);
 }
 
 fn check_gap(facts: &Facts<'_>, client: &Client, allowed: Duration, findings: &mut Findings<'_>) {
@@ -100,8 +143,8 @@ fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &
     }
 }
 
-fn recovers(client: &Client) -> bool {
-    !matches!(client.workload, Workload::PubSub | Workload::Lock)
+fn writes(client: &Client) -> bool {
+    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub | Workload::Lock)
 }
 
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {
@@ -130,43 +173,31 @@ fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings
 
 /// When the client had recovered: its first acknowledged write that the last new master executed after it had become
 /// the master. If the master did not change: its first acknowledged write that began after the last lasting fault was
-/// undone, or, if none lasted, after the first fault. If it reads from replicas: its first read after both that a replica answered.
+/// undone, or, if none lasted, after the first fault.
 pub(crate) fn recovered(facts: &Facts<'_>, client: &Client) -> Option<Time> {
     let group = facts.group_of(client)?;
     let good = |wanted: &dyn Fn(&Op<'_>) -> bool| {
         let done = facts.ops_of(client).filter(|op| op.ok() && op.action.writes() && wanted(op));
         done.map(|op| op.ended_at(facts.end)).min()
     };
-    let lasting = facts.firings.iter().filter_map(|firing| match firing.until {
-        Time::NEVER => fault_of(facts, firing).is_some_and(Fault::lasts).then_some(firing.at),
-        until => Some(until),
-    });
-    let healed = lasting.max();
-    let change = facts.failovers(group).last();
-    if client.workload == Workload::ReplicaReads {
-        let converged = match change {
-            Some(change) => Some(change.converged?),
-            None => facts.firings.first().map(|firing| firing.at),
-        };
-        let since = converged.max(healed)?;
-        let by_a_replica = |(at, execution): &&(Time, &Execution)| {
-            *at >= since && execution.command == "GET" && !execution.master && execution.error.is_none()
-        };
-        return facts.executions_of(client).iter().find(by_a_replica).map(|(at, _)| *at);
-    }
-    if let Some(change) = change {
+    if let Some(change) = facts.failovers(group).last() {
         let converged = change.converged?;
         let since = facts.promotions(change.node).filter(|at| *at <= converged).last().unwrap_or(converged);
         return good(&|op| op.ran().any(|(at, execution)| at >= since && execution.node == change.node));
     }
-    let since = healed.unwrap_or(facts.firings.first()?.at);
+    let first = facts.firings.first()?.at;
+    let lasting = facts.firings.iter().filter_map(|firing| match firing.until {
+        Time::NEVER => fault_of(facts, firing).is_some_and(Fault::lasts).then_some(firing.at),
+        until => Some(until),
+    });
+    let since = lasting.max().unwrap_or(first);
     good(&|op| op.started >= since)
 }
 
 #[cfg(test)]
 mod tests {
     use model::fault::Target;
-    use model::history::{NodeState, What};
+    use model::history::{Execution, NodeState, What};
     use model::{NodeId, Plan};
 
     use super::*;
@@ -265,20 +296,41 @@ mod tests {
         assert_eq!(within(10_000, plan, &story), [text]);
     }
 
+    /// Reads every 100 ms, of which those at `node` from `ms` on succeed, while the only replica is away from 10 s to 15 s.
+    fn returns(ms: u64, node: NodeId, within: u64) -> Vec<(Rule, String)> {
+        let mut plan = plan();
+        plan.clients[0].workload = Workload::ReplicaReads;
+        plan.cluster.groups[0].replicas = 1;
+        plan.expect.back_to_replica_within = Some(Duration::from_millis(within));
+        let mut story = Story::quiet();
+        story.forget(|what| matches!(what, What::Started { .. } | What::Ended { .. } | What::Executed(_)));
+        story.role(0, B, Some(A));
+        story.fault(10_000, 0, "kill redis-2", &[B]);
+        story.state(10_000, B, NodeState::Down);
+        story.state(15_000, B, NodeState::Up);
+        for (seq, at) in (ms..ms + 1_000).step_by(100).enumerate() {
+            let seq = seq as u64;
+            story.began(seq, at, Action::ReplicaGet);
+            let read = Execution { command: "GET".into(), write: false, master: node == A, ..incr(seq, node) };
+            story.tell(at + 1, What::Executed(read));
+            story.ended_ok(seq, at + 2);
+        }
+        let found = story.judge(&plan).findings.into_iter();
+        let found = found.filter(|finding| matches!(finding.rule, Rule::BackToReplicaWithin | Rule::Evidence));
+        found.map(|finding| (finding.rule, finding.text)).collect()
+    }
+
     #[test]
-    fn a_reader_has_recovered_when_a_replica_answers_it_after_the_change() {
-        let read = |ms, node, master| {
-            let mut plan = plan();
-            plan.clients[0].workload = Workload::ReplicaReads;
-            let mut story = Story::failover();
-            let execution = Execution { command: "GET".into(), op: None, write: false, master, ..incr(0, node) };
-            story.tell(ms, What::Executed(execution));
-            within(6_000, plan, &story)
-        };
-        assert!(read(15_900, C, false).is_empty());
-        assert_eq!(read(16_100, C, false).len(), 1, "too late");
-        assert_eq!(read(15_900, B, true).len(), 1, "the master answers");
-        assert_eq!(read(14_000, C, false).len(), 1, "before the change");
+    fn reads_return_to_a_replica_that_is_there_again() {
+        assert_eq!(returns(19_000, B, 5_000), []);
+        let late = "a replica was there again at 15.000s, and answered no read of writer in the 5s after that; the master answered 0; \
+                    a replica answered the first at 21.001s";
+        assert_eq!(returns(21_000, B, 5_000), [(Rule::BackToReplicaWithin, late.to_owned())]);
+        let text = "a replica was there again at 15.000s, and answered no read of writer in the 5s after that; the master answered 10";
+        assert_eq!(returns(16_000, A, 5_000), [(Rule::BackToReplicaWithin, text.to_owned())]);
+        assert_eq!(returns(14_000, B, 5_000).len(), 1, "before it was there");
+        let text = "the run ended before a replica, there again at 15.000s, had to have answered a read of writer";
+        assert_eq!(returns(16_000, A, 15_001), [(Rule::Evidence, text.to_owned())]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         conduct::check(&facts, client, &mut findings);
         load::check(&facts, client, &mut findings);
         honest::check(&facts, &faults, client, &mut findings);
+        expect::check_return(&facts, client, &periods, &mut findings);
         evidence::check_client(&facts, client, &periods, &mut findings);
     }
     residue::check(&facts, plan, &mut findings);

@@ -544,8 +544,7 @@ pub enum Trigger {
 /// What must come out of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expect {
-    /// From the first fault to the client's first good write on the new master, for every client that writes; to the first read that a
-    /// replica answers after the last change of master and the last heal, for one that reads from replicas.
+    /// From the first fault to the client's first good write on the new master, for every client that writes.
     pub recovered_within: Option<Duration>,
     /// How many times the master must change; `None` if it does not matter. 0: it must stay.
     pub failovers: Option<u32>,
@@ -557,6 +556,8 @@ pub struct Expect {
     pub most_connects: Option<(u64, Duration)>,
     /// The longest time in which no operation of a client may succeed, from its first success to the end of the run.
     pub longest_gap: Option<Duration>,
+    /// From the last moment at which a client that reads from replicas could do so again to its first read that a replica answers.
+    pub back_to_replica_within: Option<Duration>,
     /// Invariants that do not count in this run, each with its reason.
     pub waive: Vec<(Invariant, String)>,
     /// The wrong clients that the plan exists to catch, by the names of their drivers, each with the rule that it must violate. A run

@@ -161,6 +161,8 @@ pub enum Rule {
     MostConnects,
     /// An expectation of the plan: `longest_gap`.
     LongestGap,
+    /// An expectation of the plan: `back_to_replica_within`.
+    BackToReplicaWithin,
     /// A client dials no address at which nobody answers it, if it was told what to dial in its place.
     Astray,
     /// Something that should have happened, for the run to prove anything, did not.
@@ -177,6 +179,7 @@ impl Rule {
             Self::FailedAtMost,
             Self::MostConnects,
             Self::LongestGap,
+            Self::BackToReplicaWithin,
             Self::Astray,
         ];
         Invariant::ALL.into_iter().map(Self::Invariant).chain(expectations)
@@ -201,6 +204,7 @@ impl fmt::Display for Rule {
             Self::FailedAtMost => f.write_str("failed_at_most"),
             Self::MostConnects => f.write_str("most_connects"),
             Self::LongestGap => f.write_str("longest_gap"),
+            Self::BackToReplicaWithin => f.write_str("back_to_replica_within"),
             Self::Astray => f.write_str("astray"),
             Self::Evidence => f.write_str("evidence"),
         }

@@ -441,8 +441,7 @@ pub(crate) struct Answer {
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Expect {
-    /// From the first fault to the first good write on the new master, for every client that writes; to the first read that a replica
-    /// answers after the last change of master and the last heal, for one that reads from replicas.
+    /// From the first fault to the first good write on the new master, for every client that writes.
     pub(crate) recovered_within: Field<Span>,
     /// How many times the master must change; 0: it must stay.
     pub(crate) failovers: Field<Count>,
@@ -454,6 +453,9 @@ pub(crate) struct Expect {
     pub(crate) most_connects: Field<Record<MostConnects>>,
     /// The longest time in which no operation of a client may succeed, from its first success to the end of the run.
     pub(crate) longest_gap: Field<Span>,
+    /// From the last moment at which a replica is there again, runs and follows the master, to the first read that one answers, for every
+    /// client with the workload `replica_reads`.
+    pub(crate) back_to_replica_within: Field<Span>,
     /// Invariants that do not count in this run, each with the reason: `{I1: "no replica may be promoted"}`. Waiving I4
     /// lists the honest losses, and forgives none beyond what the old master had not got across.
     pub(crate) waive: Field<Entries<Text>>,

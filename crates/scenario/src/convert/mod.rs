@@ -101,6 +101,7 @@ fn expect(
     let mut expect = Expect {
         recovered_within: collector.value(raw.recovered_within).map(|Span(s)| s),
         longest_gap: collector.value(raw.longest_gap).map(|Span(s)| s),
+        back_to_replica_within: collector.value(raw.back_to_replica_within).map(|Span(s)| s),
         ..Expect::default()
     };
     if raw.failovers.0.is_some() {
@@ -173,7 +174,12 @@ fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster, clients: &[Cl
     let word = rule.word();
     let about_writes =
         matches!(rule, Rule::Invariant(Invariant::I2 | Invariant::I3 | Invariant::I4) | Rule::AcknowledgedWritesLost);
-    if about_writes && !clients.is_empty() && clients.iter().all(|client| client.workload == Workload::ReplicaReads) {
+    let reads = |client: &Client| client.workload == Workload::ReplicaReads;
+    if rule == Rule::BackToReplicaWithin && !clients.iter().any(reads) {
+        return Err(Mistake::new(format!("`{word}` is about reads from replicas, and no client does any"))
+            .help("add a client that does, such as `{id: reader, workload: replica_reads}`, or name another rule"));
+    }
+    if about_writes && !clients.is_empty() && clients.iter().all(reads) {
         return Err(Mistake::new(format!("`{word}` is about what is asked of a master, and no client asks one"))
             .help("add a client that writes, such as `{id: writer, workload: counter}`, or name another rule"));
     }
@@ -186,6 +192,9 @@ fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster, clients: &[Cl
         Rule::FailedAtMost => (expect.failed_at_most.is_some(), "`failed_at_most: 10` to `expect`"),
         Rule::MostConnects => (expect.most_connects.is_some(), "`most_connects: {count: 100, within: 1s}` to `expect`"),
         Rule::LongestGap => (expect.longest_gap.is_some(), "`longest_gap: 2s` to `expect`"),
+        Rule::BackToReplicaWithin => {
+            (expect.back_to_replica_within.is_some(), "`back_to_replica_within: 10s` to `expect`")
+        }
         Rule::Astray => (cluster.nat, "`nat: true` to `cluster`"),
         // A waiver of I4 forgives honest losses only.
         Rule::Invariant(Invariant::I4) | Rule::Evidence => (true, ""),

@@ -117,6 +117,9 @@ fn expect(expect: &Expect) -> Map {
     if let Some(limit) = expect.longest_gap {
         map.put("longest_gap", write(limit));
     }
+    if let Some(limit) = expect.back_to_replica_within {
+        map.put("back_to_replica_within", write(limit));
+    }
     if !expect.waive.is_empty() {
         let mut waive = Map::flow();
         for (invariant, reason) in &expect.waive {

@@ -195,6 +195,8 @@ fn expectations() {
             at("workload: counter, driver: fred", "wrong-hasty: I1"),
             at("workload: replica_reads", "wrong-hasty: I2"),
             at("workload: counter", "wrong-hasty: longest_gap"),
+            at("workload: counter", "wrong-hasty: back_to_replica_within"),
+            at("workload: replica_reads", "wrong-hasty: back_to_replica_within"),
             at("workload: counter, sentinels: [redis-1]", "wrong-hasty: I1"),
         ]
         .join("\n")

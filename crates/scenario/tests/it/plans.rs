@@ -289,7 +289,12 @@ fn step(known: &Known) -> impl Strategy<Value = Step> + use<> {
 fn expect() -> impl Strategy<Value = Expect> {
     let waive = subsequence(Invariant::ALL.to_vec(), 0..4)
         .prop_flat_map(|invariants| invariants.into_iter().map(|i| (Just(i), text())).collect::<Vec<_>>());
-    let counts = (option::of(any::<u64>()), option::of((any::<u64>(), duration())), option::of(duration()));
+    let counts = (
+        option::of(any::<u64>()),
+        option::of((any::<u64>(), duration())),
+        option::of(duration()),
+        option::of(duration()),
+    );
     let rules: Vec<Rule> = Rule::all().collect();
     let catches = btree_map("wrong-[a-z-]{1,8}", select(rules), 0..3);
     (option::of(duration()), option::of(any::<u32>()), option::of(any::<u64>()), counts, (waive, catches)).prop_map(
@@ -297,7 +302,7 @@ fn expect() -> impl Strategy<Value = Expect> {
             recovered_within,
             failovers,
             acknowledged_writes_lost,
-            (failed_at_most, most_connects, longest_gap),
+            (failed_at_most, most_connects, longest_gap, back_to_replica_within),
             (waive, catches),
         )| {
             let mut expect = Expect {
@@ -307,6 +312,7 @@ fn expect() -> impl Strategy<Value = Expect> {
                 failed_at_most,
                 most_connects,
                 longest_gap,
+                back_to_replica_within,
                 waive,
                 catches,
             };
@@ -317,6 +323,7 @@ fn expect() -> impl Strategy<Value = Expect> {
                 Rule::FailedAtMost => failed_at_most.is_some(),
                 Rule::MostConnects => most_connects.is_some(),
                 Rule::LongestGap => longest_gap.is_some(),
+                Rule::BackToReplicaWithin => back_to_replica_within.is_some(),
                 Rule::Astray | Rule::Evidence => false,
                 Rule::Invariant(Invariant::I4) => true,
                 Rule::Invariant(invariant) => expect.waive.iter().all(|(waived, _)| waived != invariant),
@@ -347,11 +354,14 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
             (text(), Just(cluster), Just(clients), vec(step(&known), 0..6), expect())
         })
         .prop_map(|(title, cluster, clients, timeline, mut expect)| {
-            // Wrong clients take the place of all, and some rules are about what is asked of a master.
+            // Wrong clients take the place of all, and some rules are about what is asked of a master, or of a replica.
             let replaceable = clients.iter().all(|client| client.driver.is_none());
-            let reads_only = clients.iter().all(|client| client.workload == Workload::ReplicaReads);
-            if !replaceable || reads_only {
+            let reads = |client: &Client| client.workload == Workload::ReplicaReads;
+            if !replaceable || clients.iter().all(reads) {
                 expect.catches.clear();
+            }
+            if !clients.iter().any(reads) {
+                expect.catches.retain(|_, rule| *rule != Rule::BackToReplicaWithin);
             }
             Plan { title, cluster, clients, timeline, run_for: Duration::from_secs(7_200), expect }
         })
