@@ -2,15 +2,15 @@
 //!
 //! T0 is generalised to the start of any good period (see [`Periods`]), since an outage may also end because the same
 //! master comes back. A command is held to it if it started W after the start of the period and came to its end, or
-//! ran out of its deadline, inside of it. Excused are commands that were open when a fault cut a reply to their client:
-//! what became of them the client cannot know. Reads from replicas must succeed while a replica is there, on any node.
+//! ran out of its deadline, inside of it. Excused are commands that were under way on a connection when a fault cut it before
+//! a reply: what became of them the client cannot know. Reads from replicas must succeed while a replica is there, on any node.
 //!
 //! A message that was published in such a time must also reach the client's own subscriber.
 
 use std::time::Duration;
 
 use model::Time;
-use model::history::{Action, OpResult};
+use model::history::{Action, Execution, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
 
@@ -20,12 +20,11 @@ use crate::periods::{Period, Periods, find};
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
-    let cuts: Vec<Time> =
-        facts.executions_of(client).iter().filter(|(_, execution)| execution.reply_cut).map(|(at, _)| *at).collect();
+    let cuts: Vec<Cut> = facts.executions_of(client).iter().filter_map(|(at, cut)| Cut::new(facts, *at, cut)).collect();
     for op in facts.ops_of(client) {
         let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
-        if cuts.iter().any(|cut| op.started <= *cut && *cut <= ended) {
+        if cuts.iter().any(|cut| cut.carried(op, ended)) {
             continue;
         }
         if let Some(wrong) = wrong(facts, client, op, period) {
@@ -37,6 +36,27 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
             );
             findings.violated(Invariant::I1, Some(&client.id), op.started, text);
         }
+    }
+}
+
+/// A connection to a data node that a fault cut before a reply.
+struct Cut {
+    conn: u64,
+    at: Time,
+    /// When the client found it closed: whatever it sent there before that is lost.
+    seen: Time,
+}
+
+impl Cut {
+    fn new(facts: &Facts<'_>, at: Time, execution: &Execution) -> Option<Self> {
+        let cut = execution.reply_cut && !execution.node.is_sentinel();
+        cut.then(|| Self { conn: execution.conn, at, seen: facts.closed(execution.conn).max(at) })
+    }
+
+    /// True if `op` was under way on the connection: it came to the node there, or to none at all.
+    fn carried(&self, op: &Op<'_>, ended: Time) -> bool {
+        let here = op.executions.iter().any(|(at, execution)| execution.conn == self.conn && *at <= self.at);
+        self.at <= ended && (here || op.executions.is_empty() && op.started <= self.seen)
     }
 }
 
@@ -110,7 +130,7 @@ pub(crate) fn since(facts: &Facts<'_>, client: &Client, period: &Period, at: Tim
 #[cfg(test)]
 mod tests {
     use model::fault::{Answer, Fault, Target};
-    use model::history::{Cause, Execution, NodeState, OpError, What};
+    use model::history::{Cause, ClosedBy, NodeState, OpError, What};
     use model::{NodeId, OpId, Plan};
 
     use super::*;
@@ -193,14 +213,30 @@ mod tests {
         assert_eq!(with_fault(send(None), 29_000), 1, "it has had its budget since 19 s");
     }
 
-    #[test]
-    fn a_cut_reply_excuses_the_operation_that_it_hits_and_no_other() {
+    /// An increment from `ms` that fails, with the connection 2 cut at 20.002 s, which the client finds at 20.052 s.
+    fn beside_a_cut(ms: std::ops::Range<u64>, executions: &[(u64, Execution)]) -> usize {
         let mut story = Story::failover();
-        story.bad(900, 20_000..20_003, Cause::Connection, "closed");
-        story.tell(20_002, What::Executed(Execution { reply_cut: true, ..incr(900, B) }));
-        assert!(against(&plan(), &story).is_empty());
-        story.bad(901, 20_004..20_005, Cause::Connection, "closed");
-        assert_eq!(against(&plan(), &story).len(), 1);
+        story.forget(|what| matches!(what, What::Closed { conn: 2, .. }));
+        story.bad(900, 20_000..20_052, Cause::Connection, "closed");
+        story.tell(20_002, What::Executed(Execution { reply_cut: true, conn: 2, ..incr(900, B) }));
+        story.closed(2, 20_052, B, ClosedBy::Fault);
+        story.bad(901, ms, Cause::Connection, "closed");
+        for (at, execution) in executions {
+            story.tell(*at, What::Executed(execution.clone()));
+        }
+        against(&plan(), &story).len()
+    }
+
+    #[test]
+    fn a_cut_reply_excuses_what_was_under_way_on_its_connection_and_nothing_else() {
+        let on = |conn| Execution { conn, ..incr(901, B) };
+        assert_eq!(beside_a_cut(19_980..20_052, &[(20_000, on(2))]), 0, "run, and its reply is lost");
+        assert_eq!(beside_a_cut(19_980..20_052, &[(20_000, on(3))]), 1, "on another connection");
+        assert_eq!(beside_a_cut(20_040..20_052, &[]), 0, "on its way to the node");
+        assert_eq!(beside_a_cut(20_040..20_150, &[(20_090, on(3))]), 1, "run elsewhere");
+        assert_eq!(beside_a_cut(20_053..20_060, &[]), 1, "begun when the client knew");
+        assert_eq!(beside_a_cut(19_900..20_001, &[(19_950, on(2))]), 1, "over before");
+        assert_eq!(beside_a_cut(20_040..20_052, &[(20_045, on(2))]), 1, "nothing can run there any more");
     }
 
     #[test]

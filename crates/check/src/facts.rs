@@ -402,6 +402,11 @@ impl<'a> Facts<'a> {
         self.executions.get(client.id.as_str()).map_or(&[], Vec::as_slice)
     }
 
+    /// When the client found a connection closed; [`Time::NEVER`] if it did not.
+    pub(crate) fn closed(&self, conn: u64) -> Time {
+        self.connections.get(&conn).map_or(Time::NEVER, |connection| connection.closed)
+    }
+
     /// The connections that nodes accepted from a client, in order.
     pub(crate) fn connections_of(&self, client: &Client) -> Vec<Connection<'a>> {
         self.connections.values().filter(|connection| connection.client.as_str() == client.id).copied().collect()
