@@ -1,12 +1,12 @@
 //! What must have happened for the run to prove anything: faults that fired, clients that worked and that were touched.
 
-use model::history::OpResult;
+use model::history::{Action, OpResult};
 use model::plan::Client;
 use model::{Fault, Plan, Time};
 
 use crate::converge::held_to;
-use crate::facts::{Facts, Mastership};
-use crate::findings::{Findings, counted};
+use crate::facts::{Facts, Mastership, Op};
+use crate::findings::{Findings, counted, seconds};
 use crate::periods::Periods;
 
 /// Fewer operations than that show nothing.
@@ -87,7 +87,19 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
             .ops_of(client)
             .any(|op| !op.action.master_bound() || held_to(facts, client, op, periods) == Some(period))
     {
-        let text = format!("the run ended before {id} had to have recovered: nothing it did was held to that");
+        let open =
+            |op: &&Op<'_>| op.action != Action::Subscribe && matches!(op.ended, None | Some((_, OpResult::Unfinished)));
+        let waits = facts.ops_of(client).filter(open).last().filter(|_| period.from + client.budget < facts.end);
+        let text = match waits {
+            Some(op) => format!(
+                "{} was begun at {} and still open when the run ended, before its deadline of {}: nothing that {id} did shows whether it \
+                 had recovered",
+                op.id,
+                op.started,
+                seconds(client.deadline)
+            ),
+            None => format!("the run ended before {id} had to have recovered: nothing it did was held to that"),
+        };
         findings.unproven(Some(id), facts.end, text);
     }
 }
@@ -196,5 +208,20 @@ mod tests {
         plan.clients[0].budget = std::time::Duration::from_secs(20);
         let text = "the run ended before writer had to have recovered: nothing it did was held to that";
         assert_eq!(unproven(&plan, &Story::failover()), [text]);
+    }
+
+    #[test]
+    fn a_call_that_is_open_at_the_end_proves_no_recovery() {
+        let mut plan = plan();
+        plan.clients[0].deadline = std::time::Duration::from_secs(20);
+        let mut story = Story::failover();
+        let after = model::Time::from_millis(17_000);
+        story.history.records.retain(|record| {
+            record.at < after || !matches!(record.what, What::Started { .. } | What::Ended { .. } | What::Executed(_))
+        });
+        story.began(900, 17_000, Action::Incr);
+        let text = "writer#900 was begun at 17.000s and still open when the run ended, before its deadline of 20s: nothing that writer \
+                    did shows whether it had recovered";
+        assert_eq!(unproven(&plan, &story), [text]);
     }
 }

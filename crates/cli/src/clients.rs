@@ -77,14 +77,16 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
                     let all: Vec<&str> = all.iter().map(|driver| driver.name()).collect();
                     let all = all.join(", ");
                     let defect = format!("wrong-{name}");
-                    let meant = if zoo::all().iter().any(|driver| driver.name() == defect) {
-                        format!("did you mean `{defect}`?")
-                    } else {
+                    let known = registry();
+                    let known = || known.iter().map(|driver| driver.name());
+                    let wrong = known().any(|known| known == defect).then(|| format!("did you mean `{defect}`?"));
+                    let near = || scenario::did_you_mean(name, known().chain(["all", "zoo"]));
+                    let meant = wrong.or_else(near).unwrap_or_else(|| {
                         format!(
                             "there are {all}; `all`; `zoo` for the clients that are wrong on purpose, which \
                              `sentinel-lab drivers --zoo` lists; and `exec:` with a command"
                         )
-                    };
+                    });
                     print::error(&format!("{option} {name}: there is no such driver; {meant}"));
                     return None;
                 }

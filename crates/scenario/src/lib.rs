@@ -66,3 +66,4 @@ pub use parse::{Options, load, parse, parse_fault, step_places};
 pub use problems::{LoadError, Place, Problem, ScenarioErrors};
 pub use render::render;
 pub use schema::schema;
+pub use suggest::did_you_mean;

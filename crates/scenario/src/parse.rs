@@ -32,17 +32,13 @@ pub struct Options<'a> {
 /// Everything that is wrong with the scenario; broken YAML hides what comes after it.
 pub fn parse(source: &str, file_name: &str, options: &Options<'_>) -> Result<Plan, ScenarioErrors> {
     let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
-    let start = Place { line: 1, column: 1, ..Place::default() };
-    let problem = |place, Mistake { message, help }| vec![Problem { message, help, place }];
     if source.len() > MOST_BYTES {
-        return fail(problem(start, Mistake::new("the file is too large").help("a scenario has at most 1 MiB")));
+        let mistake = Mistake::new("the file is too large").help("a scenario has at most 1 MiB");
+        return fail(vec![problem(START, mistake)]);
     }
     match serde_yaml::from_str_with_options::<Node<Record<raw::Scenario>>>(source, yaml_options()) {
         Ok(root) => convert::plan(root, options).or_else(fail),
-        Err(error) => {
-            let place = error.location().map_or(start, Place::from);
-            fail(problem(place, broken(error.without_snippet())))
-        }
+        Err(error) => fail(vec![broken(&error)]),
     }
 }
 
@@ -59,11 +55,7 @@ pub fn parse_fault(
     let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
     match serde_yaml::from_str_with_options::<Node<Record<raw::Step>>>(source, yaml_options()) {
         Ok(root) => convert::lone_fault(root, cluster).or_else(fail),
-        Err(error) => {
-            let place = error.location().map_or(Place { line: 1, column: 1, ..Place::default() }, Place::from);
-            let Mistake { message, help } = broken(error.without_snippet());
-            fail(vec![Problem { message, help, place }])
-        }
+        Err(error) => fail(vec![broken(&error)]),
     }
 }
 
@@ -88,15 +80,23 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Plan, LoadError> {
     Ok(parse(&source, &path.display().to_string(), options)?)
 }
 
-/// What is wrong with the YAML, in a reader's words.
-fn broken(error: &serde_yaml::Error) -> Mistake {
-    match error {
+/// The start of a file.
+const START: Place = Place { offset: 0, len: 0, line: 1, column: 1 };
+
+fn problem(place: Place, Mistake { message, help }: Mistake) -> Problem {
+    Problem { message, help, place }
+}
+
+/// What is wrong with the YAML, in a reader's words, and where.
+fn broken(error: &serde_yaml::Error) -> Problem {
+    let mistake = match error.without_snippet() {
         serde_yaml::Error::Budget { .. } => {
             Mistake::new("the file is too deep, has too many parts, or more than one document")
                 .help("a scenario is one YAML document, some maps and lists deep")
         }
         error => Mistake::new(UserMessageFormatter.format_message(error)),
-    }
+    };
+    problem(error.location().map_or(START, Place::from), mistake)
 }
 
 /// YAML 1.2 with budgets that no honest scenario meets.

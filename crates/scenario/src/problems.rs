@@ -64,7 +64,7 @@ impl ScenarioErrors {
         // A report looks its spans up in the source, so they have to lie in it.
         for problem in &mut problems {
             let place = &mut problem.place;
-            place.offset = boundary(source, place.offset);
+            place.offset = offset(source, place.line, place.column);
             let end = boundary(source, place.offset.saturating_add(place.len));
             let first_line = source[place.offset..end].lines().next().unwrap_or_default();
             place.len = first_line.len();
@@ -111,6 +111,15 @@ impl fmt::Display for ScenarioErrors {
 }
 
 impl std::error::Error for ScenarioErrors {}
+
+/// Where a line and column lie in `text`, in bytes; its end if they lie behind that. Of what the parser of YAML stumbles over nothing
+/// else is known.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(line.saturating_sub(1)).map(str::len).sum();
+    let inside = lines.next().unwrap_or_default().chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>();
+    before + inside
+}
 
 /// The last character boundary of `text` up to `index`.
 fn boundary(text: &str, index: usize) -> usize {

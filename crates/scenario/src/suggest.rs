@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that is nearest to an unknown one.
 
 /// A hint that names the nearest of `known`, if one is near enough to be a slip of the keyboard.
-pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     // Any two short words are near each other, unless they differ in case only, and the distance of long ones takes quadratic time.
     let most = match unknown.chars().count() {
         0..3 => 0,

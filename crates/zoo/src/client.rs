@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Defect;
 use crate::cache::Cache;
-use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent};
+use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent, words};
 use crate::events::Events;
 use crate::replicas::Replicas;
 use crate::sentinels::{PAUSE, Sentinels};
@@ -75,6 +75,8 @@ pub(crate) struct Client {
     pub(crate) subscribed: bool,
     /// It never tries again.
     given_up: bool,
+    /// Of a client that queues: what it has reported as not sent, and will send.
+    queue: Vec<Request>,
     /// Of a client that guesses the master: whom it takes.
     guess: Option<Addr>,
     /// Of a client that crosses masters out: those.
@@ -115,6 +117,7 @@ impl Client {
             stopped: false,
             subscribed: false,
             given_up: false,
+            queue: Vec::new(),
             guess: None,
             crossed_out: Vec::new(),
             settings,
@@ -172,6 +175,9 @@ impl Client {
                     sleep(if hasty { Duration::from_millis(5) } else { PAUSE }).await;
                     continue;
                 }
+                if self.has(Defect::QueuesOffline) && !error.may_have_run {
+                    self.queue.push(request.clone());
+                }
                 if self.has(Defect::FixedDelay) {
                     sleep(Duration::from_secs(5)).await;
                 }
@@ -210,7 +216,6 @@ impl Client {
         let once = matches!(
             defect,
             Defect::AcknowledgesUnsent
-                | Defect::BlamesCredentials
                 | Defect::BlamesSentinels
                 | Defect::ClosesPolitely
                 | Defect::DeniesExecution
@@ -235,6 +240,9 @@ impl Client {
     async fn attempt(&mut self, request: &Request) -> Result<Answer, CallError> {
         self.turn = (self.turn + 1) % POOL;
         let mut connection = self.connected().await?;
+        for kept in std::mem::take(&mut self.queue) {
+            let _ = run(&mut connection, &kept).await;
+        }
         if let Some(seconds) = request.blocks() {
             connection.set_response_timeout(Duration::from_secs(seconds) + PATIENCE);
         }
@@ -270,7 +278,7 @@ impl Client {
                     true => Cause::Server,
                     false => Cause::Connection,
                 },
-                text: error.to_string(),
+                text: words(&error),
             }
         })
     }
@@ -373,6 +381,13 @@ impl Client {
             Ok(addr) => return Ok(addr),
             Err(error) => error,
         };
+        // Nobody listens for news any more, which nobody notices as long as there is a connection.
+        if self.has(Defect::StopsAtError)
+            && error.cause == Cause::Other
+            && let Some(used) = self.master.clone().filter(|_| self.pool[self.turn].is_some())
+        {
+            return Ok(used);
+        }
         let named = self.sentinels.named();
         if error.cause != Cause::NoMaster || named.is_empty() {
             return Err(error);
@@ -450,7 +465,7 @@ impl Client {
                 return unsent(Cause::NoSentinel, "no Sentinel could be reached");
             }
             match error.code() {
-                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unsent(Cause::Auth, &error.to_string()),
+                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unsent(Cause::Auth, &words(&error)),
                 _ if error.kind() == redis::ErrorKind::AuthenticationFailed => unsent(Cause::Auth, &error.to_string()),
                 _ => unsent(Cause::Connection, "the master cannot be reached"),
             }
@@ -466,7 +481,7 @@ impl Client {
                 Err(error) if error.code().is_some() => {
                     self.lost = true;
                     let cause = if self.has(Defect::BlamesCredentials) { Cause::Auth } else { Cause::Server };
-                    return Err(unsent(cause, &error.to_string()));
+                    return Err(unsent(cause, &words(&error)));
                 }
                 Err(error) => {
                     self.lost = true;

@@ -79,12 +79,13 @@ defects! {
     WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
     TriesForEver = "tries-for-ever", "it looks for the master until it finds one, however long its caller may wait";
     ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";
+    QueuesOffline = "queues-offline", "what it cannot send in time it reports as not sent, keeps, and sends when it is connected again";
     AcknowledgesUnsent = "acknowledges-unsent", "it says that an operation succeeded which it could not send";
     AcknowledgesUnanswered = "acknowledges-unanswered", "it says that an operation succeeded whose reply did not come";
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     MasksSilence = "masks-silence", "it says that the master is unknown when no Sentinel answers";
-    BlamesCredentials = "blames-credentials", "it takes whatever a node refuses for a wrong password";
+    BlamesCredentials = "blames-credentials", "it takes whatever a node refuses, such as NOREPLICAS, for a wrong password, and does not try again";
     FlushesOthers = "flushes-others", "when one of its callers finds another master, it closes the connections on which the others wait";
     WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
     // Queues, locks, jobs, caches.

@@ -8,7 +8,7 @@ use model::history::Cause;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline, ProtocolVersion, PushInfo,
-    RedisConnectionInfo, RedisFuture, RedisResult, Value, cmd,
+    RedisConnectionInfo, RedisError, RedisFuture, RedisResult, Value, cmd,
 };
 use testbed::driver::{CallError, Settings, Tls};
 use tokio::net::TcpStream;
@@ -207,6 +207,14 @@ pub(crate) async fn role(connection: &mut Link) -> RedisResult<Role> {
         (b"slave", _) => Role::Unsynced,
         _ => Role::Other,
     })
+}
+
+/// What a node refused, as it said it, or what went wrong.
+pub(crate) fn words(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    }
 }
 
 /// The error of an operation that was not sent.

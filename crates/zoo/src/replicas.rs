@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::Defect;
 use crate::client::{BELIEF, Client, run};
-use crate::dial::{Addr, Link, Peer, Role, dial, role, unsent};
+use crate::dial::{Addr, Link, Peer, Role, dial, role, unsent, words};
 
 /// The replica in use, and what is known of the others.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Client {
             if hands_on {
                 let refused = error.code().is_some();
                 let cause = if refused { Cause::Server } else { Cause::Connection };
-                return Err(CallError { may_have_run: !refused, cause, text: error.to_string() });
+                return Err(CallError { may_have_run: !refused, cause, text: words(&error) });
             }
             // A read may be repeated: by another replica, and if there is none, by the master.
             self.replicas.resting.push((addr, Instant::now() + BELIEF));

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Defect;
 use crate::client::SPREAD_MS;
-use crate::dial::{Addr, Link, Peer, dial, translated, unsent};
+use crate::dial::{Addr, Link, Peer, dial, translated, unsent, words};
 
 /// How long a Sentinel that failed is left alone.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
@@ -62,6 +62,8 @@ pub(crate) struct Sentinels {
     known: Vec<Sentinel>,
     renewed: Instant,
     named: Vec<Addr>,
+    /// Of a client that stops at an error: the error.
+    ended: Option<String>,
     random: fastrand::Rng,
 }
 
@@ -76,6 +78,7 @@ impl Sentinels {
             known,
             renewed: Instant::now(),
             named: Vec::new(),
+            ended: None,
             random: fastrand::Rng::with_seed(!settings.seed),
         }
     }
@@ -86,6 +89,9 @@ impl Sentinels {
 
     /// The address of the master.
     pub(crate) async fn master(&mut self) -> Result<Addr, CallError> {
+        if let Some(error) = &self.ended {
+            return Err(unsent(Cause::Other, error));
+        }
         if self.has(Defect::FirstSentinelOnly) {
             self.known.truncate(1);
         }
@@ -119,6 +125,12 @@ impl Sentinels {
             self.renew().await;
         }
         let chosen = choose(self.defect, &answers);
+        if self.has(Defect::StopsAtError)
+            && let Err(error) = &chosen
+            && error.cause == Cause::Other
+        {
+            self.ended = Some(error.text.clone());
+        }
         if self.has(Defect::MasksSilence) && matches!(&chosen, Err(error) if error.cause == Cause::NoSentinel) {
             return Err(unsent(Cause::UnknownMaster, "the Sentinels do not know the master"));
         }
@@ -178,7 +190,7 @@ impl Sentinels {
                 ErrorKind::AuthenticationFailed => Answer::Refused { credentials: true, text: error.to_string() },
                 ErrorKind::Server(_) | ErrorKind::Extension => {
                     let credentials = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
-                    Answer::Refused { credentials, text: error.to_string() }
+                    Answer::Refused { credentials, text: words(&error) }
                 }
                 _ => {
                     let lost = sentinel.connection.take();

@@ -210,10 +210,29 @@ fn expectations() {
 #[test]
 fn broken_yaml_is_one_error_with_its_place() {
     assert_snapshot!(errors("title: t\ncluster: {master: [\n"));
+    assert_snapshot!(errors("title: t\ncluster:\n   master: m\n  replicas: 2\n"));
+    assert_snapshot!(errors("title: t\ncluster:\n\tmaster: m\n"));
+    assert_snapshot!(errors("title: t\ncluster: {master: \"m}\n"));
+    assert_snapshot!(errors("title: t\nclients: [a, b\nrun_for: 3s\n"));
     assert_snapshot!(errors("title: t\ntitle: u\n"));
     assert_snapshot!(errors("title: t\n---\ntitle: u\n"));
     assert_snapshot!(errors(""));
     assert_snapshot!(errors("- title: t"));
+}
+
+#[test]
+fn broken_yaml_is_shown_where_it_breaks() {
+    let table = [
+        ("title: \u{e4}\ncluster:\n   master: m\n  replicas: 2\n", "replicas: 2"),
+        ("title: \u{e4}\ncluster:\n\tmaster: m\n", "master: m"),
+        ("title: \u{e4}\ncluster: {master: \"m}\n", "\"m}"),
+        ("title: \u{e4}\nclients: [\u{e4}, b\nrun_for: 3s\n", ": 3s"),
+    ];
+    for (source, there) in table {
+        let errors = parse(source, "s.yaml", &Options::default()).expect_err("the YAML is broken");
+        let offset = errors.problems()[0].place.offset;
+        assert!(source[offset..].starts_with(there), "{source:?}: {:?}", &source[offset..]);
+    }
 }
 
 #[test]
