@@ -56,7 +56,8 @@ fn cases() -> Vec<Case> {
             I1,
             D::NeverRediscovers,
             killed,
-            due,
+            // Two calls had taken their deadline each.
+            |_| Time::from(FAULT) + Duration::from_millis(100) + 2 * DEADLINE,
             "writer#_ was started at _s, _s after redis-2 had become the master (T0 _s, budget 3s), \
              and failed: the master cannot be reached",
         ),
@@ -71,17 +72,14 @@ fn cases() -> Vec<Case> {
                  _s after redis-2 had become the master (T0 _s, budget 3s)",
             )
         },
-        Case {
-            also: NOT_ON_THE_MASTER,
-            ..case(
-                I2,
-                D::IgnoresReadonly,
-                demoted_silently,
-                due,
-                "GET of writer#_ was accepted by redis-1, a replica, at _s, \
-                 _s after redis-2 had become the master (T0 _s, budget 3s)",
-            )
-        },
+        case(
+            I2,
+            D::IgnoresReadonly,
+            demoted_silently,
+            due,
+            "GET of writer#_ was accepted by redis-1, a replica, at _s, \
+             _s after redis-2 had become the master (T0 _s, budget 3s)",
+        ),
         case(
             I3,
             D::ResendsBlindly,
@@ -97,13 +95,13 @@ fn cases() -> Vec<Case> {
             |_| Time::from(FAULT) + DEADLINE,
             "writer#_, started at _s, took 15s; its deadline was 5s",
         ),
-        case(I6, D::NoBackoff, loading, struck, "writer opened 100 connections within 1s up to _s; 40 are allowed"),
+        case(I6, D::NoBackoff, loading, struck, "writer opened 103 connections within 1s up to _s; 40 are allowed"),
         case(
             I6,
             D::HoardsConnections,
             slow,
-            |_| Time::from_millis(19_900),
-            "writer held 79 connections open at _s; 40 are allowed",
+            |_| Time::from_millis(19_700),
+            "writer held 82 connections open at _s; 40 are allowed",
         ),
         case(
             I7,
@@ -118,7 +116,7 @@ fn cases() -> Vec<Case> {
             D::BlamesCredentials,
             loading,
             struck,
-            "writer#_ failed at _s with \"BusyLoading: Redis is loading the dataset in memory\", \
+            "writer#_ failed at _s with \"LOADING Redis is loading the dataset in memory\", \
              which blames the credentials, but no node refused them",
         ),
         case(
@@ -142,9 +140,9 @@ fn struck(_: &Verdict) -> Time {
     Time::from(FAULT)
 }
 
-/// When the four connections that were cut had each failed an operation, and were dialled again.
+/// When a connection that was cut had failed an operation, and was dialled again.
 fn redialled(_: &Verdict) -> Time {
-    Time::from(FAULT) + Duration::from_millis(400)
+    Time::from(FAULT) + Duration::from_millis(100)
 }
 
 /// When the clients had to have recovered: T0+W.

@@ -117,7 +117,8 @@ impl std::error::Error for ScenarioErrors {}
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut lines = text.split_inclusive('\n');
     let before: usize = lines.by_ref().take(line.saturating_sub(1)).map(str::len).sum();
-    let inside = lines.next().unwrap_or_default().chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>();
+    let inside =
+        lines.next().unwrap_or_default().chars().take(column.saturating_sub(1)).map(char::len_utf8).sum::<usize>();
     before + inside
 }
 
