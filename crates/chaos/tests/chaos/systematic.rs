@@ -174,7 +174,10 @@ fn what_cannot_be_taken_apart_is_refused_with_the_reason() {
     };
     let error = refused(Plan { clients: Vec::new(), ..read(KILL) }, None);
     assert!(matches!(error, SubjectError::NoClients { .. }), "{error}");
-    let error = refused(read(KILL), Some(Defect::NeverRediscovers));
+    // So that calls end within the run.
+    let mut impatient = read(KILL);
+    impatient.clients[0].deadline = Duration::from_secs(1);
+    let error = refused(impatient, Some(Defect::NeverRediscovers));
     assert!(error.to_string().contains("fails as it is, with seed 1") && error.to_string().contains("I1"), "{error}");
 }
 
