@@ -241,6 +241,8 @@ impl<'a> Auditor<'a> {
         if self.forced.iter().any(|(by, of, in_epoch)| *by == node && of == master && *in_epoch == epoch) {
             return;
         }
+        // Votes are counted of the epoch that a Sentinel has come to, for another master it may be.
+        let epoch = self.epochs.get(&node).copied().unwrap_or(epoch);
         let first = *self.leaders.entry((master.to_owned(), epoch)).or_insert(node);
         if first != node {
             let text = format!("{first} and {node} were both elected to lead {master} in epoch {epoch}");

@@ -335,7 +335,7 @@ async fn persist(
 
         let mut react = |reaction| match reaction {
             Reaction::Wait => {}
-            Reaction::Check => node.check(),
+            Reaction::Check => node.doubt(),
             Reaction::Leave => {
                 node.retire(generation);
                 after = generation;

@@ -225,7 +225,7 @@ impl Dedicated {
                 Outcome::Refused(error, reaction) => {
                     match reaction {
                         Reaction::Wait => {}
-                        Reaction::Check => self.node.check(),
+                        Reaction::Check => self.node.doubt(),
                         Reaction::Leave => self.lost(),
                     }
                     Cause::Server(error)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, broadcast, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::address::Address;
 use crate::ballot::{self, Place, Ruling};
@@ -89,6 +89,7 @@ struct Shared {
     target: Target,
     state: watch::Sender<State>,
     check: Notify,
+    doubts: Notify,
     /// When the last check began that found the connection to be the right one.
     confirmed: watch::Sender<Option<Instant>>,
 }
@@ -106,6 +107,7 @@ impl Node {
             target,
             state: watch::Sender::default(),
             check: Notify::new(),
+            doubts: Notify::new(),
             confirmed: watch::Sender::default(),
         });
         Self { core, target, shared, hints, _listener: listener, keeper: Mutex::default() }
@@ -183,6 +185,11 @@ impl Node {
     /// Has the connection checked now.
     pub(crate) fn check(&self) {
         self.shared.check.notify_one();
+    }
+
+    /// Has the connection checked soon, however many ask for it.
+    pub(crate) fn doubt(&self) {
+        self.shared.doubts.notify_one();
     }
 
     /// Has the connection checked, and returns when a check has found it to be the right one that began at `since` or
@@ -419,7 +426,8 @@ enum Next {
     Use(Box<Kept>),
 }
 
-/// How much of the check interval passes from one check to the next while the Sentinels disagree, each time all being asked.
+/// How much of the check interval passes at least from one check to the next while the Sentinels disagree or the node refuses
+/// commands, each time all being asked.
 const DISPUTED: f64 = 0.25;
 
 /// What a look at a connection shows.
@@ -510,12 +518,20 @@ async fn hold(
                 if disputed { reason.and(&Reason::Missed) } else { reason }
             }
             () = shared.check.notified() => Reason::Check,
+            () = doubted(shared, began + core.settings.check_interval.mul_f64(DISPUTED)) => Reason::Check,
             () = sleep(pause) => {
                 turn = turn.wrapping_add(1);
                 if disputed { Reason::Check } else { Reason::Routine { turn } }
             }
         };
     }
+}
+
+/// Returns when a command was refused in a way that leaves it open whether the node is the right one, but not before
+/// `earliest`: what refuses one command refuses all of them, of all callers.
+async fn doubted(shared: &Shared, earliest: Instant) {
+    sleep_until(earliest).await;
+    shared.doubts.notified().await;
 }
 
 /// Returns when there is reason to think that the master is no longer at `link`'s address.

@@ -394,11 +394,18 @@ impl World {
                     Parcel::Syn(_) | Parcel::Dial(_) | Parcel::SynAck | Parcel::Unsent => {}
                 }
             }
-            Party::Operator => {
-                if let Parcel::Frame(Frame::Reply(reply)) = parcel {
+            Party::Operator => match parcel {
+                Parcel::Frame(Frame::Reply(reply)) => {
+                    self.undoing.remove(&link);
                     self.operator_reply = Some(reply);
                 }
-            }
+                Parcel::Fin(_) => {
+                    if let Some((node, undo)) = self.undoing.remove(&link) {
+                        self.take_back(node, None, undo);
+                    }
+                }
+                _ => {}
+            },
             Party::Nobody => {}
         }
     }

@@ -54,6 +54,21 @@ impl World {
         self.operator_reply.take()
     }
 
+    /// Sends what takes a command back on the link of that command, if that is open, else on another; and on yet another if
+    /// the node closes that one before it answers. A process that has ended has forgotten what it was told.
+    pub(crate) fn take_back(&mut self, node: usize, link: Option<usize>, undo: Command) {
+        if !self.nodes[node].listens() {
+            return;
+        }
+        let (link, reply) = match link.filter(|link| self.links[*link].open[End::Acceptor as usize]) {
+            Some(link) => (link, self.operate_again(node, link, undo.clone())),
+            None => self.operate_on(node, undo.clone()),
+        };
+        if reply.is_none() {
+            self.undoing.insert(link, (node, undo));
+        }
+    }
+
     /// What a node asks of its clients.
     pub(crate) fn credentials(&self, node: usize) -> Option<&Credentials> {
         match self.nodes[node].group {

@@ -9,7 +9,6 @@ use model::{Command, Fault, Target};
 
 use crate::clients::Client;
 use crate::faults::words;
-use crate::link::End;
 use crate::queue::Event;
 use crate::world::World;
 
@@ -192,15 +191,8 @@ impl World {
             Fault::Hang(_) | Fault::Override { answer: Answer::Hang, .. } => self.answer_again(node),
             Fault::Override { .. } => self.nodes[node].overrides.retain(|(known, _)| *known != number),
             Fault::Send { undo, .. } => {
-                // A process that has ended has forgotten what it was told.
-                if let (Some(link), Some(undo)) = (self.operators.remove(&(number, node)), undo)
-                    && self.nodes[node].listens()
-                {
-                    if self.links[link].open[End::Acceptor as usize] {
-                        self.operate_again(node, link, words(undo));
-                    } else {
-                        self.operate(node, words(undo));
-                    }
+                if let (Some(link), Some(undo)) = (self.operators.remove(&(number, node)), undo) {
+                    self.take_back(node, Some(link), words(undo));
                 }
             }
             _ if again => {}

@@ -7,7 +7,7 @@ use model::history::{FORMAT, Header, History, Record, What};
 use model::hosts::Hosts;
 use model::machine::{Input, Output};
 use model::plan::Cluster;
-use model::{ClientId, Fault, NodeId, Plan, Reply, Seed, Time};
+use model::{ClientId, Command, Fault, NodeId, Plan, Reply, Seed, Time};
 
 use crate::answers::Answers;
 use crate::clients::Client;
@@ -61,6 +61,8 @@ pub struct World {
     pub(crate) operator_reply: Option<Reply>,
     /// The link on which the operator sent the command of a standing fault to a node, by the fault's number and the node.
     pub(crate) operators: BTreeMap<(u64, usize), usize>,
+    /// What takes a command back and is not answered yet, and its node, by the link on which it was sent.
+    pub(crate) undoing: BTreeMap<usize, (usize, Command)>,
     pub(crate) history: History,
     /// What was delivered, if somebody wants to know.
     pub(crate) deliveries: Option<Vec<Delivery>>,
@@ -107,6 +109,7 @@ impl World {
             held: 0,
             operator_reply: None,
             operators: BTreeMap::new(),
+            undoing: BTreeMap::new(),
             history: History { header, records: Vec::new() },
             deliveries: None,
             effects: Vec::new(),

@@ -268,6 +268,21 @@ fn what_an_operator_does_is_taken_back_on_another_connection_if_the_first_was_ki
 }
 
 #[test]
+fn what_an_operator_does_is_taken_back_also_if_that_is_killed_while_it_waits() {
+    let mut lab = Lab::ready();
+    let limit = send("master", &["CONFIG", "SET", "maxclients", "70"], Some(&["CONFIG", "SET", "maxclients", "80"]));
+    assert_eq!(lab.inject_for(&limit, 5_000), [MASTER]);
+    lab.run_for(4_900);
+    lab.inject(&send("master", &["CLIENT", "PAUSE", "2000", "ALL"], None));
+    lab.run_for(200);
+    lab.inject(&Fault::ClientKill(master()));
+    lab.run_for(5_000);
+    let conn = lab.open(MASTER);
+    let limit = lab.ask(conn, "CONFIG GET maxclients");
+    assert_eq!(limit, Some(Reply::Map(vec![(Reply::word("maxclients"), Reply::word("80"))])));
+}
+
+#[test]
 fn what_an_operator_does_ends_with_the_process() {
     let mut lab = Lab::ready();
     let pause = send("master", &["CLIENT", "PAUSE", "60000"], Some(&["CLIENT", "UNPAUSE"]));
