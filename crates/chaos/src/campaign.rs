@@ -6,7 +6,6 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -114,20 +113,20 @@ impl Campaign {
         summary
     }
 
-    /// Makes the first case of a finding small; see [`shrink`] and [`shrink_systematic`].
+    /// Makes the first case of a finding small; see [`shrink`] and [`shrink_systematic`]. `None` also if the lab itself
+    /// panics at that.
     pub fn shrink(
         &self,
         finding: &Finding,
-        limit: Duration,
-        execute: impl Fn(&Case) -> CaseResult,
+        execute: impl Fn(&Case) -> Result<CaseResult, &'static str>,
     ) -> Option<(Origin, Shrunk)> {
         let (number, signature) = (*finding.seeds.first()?, finding.signature.as_str());
         let driver = self.driver.as_str();
-        let shrunk = match &self.source {
-            Source::Random { mix, .. } => shrink(mix, driver, number, signature, limit, execute)?,
-            Source::Systematic(subject) => shrink_systematic(subject, driver, number, signature, limit, execute)?,
-        };
-        Some((self.origin(number, signature), shrunk))
+        let shrunk = catch_unwind(AssertUnwindSafe(|| match &self.source {
+            Source::Random { mix, .. } => shrink(mix, driver, number, signature, execute),
+            Source::Systematic(subject) => shrink_systematic(subject, driver, number, signature, execute),
+        }));
+        Some((self.origin(number, signature), shrunk.ok()??))
     }
 
     /// The first case of a finding as it is, for when it is not to be made small, or does not fail again.
@@ -136,7 +135,7 @@ impl Campaign {
         let plan = self.case(number).plan;
         let faults = regression::faults(&plan);
         let failure = Failure { signature: finding.signature.clone(), text: finding.text.clone() };
-        let shrunk = Shrunk { plan, failure, faults: [faults; 2], runs: 0 };
+        let shrunk = Shrunk { plan, failure, faults: [faults; 2], runs: 0, cut_short: None };
         Some((self.origin(number, &finding.signature), shrunk))
     }
 

@@ -96,6 +96,21 @@ pub struct Failure {
     pub text: String,
 }
 
+impl Failure {
+    /// True for a violation of the cluster's own rules, which are audited in chaos only.
+    pub fn is_of_the_cluster(&self) -> bool {
+        is_of_the_cluster(&self.signature)
+    }
+}
+
+/// What the kinds of failure begin with that are the cluster's.
+const CLUSTER: &str = "cluster: ";
+
+/// True if a failure of this kind is a violation of the cluster's own rules, which are audited in chaos only.
+pub fn is_of_the_cluster(signature: &str) -> bool {
+    signature.starts_with(CLUSTER)
+}
+
 /// Carries out a case in this process. Needs `watchdog` of real time at most while the virtual clock stands still.
 pub fn carry_out(case: &Case, drivers: &[Arc<dyn Driver>], watchdog: Duration) -> CaseResult {
     // The first driver is that of the clients that name none.
@@ -131,7 +146,7 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
         }
     }
     for wrong in audit(&case.plan, history) {
-        let signature = format!("cluster: {}", wrong.rule);
+        let signature = format!("{CLUSTER}{}", wrong.rule);
         if failures.iter().all(|known| known.signature != signature) {
             failures.push(Failure { signature, text: wrong.text });
         }

@@ -44,14 +44,25 @@ pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
         let _ = writeln!(text, "# {line}");
     };
     let version = env!("CARGO_PKG_VERSION");
+    let cut_short = shrunk.cut_short.map(|why| format!(", {why}")).unwrap_or_default();
     if shrunk.runs == 0 {
-        comment(&format!("Found by sentinel-lab {version} with {by}; not shrunk."));
+        comment(&format!("Found by sentinel-lab {version} with {by}; not shrunk{cut_short}."));
     } else {
         comment(&format!("Found by sentinel-lab {version} with {by}; shrunk from"));
-        comment(&format!("{} to {after} in {} runs.", counted(before, "fault"), shrunk.runs));
+        comment(&format!(
+            "{} to {after} in {}{cut_short}.",
+            counted(before as u64, "fault"),
+            counted(shrunk.runs, "run")
+        ));
     }
     comment(&format!("violates: {signature}"));
     comment(&format!("  {}", shrunk.failure.text));
+    if shrunk.failure.is_of_the_cluster() {
+        comment(
+            "The cluster's own rules are judged by `sentinel-lab chaos`, and in sentinel-lab's repository by a test for",
+        );
+        comment("regressions; not by `run`.");
+    }
     comment(&format!("seed: {seed}"));
     comment(&format!("driver: {driver}"));
     text + &scenario::render(&shrunk.plan)
@@ -124,6 +135,6 @@ pub fn faults(plan: &Plan) -> usize {
     crate::schedule::Schedule::faults(plan)
 }
 
-fn counted(count: usize, noun: &str) -> String {
+fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use model::verdict::Severity;
@@ -70,7 +70,9 @@ pub fn campaign(driver: Arc<dyn Driver>, mix: &Mix, seeds: Range<u64>) -> Result
     let summary = campaign.run(execute, |result| result.ending < Ending::Fail);
     let driver = &campaign.driver;
     if let Some(finding) = summary.findings.first() {
-        let shrunk = campaign.shrink(finding, SHRINKING, execute);
+        let began = Instant::now();
+        let in_time = || if began.elapsed() < SHRINKING { Ok(()) } else { Err("cut short by the time for it") };
+        let shrunk = campaign.shrink(finding, |case| in_time().map(|()| execute(case)));
         let again = |(origin, shrunk)| text(&origin, &shrunk);
         let scenario = shrunk.map_or_else(|| "it could not be shown a second time".to_owned(), again);
         return Err(format!("{driver}: {}: {}\n\n{scenario}", finding.signature, finding.text));

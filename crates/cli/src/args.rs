@@ -16,7 +16,8 @@ use crate::chaos::args::{ChaosArgs, MergeArgs};
 #[command(
     name = "sentinel-lab",
     version,
-    after_help = "Exit codes: 0 all runs pass, 1 a violation, 2 unusable arguments or scenario, 3 inconclusive."
+    after_help = "Exit codes: 0 all runs pass, 1 a violation, 2 unusable arguments or scenario, 3 inconclusive, 141 the \
+                  reader of standard output went away before all was written."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -1,5 +1,6 @@
 //! Which clients the arguments name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::Plan;
@@ -52,7 +53,7 @@ pub(crate) fn taking_part<'a>(plan: &'a Plan, drivers: &'a [Arc<dyn Driver>]) ->
 }
 
 /// The clients that the names given to `option` stand for; `all` for the drivers, `zoo` for the clients that are wrong on
-/// purpose, `exec:` and a command for a program. `None` after complaining about a name that there is not.
+/// purpose, `exec:` and a command for a program; each once. `None` after complaining about a name that there is not.
 pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Driver>>> {
     let mut chosen = Vec::new();
     for name in asked {
@@ -73,14 +74,15 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
                     return None;
                 }
                 None => {
-                    let all = drivers::all();
+                    let all: Vec<Arc<dyn Driver>> = drivers::all().into_iter().chain(drivers::others()).collect();
                     let all: Vec<&str> = all.iter().map(|driver| driver.name()).collect();
                     let all = all.join(", ");
-                    let defect = format!("wrong-{name}");
+                    let defect = format!("wrong-{}", name.to_lowercase());
                     let known = registry();
                     let known = || known.iter().map(|driver| driver.name());
                     let wrong = known().any(|known| known == defect).then(|| format!("did you mean `{defect}`?"));
-                    let near = || scenario::did_you_mean(name, known().chain(["all", "zoo"]));
+                    let others = ["all", "zoo"].into_iter().chain(drivers::OPTIONAL.iter().copied());
+                    let near = || scenario::did_you_mean(name, known().chain(others));
                     let meant = wrong.or_else(near).unwrap_or_else(|| {
                         format!(
                             "there are {all}; `all`; `zoo` for the clients that are wrong on purpose, which \
@@ -93,5 +95,7 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
             },
         }
     }
+    let mut named = BTreeSet::new();
+    chosen.retain(|driver: &Arc<dyn Driver>| named.insert(driver.name().to_owned()));
     Some(chosen)
 }

@@ -12,12 +12,15 @@ use testbed::driver::Driver;
 
 use crate::args::Color;
 
-/// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly; where nothing can
-/// be written for another reason, it ends as unusable.
+/// What a shell reports of a process that SIGPIPE ended.
+const READER_GONE: i32 = 141;
+
+/// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly, and not as if all had
+/// been well; where nothing can be written for another reason, it ends as unusable.
 pub(crate) fn out(text: &str) {
     if let Err(why) = writeln!(std::io::stdout(), "{text}") {
         if why.kind() == std::io::ErrorKind::BrokenPipe {
-            std::process::exit(0);
+            std::process::exit(READER_GONE);
         }
         error(&format!("standard output: {why}"));
         std::process::exit(2);

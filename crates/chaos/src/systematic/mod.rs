@@ -175,13 +175,17 @@ impl Subject {
         format!("{fault}, {}", point.what)
     }
 
-    /// What was enumerated, what of it is run, and what is left out for which reason: a line each.
+    /// What was enumerated, what of it is to be run, and what is left out for which reason: a line each.
     pub fn account(&self) -> Vec<String> {
         let Self { points, faults, taken, .. } = self;
         let faults = faults.len();
         let of = |moments: usize, taken: usize| {
             let all = moments * faults;
-            if taken == all { "all of them run".to_owned() } else { format!("{taken} of them run, evenly spread") }
+            if taken == all {
+                "of which all are chosen".to_owned()
+            } else {
+                format!("of which {taken} are chosen, evenly spread")
+            }
         };
         let [phases, messages] = [points.phases.len(), points.messages.len()];
         let mut lines = vec![

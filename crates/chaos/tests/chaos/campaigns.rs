@@ -1,16 +1,18 @@
 //! Campaigns of real clients: one that clings is caught and its failure made small, results are joined, runs repeat.
 
+use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::fault::{Fault, Target};
-use sentinel_lab_chaos::case::{Case, CaseResult, Ending, carry_out};
+use sentinel_lab_chaos::case::{Case, CaseResult, Ending, Failure, carry_out};
 use sentinel_lab_chaos::profile::{Mix, Profile};
 use sentinel_lab_chaos::regression::{Origin, replay, text};
 use sentinel_lab_chaos::results::{FORMAT, Header, Line, MergeError, merge, write};
 use sentinel_lab_chaos::schedule::plan;
 use sentinel_lab_chaos::shard::Shard;
-use sentinel_lab_chaos::shrink::shrink;
+use sentinel_lab_chaos::shrink::{Shrunk, shrink};
 use sentinel_lab_chaos::{chaos_test, testing};
 
 const HEAL: Fault = Fault::Heal(Target::All);
@@ -42,7 +44,7 @@ fn findings_shrink_to_a_scenario_file_that_shows_them() {
         Some((result.seed, failure.signature))
     });
     let (seed, signature) = found.expect("a seed that shows it");
-    let shrunk = shrink(&mix, driver, seed, &signature, Duration::from_secs(40), execute).expect("it fails again");
+    let shrunk = shrink(&mix, driver, seed, &signature, |case| Ok(execute(case))).expect("it fails again");
     assert!(shrunk.faults[1] <= 3 && shrunk.faults[1] <= shrunk.faults[0], "{:?}", shrunk.faults);
     assert_eq!(shrunk.failure.signature, signature);
 
@@ -59,6 +61,51 @@ fn findings_shrink_to_a_scenario_file_that_shows_them() {
         less.timeline.remove(index);
         let same = execute(&Case::random(seed, driver, less)).failures.iter().any(|it| it.signature == signature);
         assert!(!same, "{} is one too many", step.fault);
+    }
+}
+
+/// When `execute` has said why it does no run more, it is not asked again; what was found until then is kept, and so is why.
+#[test]
+fn shrinking_that_is_cut_short_says_so() {
+    let (mix, driver, seed) = (Mix::of(Profile::Gentle), "redis-multiplexed", 1);
+    let failure = Failure { signature: "cluster: agreement".to_owned(), text: "two masters".to_owned() };
+    let shrunk = |most: u64| {
+        let asked = Cell::new(0);
+        let execute = |case: &Case| {
+            asked.set(asked.get() + 1);
+            let failed = || CaseResult::lost(case, failure.signature.clone(), failure.text.clone());
+            if asked.get() <= most { Ok(failed()) } else { Err("out of time") }
+        };
+        (shrink(&mix, driver, seed, &failure.signature, execute), asked.get())
+    };
+    let (none, asked) = shrunk(0);
+    assert!(none.is_none() && asked == 1, "{none:?}, {asked}");
+    let (cut, asked) = shrunk(2);
+    let cut = cut.expect("it failed twice");
+    assert_eq!((cut.runs, cut.cut_short, asked), (2, Some("out of time"), 3));
+    let (whole, asked) = shrunk(u64::MAX);
+    let whole = whole.expect("it always fails");
+    assert_eq!((whole.runs, whole.cut_short), (asked, None));
+
+    let (by, signature) = (format!("chaos of profile {mix}"), failure.signature.clone());
+    let origin = Origin { by, number: seed, driver: driver.to_owned(), seed, signature };
+    let file = text(&origin, &cut);
+    assert!(file.contains(" in 2 runs, out of time.\n") && file.contains("not by `run`"), "{file}");
+    let file = text(&origin, &Shrunk { failure: Failure { signature: "I1".to_owned(), ..failure }, ..whole });
+    assert!(!file.contains("out of time") && !file.contains("not by `run`"), "{file}");
+}
+
+/// What chaos once found, the violations of the cluster's own rules too, it finds no more.
+#[test]
+fn regressions_stand_before_the_audit() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/regressions");
+    let files = scenario::files(&folder).expect("the folder");
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let how = replay(&std::fs::read_to_string(&file).expect("a file"));
+        let plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
+        let result = execute(&Case::random(how.seed.expect("its seed"), drivers::DEFAULT, plan));
+        assert_eq!(result.failures, [], "{}", file.display());
     }
 }
 

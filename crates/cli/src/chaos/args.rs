@@ -8,9 +8,7 @@ use std::time::Duration;
 use chaos::nemesis::Nemesis;
 use chaos::profile::Profile;
 use chaos::shard::Shard;
-use clap::Args as ClapArgs;
-
-use crate::args::{Format, MatrixFormat};
+use clap::{Args as ClapArgs, ValueEnum};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = profiles())]
@@ -92,10 +90,19 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = some_time)]
     pub run_limit: Duration,
 
-    /// What to print: a report, an object for each driver and profile, or a table with a row for each driver that says which
-    /// seed first showed something, and how small that became
-    #[arg(long, value_enum, default_value_t = MatrixFormat::Text)]
-    pub format: MatrixFormat,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ChaosFormat::Text)]
+    pub format: ChaosFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChaosFormat {
+    /// A report for people of each campaign: of each profile or scenario with each driver
+    Text,
+    /// One JSON document a campaign, a line each
+    Json,
+    /// A table in Markdown with a row for each driver, which says what seed first showed something, and how small that became
+    Markdown,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -105,8 +112,16 @@ pub(crate) struct MergeArgs {
     pub files: Vec<PathBuf>,
 
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = MergeFormat::Text)]
+    pub format: MergeFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MergeFormat {
+    /// A report for people of each profile or scenario
+    Text,
+    /// One JSON document of all that was joined
+    Json,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -153,7 +168,7 @@ fn profiles() -> String {
         let _ = writeln!(text, "  {profile:15} {}", weights.join(", "));
     }
     text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive: a kind of fault never fired, a \
-         client did too little, or not all was run."
+         client did too little, or not all was run, 141 the reader of standard output went away before all was written."
 }
 
 #[cfg(test)]

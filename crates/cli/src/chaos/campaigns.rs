@@ -6,18 +6,18 @@ use std::path::Path;
 use std::time::Instant;
 
 use chaos::campaign::{Campaign, Finding, Summary};
-use chaos::case::{Case, CaseResult, Ending};
+use chaos::case::{Case, Ending};
 use chaos::profile::Mix;
 use chaos::regression;
 use chaos::results::{Header, Line, write};
+use chaos::shrink::Shrunk;
 
-use super::args::ChaosArgs;
+use super::args::{ChaosArgs, ChaosFormat};
 use super::pool::Pool;
 use super::setup::Setup;
 use super::show::{self, Saved};
-use super::stop::Stop;
+use super::stop::{INTERRUPTED, Stop};
 use super::table::Table;
-use crate::args::MatrixFormat;
 use crate::exit::Exit;
 use crate::jobs;
 use crate::print::{self, Progress};
@@ -40,9 +40,8 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     }
     let mut results = match args.results.as_deref().map(|path| Results::create(path, &setup.header)).transpose() {
         Ok(results) => results,
-        Err(error) => {
-            let path = args.results.as_ref().map_or_else(String::new, |path| path.display().to_string());
-            print::error(&format!("{path}: {error}"));
+        Err(why) => {
+            print::error(&why);
             return Exit::Unusable;
         }
     };
@@ -84,10 +83,8 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
                 findings += u64::from(result.ending >= Ending::Fail);
                 progress.note(&show::progress(&seen, campaign.source.mix(), findings));
                 let line = Line::Run { profile: name.clone(), result: result.clone() };
-                if let Some(results) = &mut results
-                    && let Err(error) = results.line(&line)
-                {
-                    broken_file = Some(format!("the results cannot be written: {error}"));
+                if let Some(results) = &mut results {
+                    broken_file = broken_file.take().or_else(|| results.line(&line).err());
                 }
                 if stopped.is_none() {
                     stopped = stop.reason(setup.open).map(str::to_owned);
@@ -107,12 +104,16 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         }
         let saved = keep(args, &campaign, &summary, &pool, threads, &stop);
         worst = worst.max(exit(&summary, campaign.source.mix()));
+        // A signal that came while findings were shrunk.
+        if stopped.is_none() && stop.interrupted() {
+            stopped = Some(INTERRUPTED.to_owned());
+        }
         let elapsed = began.elapsed();
         table.add(&campaign, &summary, &saved);
         match args.format {
-            MatrixFormat::Text => print::out(&show::text(&campaign, &summary, &saved, elapsed)),
-            MatrixFormat::Json => print::out(&show::json(&campaign, &summary, &saved, elapsed)),
-            MatrixFormat::Markdown => {}
+            ChaosFormat::Text => print::out(&show::text(args, &campaign, &summary, &saved, elapsed)),
+            ChaosFormat::Json => print::out(&show::json(&campaign, &summary, &saved, elapsed)),
+            ChaosFormat::Markdown => {}
         }
         cut_short = cut_short.or(failed);
         if saved.iter().flatten().any(|saved| saved.file.as_ref().is_some_and(Result::is_err)) {
@@ -122,7 +123,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
             break;
         }
     }
-    if args.format == MatrixFormat::Markdown {
+    if args.format == ChaosFormat::Markdown {
         print::out(&table.text());
     }
     if let Some(why) = &stopped {
@@ -131,9 +132,9 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         worst = worst.max(Exit::Inconclusive);
     }
     if let Some(results) = results
-        && let Err(error) = results.end(runs, stopped.or(cut_short))
+        && let Err(why) = results.end(runs, stopped.or(cut_short))
     {
-        print::error(&format!("the results cannot be written: {error}"));
+        print::error(&why);
         return Exit::Unusable;
     }
     worst
@@ -167,7 +168,7 @@ pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
 }
 
 /// Shrinks the first run of every finding, unless that is not wanted, and writes it where `--save` says: as it is, if it was
-/// not shrunk or did not fail again. Once a signal has come nothing more is run.
+/// not shrunk or did not fail again. Once its time is over or a signal has come nothing more is run.
 fn keep(
     args: &ChaosArgs,
     campaign: &Campaign,
@@ -177,23 +178,25 @@ fn keep(
     stop: &Stop,
 ) -> Vec<Option<Saved>> {
     let mut all = Vec::new();
-    let most = if args.format == MatrixFormat::Markdown { MOST_COMPARED } else { MOST_SHRUNK };
-    let wanted = |index| !args.no_shrink && index < most && !stop.interrupted();
-    let execute = |case: &Case| {
-        if stop.interrupted() {
-            CaseResult::lost(case, "interrupted".to_owned(), String::new())
-        } else {
-            pool.carry_out(case)
-        }
-    };
+    let most = if args.format == ChaosFormat::Markdown { MOST_COMPARED } else { MOST_SHRUNK };
+    let wanted = |index| !args.no_shrink && index < most;
     let count = summary.findings.len();
     let progress = Progress::new((!args.no_shrink).then_some(count.min(most)));
     progress.note("made small");
     let work = |index: usize| {
         let finding: &Finding = &summary.findings[index];
         let began = Instant::now();
-        let shrunk = if wanted(index) { campaign.shrink(finding, args.shrink_time, execute) } else { None };
-        let whole = || args.save.as_ref().and_then(|_| campaign.unshrunk(finding));
+        let cut_short = || match began.elapsed() {
+            _ if stop.interrupted() => Some(INTERRUPTED),
+            elapsed if elapsed >= args.shrink_time => Some("cut short by --shrink-time"),
+            _ => None,
+        };
+        let execute = |case: &Case| cut_short().map_or_else(|| Ok(pool.carry_out(case)), Err);
+        let shrunk = if wanted(index) { campaign.shrink(finding, execute) } else { None };
+        let whole = || {
+            let (origin, whole) = args.save.as_ref().and_then(|_| campaign.unshrunk(finding))?;
+            Some((origin, Shrunk { cut_short: cut_short().filter(|_| wanted(index)), ..whole }))
+        };
         Some((shrunk.or_else(whole)?, began.elapsed()))
     };
     jobs::in_order(count, threads, work, |_, kept| {
@@ -208,23 +211,30 @@ fn keep(
     all
 }
 
-/// The results file.
-struct Results(BufWriter<File>);
+/// The results file. What goes wrong with it is told as a whole message.
+struct Results<'a> {
+    path: &'a Path,
+    file: BufWriter<File>,
+}
 
-impl Results {
-    fn create(path: &Path, header: &Header) -> std::io::Result<Self> {
-        let mut results = Self(BufWriter::new(File::create(path)?));
+impl<'a> Results<'a> {
+    fn create(path: &'a Path, header: &Header) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| complaint(path, &error))?;
+        let mut results = Self { path, file: BufWriter::new(file) };
         results.line(&Line::Campaign(header.clone()))?;
         Ok(results)
     }
 
     /// Writes a line, to the file at once: what there is must be there if the process is killed.
-    fn line(&mut self, line: &Line) -> std::io::Result<()> {
-        write(&mut self.0, line)?;
-        self.0.flush()
+    fn line(&mut self, line: &Line) -> Result<(), String> {
+        write(&mut self.file, line).and_then(|()| self.file.flush()).map_err(|error| complaint(self.path, &error))
     }
 
-    fn end(mut self, runs: u64, stopped: Option<String>) -> std::io::Result<()> {
+    fn end(mut self, runs: u64, stopped: Option<String>) -> Result<(), String> {
         self.line(&Line::End { runs, stopped })
     }
+}
+
+fn complaint(path: &Path, error: &std::io::Error) -> String {
+    format!("--results {}: it cannot be written: {error}", path.display())
 }

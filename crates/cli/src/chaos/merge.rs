@@ -9,10 +9,9 @@ use chaos::profile::Mix;
 use chaos::results::{Joined, merge as join};
 use serde_json::json;
 
-use super::args::MergeArgs;
+use super::args::{MergeArgs, MergeFormat};
 use super::campaigns::exit;
 use super::show;
-use crate::args::Format;
 use crate::exit::Exit;
 use crate::print;
 
@@ -38,7 +37,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Exit {
     for (name, summary) in &joined.summaries {
         let mix = mix(name, &joined);
         worst = worst.max(exit(summary, mix.as_ref()));
-        if args.format == Format::Text {
+        if args.format == MergeFormat::Text {
             print::out(&text(name, mix.as_ref(), summary));
         }
     }
@@ -51,7 +50,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Exit {
     if !joined.missing.is_empty() || !joined.incomplete.is_empty() {
         worst = worst.max(Exit::Inconclusive);
     }
-    if args.format == Format::Json {
+    if args.format == MergeFormat::Json {
         let missing: Vec<String> = joined.missing.iter().map(ToString::to_string).collect();
         let report = json!({
             "campaign": joined.header,

@@ -1,11 +1,12 @@
 //! [`Setup`]: what the arguments come to: which campaigns, and the header of their results.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use chaos::campaign::{Campaign, Source};
+use chaos::nemesis::Nemesis;
 use chaos::profile::{Mix, Profile};
 use chaos::results::{FORMAT, Header};
 use chaos::shard::Shard;
@@ -76,6 +77,8 @@ impl Setup {
         };
         let mut named = BTreeSet::new();
         profiles.retain(|profile| named.insert(*profile));
+        let mut named = BTreeSet::new();
+        let nemeses: Vec<Nemesis> = args.nemesis.iter().copied().filter(|nemesis| named.insert(*nemesis)).collect();
         let binary = match binary() {
             Ok(binary) => binary,
             Err(error) => {
@@ -84,13 +87,22 @@ impl Setup {
             }
         };
         let scenarios = if args.systematic.is_empty() { Vec::new() } else { read(&args.systematic)? };
+        let mut named = BTreeMap::new();
+        for Scenario { name, file, .. } in &scenarios {
+            if let Some(first) = named.insert(name, file) {
+                print::error(&format!(
+                    "--systematic: {first} and {file} have one name, by which results are filed; name one only, or run them apart"
+                ));
+                return None;
+            }
+        }
         let header = Header {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             binary,
             drivers: drivers.clone(),
             profiles: profiles.iter().map(ToString::to_string).collect(),
-            nemeses: args.nemesis.iter().map(ToString::to_string).collect(),
+            nemeses: nemeses.iter().map(ToString::to_string).collect(),
             intensity: args.intensity,
             scenarios: scenarios
                 .iter()
@@ -105,7 +117,7 @@ impl Setup {
         };
         let mut sources = Vec::new();
         for profile in profiles {
-            let mix = Mix { profile, nemeses: args.nemesis.clone(), intensity: args.intensity };
+            let mix = Mix { profile, nemeses: nemeses.clone(), intensity: args.intensity };
             let source = Source::Random { mix, seeds: seeds.clone() };
             sources.extend(drivers.iter().map(|driver| (source.clone(), driver.clone())));
         }

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chaos::campaign::{Campaign, Missing, Source, Summary};
-use chaos::case::Ending;
+use chaos::case::{Ending, is_of_the_cluster};
 use chaos::coverage::Coverage;
 use chaos::kind::Kind;
 use chaos::phase::PHASES;
 use chaos::profile::Mix;
+use chaos::shard::Shard;
 use chaos::shrink::Shrunk;
 use serde_json::json;
+
+use super::args::ChaosArgs;
+use crate::run::quoted;
 
 /// A finding that is to be shown as a scenario file.
 pub(super) struct Saved {
@@ -35,9 +39,18 @@ pub(super) fn progress(coverage: &Coverage, mix: Option<&Mix>, findings: u64) ->
     format!("{fired}/{} faults, {came}/{} phases, {findings} failed", wanted.len(), PHASES.len())
 }
 
-pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved>], elapsed: Duration) -> String {
+pub(super) fn text(
+    args: &ChaosArgs,
+    campaign: &Campaign,
+    summary: &Summary,
+    saved: &[Option<Saved>],
+    elapsed: Duration,
+) -> String {
     let mut text = format!("{}, driver {}\n", campaign.source, campaign.driver);
-    for line in account(campaign) {
+    if let Some(why) = nothing_to_do(campaign) {
+        return format!("{text}  {why}");
+    }
+    for line in account(campaign, summary) {
         let _ = writeln!(text, "  {line}");
     }
     let seconds = elapsed.as_secs_f64().max(0.001);
@@ -57,17 +70,25 @@ pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         let known = known(campaign.source.mix().is_none(), &finding.seeds);
         let _ = writeln!(text, "\n  {} in {} runs ({known})", finding.signature, finding.runs);
         let _ = writeln!(text, "    {}", finding.text);
+        let of_the_cluster = is_of_the_cluster(&finding.signature);
+        if of_the_cluster && let Some(number) = finding.seeds.first() {
+            let _ = writeln!(text, "    replay: {}", replay(args, campaign, *number));
+        }
         let Some(saved) = saved.get(index).and_then(Option::as_ref) else { continue };
         let [before, after] = saved.shrunk.faults;
+        let cut_short = saved.shrunk.cut_short.map(|why| format!(", {why}")).unwrap_or_default();
         let _ = match saved.shrunk.runs {
-            0 => writeln!(text, "    not shrunk"),
+            0 => writeln!(text, "    not shrunk{cut_short}"),
             runs => writeln!(
                 text,
-                "    shrunk from {before} faults to {after} in {runs} runs, {:.1} s",
+                "    shrunk from {before} faults to {after} in {runs} runs, {:.1} s{cut_short}",
                 saved.took.as_secs_f64()
             ),
         };
         match &saved.file {
+            Some(Ok(path)) if of_the_cluster => {
+                let _ = writeln!(text, "    saved as {}", path.display());
+            }
             Some(Ok(path)) => {
                 let driver = &campaign.driver;
                 let _ = writeln!(
@@ -89,12 +110,50 @@ pub(super) fn text(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
     text.trim_end().to_owned()
 }
 
-/// What a scenario was taken apart into; nothing of random chaos.
-fn account(campaign: &Campaign) -> Vec<String> {
-    match &campaign.source {
-        Source::Random { .. } => Vec::new(),
-        Source::Systematic(subject) => subject.account(),
-    }
+/// Why a campaign has no runs at all, if it has none.
+fn nothing_to_do(campaign: &Campaign) -> Option<String> {
+    let what = if campaign.source.mix().is_some() { "seeds" } else { "cases" };
+    (campaign.runs() == 0).then(|| format!("part {} of the {what} is empty", campaign.shard))
+}
+
+/// What a scenario was taken apart into, and how much of that was run; nothing of random chaos.
+fn account(campaign: &Campaign, summary: &Summary) -> Vec<String> {
+    let Source::Systematic(subject) = &campaign.source else { return Vec::new() };
+    let mut lines = subject.account();
+    let part = if campaign.shard == Shard::WHOLE { String::new() } else { format!(", part {}", campaign.shard) };
+    lines.push(format!("{} of the {} chosen cases were run{part}", summary.runs(), subject.cases()));
+    lines
+}
+
+/// The command that does the run of this number again, as chaos and nothing else does it: audited.
+fn replay(args: &ChaosArgs, campaign: &Campaign, number: u64) -> String {
+    let mut command = format!("sentinel-lab chaos --driver {}", campaign.driver);
+    let _ = match &campaign.source {
+        Source::Random { mix: Mix { profile, nemeses, intensity }, .. } => {
+            let _ = write!(command, " --profile {profile}");
+            if !nemeses.is_empty() {
+                let names: Vec<&str> = nemeses.iter().map(|nemesis| nemesis.name()).collect();
+                let _ = write!(command, " --nemesis {}", names.join(","));
+            }
+            if *intensity > 1 {
+                let _ = write!(command, " --intensity {intensity}");
+            }
+            write!(command, " --seeds {number}..{}", number + 1)
+        }
+        Source::Systematic(subject) => {
+            command += " --systematic";
+            for path in &args.systematic {
+                let _ = write!(command, " {}", quoted(&path.display().to_string()));
+            }
+            if let Some(limit) = args.limit {
+                let _ = write!(command, " --limit {limit}");
+            }
+            let seed = subject.seed();
+            // The part of as many as there are cases that holds this one.
+            write!(command, " --seeds {seed}..{} --partition {number}/{}", seed + 1, subject.cases())
+        }
+    };
+    command
 }
 
 /// One case, as it is known.
@@ -182,6 +241,7 @@ pub(super) fn json(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
                 "finding": finding,
                 "faults": saved.map(|saved| saved.shrunk.faults[1]),
                 "shrink_runs": saved.map(|saved| saved.shrunk.runs),
+                "shrink_cut_short": saved.map(|saved| saved.shrunk.cut_short),
                 "shrink_ms": saved.map(|saved| saved.took.as_millis() as u64),
                 "scenario": saved.map(|saved| &saved.text),
             })
@@ -189,16 +249,52 @@ pub(super) fn json(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         .collect();
     json!({
         "profile": campaign.source.name(),
-        "account": account(campaign),
+        "account": account(campaign, summary),
         "driver": campaign.driver,
         "runs": summary.runs(),
         "endings": summary.endings,
         "virtual_ms": summary.virtual_ms,
         "wall_ms": elapsed.as_millis() as u64,
         "coverage": summary.coverage,
-        "gaps": summary.coverage.gaps(campaign.source.mix()),
+        "gaps": nothing_to_do(campaign).map_or_else(|| summary.coverage.gaps(campaign.source.mix()), |why| vec![why]),
         "missing": summary.missing,
         "findings": findings,
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Command};
+    use crate::chaos::setup::Setup;
+
+    /// What is told of a violation of the cluster's own rules in the run of this number.
+    fn told(arguments: &str, number: u64) -> String {
+        let command = Args::parse_from(format!("sentinel-lab chaos {arguments}").split(' ')).command;
+        let Command::Chaos(args) = command else { panic!("it is chaos") };
+        let campaign = Setup::of(&args).expect("a campaign").campaigns(1).next().expect("a campaign");
+        let mut summary = Summary::default();
+        summary.findings.push(chaos::campaign::Finding {
+            signature: "cluster: agreement".to_owned(),
+            driver: campaign.driver.clone(),
+            runs: 1,
+            seeds: vec![number],
+            text: "two masters".to_owned(),
+        });
+        text(&args, &campaign, &summary, &[], Duration::ZERO)
+    }
+
+    #[test]
+    fn what_only_chaos_judges_is_replayed_by_chaos() {
+        let text = told("--profile gentle --nemesis reaper,reaper --intensity 2 --seeds 1..99", 17);
+        let replay = "replay: sentinel-lab chaos --driver sentinel-client --profile gentle --nemesis reaper \
+                      --intensity 2 --seeds 17..18";
+        assert!(text.ends_with(replay), "{text}");
+        let kill = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/kill.yaml");
+        let text = told(&format!("--systematic {kill} --limit 8 --seeds 3..4"), 5);
+        assert!(text.ends_with(&format!("--systematic {kill} --limit 8 --seeds 3..4 --partition 5/8")), "{text}");
+    }
 }

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Why something ended to which a signal came.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
 /// What may end a campaign early.
 #[derive(Clone)]
 pub(crate) struct Stop {
@@ -39,7 +42,7 @@ impl Stop {
     /// for, reaching it is no reason.
     pub(crate) fn reason(&self, open: bool) -> Option<&'static str> {
         if self.interrupted() {
-            return Some("interrupted");
+            return Some(INTERRUPTED);
         }
         let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         (over && !open).then_some("the time limit was reached before all was run")

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use chaos::campaign::{Campaign, Summary};
 use chaos::case::Ending;
+use chaos::shrink::Shrunk;
 
 use super::args::ChaosArgs;
 use super::show::Saved;
@@ -28,8 +29,8 @@ struct Found {
     by: String,
     number: u64,
     signature: String,
-    /// Faults as drawn and as left, runs and seconds that this took; none if it was not made small.
-    shrunk: Option<([usize; 2], u64, u64)>,
+    /// How it was made small, and in how many seconds; none if it was not.
+    shrunk: Option<(Shrunk, u64)>,
 }
 
 impl Table {
@@ -68,10 +69,7 @@ impl Table {
             by: campaign.source.name(),
             number: finding.seeds.first().copied().unwrap_or_default(),
             signature: finding.signature.clone(),
-            shrunk: saved.map(|saved| {
-                let seconds = saved.took.as_secs_f64().ceil() as u64;
-                (saved.shrunk.faults, saved.shrunk.runs, seconds)
-            }),
+            shrunk: saved.map(|saved| (saved.shrunk.clone(), saved.took.as_secs_f64().ceil() as u64)),
         });
         let runs = summary.runs();
         match self.rows.iter_mut().find(|row| row.driver == campaign.driver) {
@@ -96,13 +94,16 @@ impl Table {
             self.command
         );
         for Row { driver, runs, found } in &self.rows {
-            let _ = write!(text, "| {} | {} ", driver.trim_start_matches("wrong-"), about(driver));
+            let _ = write!(text, "| {driver} | {} ", about(driver));
             let _ = match found {
                 None => writeln!(text, "| **nothing** in {runs} runs | | | | | |"),
                 Some(Found { by, number, signature, shrunk }) => {
                     let shrunk = shrunk.as_ref().map_or_else(
                         || "| | ".to_owned(),
-                        |([drawn, left], runs, seconds)| format!("{drawn} → {left} | {runs} | {seconds} s"),
+                        |(Shrunk { faults: [drawn, left], runs, cut_short, .. }, seconds)| {
+                            let cut_short = cut_short.map(|why| format!(", {why}")).unwrap_or_default();
+                            format!("{drawn} → {left} | {runs} | {seconds} s{cut_short}")
+                        },
                     );
                     writeln!(text, "| {by} | {number} | {} | {shrunk} |", signature.replace('|', "\\|"))
                 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const LAB: &str = env!("CARGO_BIN_EXE_sentinel-lab");
+const KILL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/kill.yaml");
 
 fn chaos(arguments: &str) -> Command {
     let mut command = Command::new(LAB);
@@ -183,8 +184,7 @@ fn a_client_that_takes_memory_without_end_is_a_finding() {
 #[test]
 fn a_scenario_is_taken_apart_in_processes_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/kill.yaml");
-    let arguments = format!("--systematic {scenario} --limit 8 --jobs 2");
+    let arguments = format!("--systematic {KILL} --limit 8 --jobs 2");
     let parts = ["1/2", "2/2"]
         .map(|part| results(folder.path(), &part.replace('/', "-"), &format!("{arguments} --partition {part}")));
     let (_, report, errors) = merge(&[&parts[0], &parts[1]]);
@@ -199,4 +199,94 @@ fn a_scenario_is_taken_apart_in_processes_too() {
     joined.sort();
     whole.sort();
     assert_eq!(joined, whole);
+}
+
+#[test]
+fn what_is_named_twice_is_run_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let twice = results(
+        folder.path(),
+        "twice",
+        "--driver sentinel-client,sentinel-client --profile gentle,gentle --nemesis reaper,reaper --seeds 1..3",
+    );
+    let once = results(folder.path(), "once", "--profile gentle --nemesis reaper --seeds 1..3");
+    let read = |path| std::fs::read_to_string(path).expect("results");
+    assert_eq!(read(&twice), read(&once));
+    let (code, report, errors) = merge(&[&twice]);
+    assert!(code != 2 && report.contains("2 runs"), "{code}: {errors}");
+}
+
+/// A campaign that finds something with its one seed, and shrinks it unless it is told otherwise.
+fn finds(more: &[&str]) -> Command {
+    let mut command = Command::new(LAB);
+    command.args(["chaos", "--driver", "wrong-never-rediscovers", "--seeds", "4..5"]).args(more);
+    command
+}
+
+#[test]
+fn shrinking_that_its_time_cut_short_is_not_told_as_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let save = folder.path().to_str().expect("a path");
+    let (code, report, errors) = output(&mut finds(&["--shrink-time", "0s", "--save", save]));
+    assert_eq!((code, errors.as_str()), (1, ""));
+    assert!(report.contains("    not shrunk, cut short by --shrink-time\n"), "{report}");
+    assert!(report.contains("; not shrunk, cut short by --shrink-time.\n"), "the file: {report}");
+    let (_, json, _) = output(&mut finds(&["--shrink-time", "0s", "--save", save, "--format", "json"]));
+    assert!(json.contains("\"shrink_cut_short\":\"cut short by --shrink-time\""), "{json}");
+}
+
+#[test]
+fn an_interrupt_while_findings_are_shrunk_is_in_the_results() {
+    let mut command = finds(&["--results", "/dev/stdout"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut output = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = String::new();
+    // The campaign, and its only run.
+    for _ in 0..2 {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("a line") > 0, "it ended");
+    }
+    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signalled.expect("kill runs").success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    let end = rest.lines().find(|line| line.contains("\"kind\":\"end\"")).expect("an end");
+    assert!(end.contains("\"runs\":1,\"stopped\":\"interrupted\""), "{end}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_pass() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = finds(&["--no-shrink"]).stdout(writer).status().expect("it runs");
+    assert_eq!(status.code(), Some(141));
+}
+
+#[test]
+fn an_empty_part_says_that_it_is_empty_and_nothing_else() {
+    let (code, report, errors) = output(&mut chaos("--profile gentle --seeds 1..3 --partition 3/3"));
+    let expected = "chaos of profile gentle, driver sentinel-client\n  part 3/3 of the seeds is empty\n";
+    assert_eq!((code, report.as_str(), errors.as_str()), (3, expected, ""));
+}
+
+#[test]
+fn what_was_chosen_is_told_from_what_was_run() {
+    let (_, report, errors) = output(&mut chaos(&format!("--systematic {KILL} --limit 8 --partition 1/4")));
+    assert!(report.contains("of which 8 are chosen"), "{report}{errors}");
+    assert!(report.contains("  2 of the 8 chosen cases were run, part 1/4\n"), "{report}{errors}");
+}
+
+#[test]
+fn refusals_name_the_option_and_what_is_meant() {
+    let refused = |arguments: &str, expected: &str| {
+        let (code, _, errors) = output(&mut chaos(arguments));
+        assert!(code == 2 && errors.contains(expected), "{arguments}: {code}: {errors}");
+    };
+    refused("--seeds 1..2 --results /no/such/folder/file", "--results /no/such/folder/file: ");
+    refused("--seeds 1..2 --results /dev/full", "--results /dev/full: ");
+    refused(&format!("--systematic {KILL} {KILL}"), "kill.yaml have one name");
+    refused("--driver Fred", "did you mean `fred`?");
+    refused("--driver Never-Rediscovers", "did you mean `wrong-never-rediscovers`?");
+    refused("--driver nothing-like-any", "sentinel-client-memory");
 }
