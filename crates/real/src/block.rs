@@ -18,6 +18,8 @@ pub const NODES_MAX: usize = 250;
 const SECOND: std::ops::RangeInclusive<u8> = 16..=239;
 /// The last byte of the address that the lock is bound to, above those of the nodes.
 const LOCK_HOST: u8 = 254;
+/// How many blocks further on it is to elsewhere: so far, again and again, comes near no place twice for long.
+const FAR: u32 = 35_441;
 /// Above the ports that Linux and the BSDs give out by themselves.
 const LOCK_PORT: u16 = 61_379;
 
@@ -50,6 +52,11 @@ impl Block {
         Err(io::Error::new(io::ErrorKind::AddrInUse, "every loopback address block is taken"))
     }
 
+    /// Has the next claim, and those after it, take blocks far from the last one.
+    pub fn go_elsewhere() {
+        next().fetch_add(FAR, Ordering::Relaxed);
+    }
+
     /// An address of the block that no node has; `None` where nodes have no addresses of their own.
     pub fn spare(&self) -> Option<Ipv4Addr> {
         match self.0 {
@@ -71,9 +78,12 @@ impl Block {
 
 /// Counts blocks, from another one in each process, so that processes one after the other do not share addresses.
 fn next_number() -> u32 {
+    next().fetch_add(1, Ordering::Relaxed)
+}
+
+fn next() -> &'static AtomicU32 {
     static NEXT: OnceLock<AtomicU32> = OnceLock::new();
-    let next = NEXT.get_or_init(|| AtomicU32::new(std::process::id().wrapping_mul(0x9e37_79b1)));
-    next.fetch_add(1, Ordering::Relaxed)
+    NEXT.get_or_init(|| AtomicU32::new(std::process::id().wrapping_mul(0x9e37_79b1)))
 }
 
 #[cfg(test)]

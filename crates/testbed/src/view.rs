@@ -199,8 +199,28 @@ impl View {
                 }
             }
         }
+        for (name, (world, real)) in &self.names {
+            text = translate_port(text, name, *real, *world);
+        }
         text
     }
+}
+
+/// `text` with the port `to` wherever it has `from` after this name, which is in lower case.
+fn translate_port(text: String, name: &str, from: u16, to: u16) -> String {
+    let told = format!("{name}:{from}");
+    let lower = text.to_ascii_lowercase();
+    if !lower.contains(&told) {
+        return text;
+    }
+    let mut translated = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in lower.match_indices(&told) {
+        translated.push_str(&text[done..at + name.len()]);
+        translated.push_str(&format!(":{to}"));
+        done = at + told.len();
+    }
+    translated + &text[done..]
 }
 
 /// A socket's address as the world writes it.
@@ -293,5 +313,7 @@ mod tests {
     fn addresses_in_error_texts_are_translated() {
         let text = "refused by 127.64.0.11:7000, 127.64.0.1:6379 and 127.64.0.3".to_owned();
         assert_eq!(view().translate_text(text), "refused by 10.0.0.2:6379, 10.0.0.1:6379 and 10.128.0.1");
+        let text = "refused by db:7000, by DB:7000, and not by db:6380".to_owned();
+        assert_eq!(view().translate_text(text), "refused by db:6379, by DB:6379, and not by db:6380");
     }
 }

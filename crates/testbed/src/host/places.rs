@@ -80,31 +80,40 @@ impl Places {
     /// An address block with an open gate for every node: one where nothing lingers, if there is one. If the cluster has
     /// names it is the same for all clients, and the nodes have the same port for one client, another for another.
     pub(super) fn claim(&mut self) -> io::Result<(Arc<Block>, Gates)> {
-        let rested = |ip, port| self.gate(ip, port, |ip, port| Gate::open_rested(SocketAddr::new(ip, port)));
-        if let Some((block, next)) = &self.shared {
-            for above in *next..next.saturating_add(CLIENTS_MAX) {
-                if let Ok(gates) = self.gates(block, above, rested) {
-                    let block = Arc::clone(block);
-                    self.shared = Some((Arc::clone(&block), above + 1));
-                    return Ok((block, gates));
-                }
-            }
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "a cluster with names has no port for another client",
-            ));
-        }
-        for _ in 0..BLOCKS_TRIED {
-            let block = Arc::new(Block::claim()?);
-            if block.spare().is_some()
-                && let Ok(gates) = self.gates(&block, 0, rested)
-            {
-                self.shared = self.has_names.then(|| (Arc::clone(&block), 1));
+        let sockets = self.sockets;
+        self.claim_by(|ip, port| gate(sockets, ip, port, |ip, port| Gate::open_rested(SocketAddr::new(ip, port))))
+    }
+
+    /// As [`Places::claim`]; `rested` opens a gate where nothing lingers.
+    fn claim_by(&mut self, rested: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<(Arc<Block>, Gates)> {
+        let Some((block, next)) = self.shared.clone() else {
+            let (block, gates) = self.first(rested)?;
+            self.shared = self.has_names.then(|| (Arc::clone(&block), 1));
+            return Ok((block, gates));
+        };
+        for above in next..next.saturating_add(CLIENTS_MAX) {
+            if let Ok(gates) = self.gates(&block, above, &rested) {
+                self.shared = Some((Arc::clone(&block), above + 1));
                 return Ok((block, gates));
             }
         }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "a cluster with names has no port for another client"))
+    }
+
+    /// A block that nobody has, with a gate for every node.
+    fn first(&self, rested: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<(Arc<Block>, Gates)> {
+        for _ in 0..BLOCKS_TRIED {
+            let block = Arc::new(Block::claim()?);
+            if block.spare().is_some()
+                && let Ok(gates) = self.gates(&block, 0, &rested)
+            {
+                return Ok((block, gates));
+            }
+            // Another process has just gone through these blocks, and through those that follow.
+            Block::go_elsewhere();
+        }
         let block = Arc::new(Block::claim()?);
-        let gates = self.gates(&block, 0, |ip, port| self.gate(ip, port, Gate::open))?;
+        let gates = self.gates(&block, 0, |ip, port| gate(self.sockets, ip, port, Gate::open))?;
         Ok((block, gates))
     }
 
@@ -131,7 +140,7 @@ impl Places {
             let (ip, port) = block.addr(self.nodes.len() + index, if node.is_sentinel() { 26379 } else { 6379 });
             let mut gate = match ipv6.next() {
                 Some(gate) => gate,
-                None => self.gate(ip, port, Gate::open)?,
+                None => gate(self.sockets, ip, port, Gate::open)?,
             };
             gate.set(Door::Silent)?;
             gates.insert(*node, gate);
@@ -155,9 +164,41 @@ impl Places {
             Ok(Gate::within_ipv6(start, self.nodes.len()))
         }
     }
+}
 
-    /// A gate that is opened so, if clients dial through the kernel.
-    fn gate(&self, ip: IpAddr, port: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gate> {
-        if self.sockets { open(ip, port) } else { Ok(Gate::within(SocketAddr::new(ip, port))) }
+/// A gate that is opened so, if clients dial through the kernel.
+fn gate(sockets: bool, ip: IpAddr, port: u16, open: impl Fn(IpAddr, u16) -> io::Result<Gate>) -> io::Result<Gate> {
+    if sockets { open(ip, port) } else { Ok(Gate::within(SocketAddr::new(ip, port))) }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    use model::plan::Host;
+
+    use super::*;
+
+    #[test]
+    fn clients_of_a_cluster_with_names_find_the_same_machines_where_no_block_is_rested() {
+        let mut cluster = Cluster::standard();
+        cluster.hosts.insert("db".to_owned(), Host::Node(NodeId::data(1)));
+        let mut places = Places::new(&cluster, vec![NodeId::data(1), NodeId::sentinel(1)], false);
+        let tried = RefCell::new(Vec::new());
+        let (_, first) = places
+            .claim_by(|ip, _| {
+                tried.borrow_mut().push(ip);
+                Err(io::ErrorKind::AddrInUse.into())
+            })
+            .unwrap();
+        let (_, second) = places.claim().unwrap();
+        let machines = |gates: &Gates| gates.values().map(|gate| gate.addr().ip()).collect::<Vec<_>>();
+        assert_eq!(machines(&first), machines(&second));
+        assert_ne!(first[&NodeId::data(1)].addr(), second[&NodeId::data(1)].addr());
+        // What was tried lies all over the blocks: as many second bytes as there were attempts.
+        let spread: BTreeSet<String> =
+            tried.borrow().iter().map(|ip| ip.to_string().split('.').nth(1).unwrap().to_owned()).collect();
+        assert_eq!(spread.len(), BLOCKS_TRIED);
     }
 }
