@@ -6,18 +6,23 @@ use model::plan::{Need, Workload};
 use model::verdict::{Invariant, Rule};
 
 /// A failure that is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Documented {
     /// The driver.
     pub driver: &'static str,
     /// The rules whose violation the words account for, with what follows from it, and no other.
     pub rules: &'static [Rule],
-    /// What they do not account for whatever the rule: plans in which a client does this.
-    pub except: &'static [Workload],
+    /// Plans of which they say nothing, whatever the rule.
+    pub except: fn(&Plan) -> bool,
     /// The words.
     pub quote: &'static str,
     /// Where they stand: crate, version, file, line.
     pub source: &'static str,
+}
+
+/// True if a client of the plan does this.
+fn has(plan: &Plan, workload: Workload) -> bool {
+    plan.clients.iter().any(|client| client.workload == workload)
 }
 
 /// What follows from a connection, or an address, that is held for ever.
@@ -29,17 +34,25 @@ pub const DOCUMENTED: &[Documented] = &[
         driver: "redis-multiplexed",
         rules: CLINGS,
         // They are about a connection that is not opened again. That what it had cached is given without it is said nowhere.
-        except: &[Workload::CachedReads],
+        except: |plan| has(plan, Workload::CachedReads),
         quote: "For automatic reconnections consider using `ConnectionManager` with the `connection-manager` feature.",
         source: "redis 1.8.1, src/lib.rs:84",
     },
     Documented {
         driver: "fred",
         rules: &[Rule::Invariant(Invariant::I3)],
-        except: &[],
+        except: |_| false,
         quote: "The maximum number of times the client will attempt to send a command. This value be incremented whenever \
                 the connection closes while the command is in-flight. Default: `3`",
         source: "fred 10.1.0, src/types/config.rs:411",
+    },
+    Documented {
+        driver: "rustis",
+        rules: &[Rule::FailedAtMost],
+        // They are about connections that are lost, and not about what a node refuses.
+        except: |plan| plan.cluster.groups.iter().any(|group| group.min_replicas_to_write > 0),
+        quote: "On `false` a command in flight when the socket dies is failed",
+        source: "rustis 0.27.2, src/client/config.rs:464, of retry_on_error, which is false by default",
     },
 ];
 
@@ -73,8 +86,7 @@ fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule], plan: &P
     table.iter().find(|entry| {
         let accounts = |rule: &Rule| entry.rules.contains(rule);
         let accounted = |rule: &Rule| accounts(rule) || follows(*rule).is_some_and(|of| broken(&of) && accounts(&of));
-        let excepted = plan.clients.iter().any(|client| entry.except.contains(&client.workload));
-        entry.driver == driver && !excepted && rules.iter().all(accounted)
+        entry.driver == driver && !(entry.except)(plan) && rules.iter().all(accounted)
     })
 }
 
@@ -115,7 +127,7 @@ mod tests {
         let entry = Documented {
             driver: "a",
             rules: &[Rule::Invariant(Invariant::I1)],
-            except: &[Workload::Jobs],
+            except: |plan| has(plan, Workload::Jobs),
             quote: "it does",
             source: "b",
         };
