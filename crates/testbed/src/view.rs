@@ -216,8 +216,7 @@ fn translate_port(text: String, name: &str, from: u16, to: u16) -> String {
     let mut translated = String::with_capacity(text.len());
     let mut done = 0;
     for (at, _) in lower.match_indices(&told) {
-        translated.push_str(&text[done..at + name.len()]);
-        translated.push_str(&format!(":{to}"));
+        translated.extend([&text[done..=at + name.len()], &to.to_string()]);
         done = at + told.len();
     }
     translated + &text[done..]
