@@ -90,10 +90,11 @@ fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule], plan: &P
     })
 }
 
-/// The rule that is the reason where both are broken: operations that fail because the client does not converge are counted, and are
-/// the time until it has.
+/// The rule that is the reason where both are broken: operations that fail because the client does not converge are counted, and
+/// are the time until it has, or until it reads again.
 fn follows(rule: Rule) -> Option<Rule> {
-    matches!(rule, Rule::FailedAtMost | Rule::RecoveredWithin).then_some(Rule::Invariant(Invariant::I1))
+    let counted = [Rule::FailedAtMost, Rule::RecoveredWithin, Rule::LongestGap, Rule::BackToReplicaWithin];
+    counted.contains(&rule).then_some(Rule::Invariant(Invariant::I1))
 }
 
 #[cfg(test)]
