@@ -23,8 +23,19 @@ pub(crate) struct Vote {
     pub(crate) epoch: u64,
 }
 
-/// Where the master is, and since which epoch.
-pub(crate) type Place = Vote;
+/// Where the master is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) master: Address,
+    /// Epoch of the configuration that says so; `None` if it was announced, which tells no epoch.
+    pub(crate) epoch: Option<u64>,
+}
+
+impl From<Vote> for Place {
+    fn from(vote: Vote) -> Self {
+        Self { master: vote.master, epoch: Some(vote.epoch) }
+    }
+}
 
 /// Where the master has moved to; `None` if `current` has to be taken for it still. `total` Sentinels are known, of which
 /// these have voted.
@@ -44,13 +55,13 @@ fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
     // may be behind, while the one that leads a failover has not answered yet.
     let anew = for_current.is_empty() && votes.len() == total;
     let most = count(best) > total / 2 && (latest == standing || anew);
-    (later || most).then(|| (*best).clone())
+    (later || most).then(|| (*best).clone().into())
 }
 
 /// The latest epoch in which `current` is named.
 fn standing(votes: &[Vote], current: &Place) -> u64 {
     let vouched = votes.iter().filter(|vote| vote.master == current.master).map(|vote| vote.epoch);
-    vouched.fold(current.epoch, u64::max)
+    vouched.fold(current.epoch.unwrap_or(0), u64::max)
 }
 
 /// True if a vote that is not older names another node than `current`.
@@ -70,7 +81,8 @@ pub(crate) enum Ruling {
 }
 
 /// Asks all Sentinels but `asked` side by side where the master called `name` is, until it is clear that it has moved
-/// from `current`, or all have answered or failed. `current` learns its epoch.
+/// from `current`, or all have answered or failed. `current` learns its epoch; as long as that is not known, any epoch looks
+/// later, so that all are heard.
 pub(crate) async fn rule(core: &Core, name: &str, current: &mut Place, asked: Option<&Address>) -> Ruling {
     let (known, open) = {
         let sentinels = core.sentinels();
@@ -86,7 +98,8 @@ pub(crate) async fn rule(core: &Core, name: &str, current: &mut Place, asked: Op
         .map(async |sentinel| (sentinel, survey::ask_sentinel(core, sentinel, &questions, read).await))
         .collect();
     // What it said is why `current` is what it is.
-    let mut votes: Vec<Vote> = asked.map(|_| current.clone()).into_iter().collect();
+    let said = |epoch| Vote { master: current.master.clone(), epoch };
+    let mut votes: Vec<Vote> = asked.map(|_| said(current.epoch.unwrap_or(0))).into_iter().collect();
     while let Some((sentinel, answer)) = open.next().await {
         let Ok(told) = answer else { continue };
         if let Some(id) = told.id {
@@ -94,12 +107,17 @@ pub(crate) async fn rule(core: &Core, name: &str, current: &mut Place, asked: Op
         }
         let Some(vote) = told.vote else { continue };
         votes.push(mapped(core, vote));
-        if let Some(place) = moved(&votes, known.len(), current) {
+        if current.epoch.is_some()
+            && let Some(place) = moved(&votes, known.len(), current)
+        {
             return Ruling::Moved(place);
         }
     }
+    if let Some(place) = moved(&votes, known.len(), current) {
+        return Ruling::Moved(place);
+    }
     let disputed = is_disputed(&votes, current);
-    current.epoch = standing(&votes, current);
+    current.epoch = Some(standing(&votes, current));
     Ruling::Stays { disputed }
 }
 
@@ -213,7 +231,7 @@ mod tests {
         ];
         for (title, current, votes, expected) in table {
             let votes: Vec<Vote> = votes.split_whitespace().map(vote).collect();
-            assert_eq!(moved(&votes, 3, &vote(current)), expected.map(vote), "{title}");
+            assert_eq!(moved(&votes, 3, &vote(current).into()), expected.map(|to| vote(to).into()), "{title}");
         }
     }
 
@@ -223,7 +241,7 @@ mod tests {
             [("a1", "a1 a1", false), ("a1", "a2 b1", false), ("a2", "b1 b1", false), ("a1", "a1 b1", true)]
         {
             let votes: Vec<Vote> = votes.split_whitespace().map(vote).collect();
-            assert_eq!(is_disputed(&votes, &vote(current)), disputed, "{current}: {votes:?}");
+            assert_eq!(is_disputed(&votes, &vote(current).into()), disputed, "{current}: {votes:?}");
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
     if let Some(others) = others {
         core.learn(&by, others);
     }
-    let mut place = ballot::mapped(core, vote);
+    let mut place = Place::from(ballot::mapped(core, vote));
     let mut found = master_at(core, &place.master).await;
     // A refusal ends the calls that wait, so it must not come from a node that only one Sentinel takes for the master.
     if found.as_ref().is_err_and(DiscoveryError::is_refusal)

@@ -392,7 +392,7 @@ async fn switched(hints: &mut broadcast::Receiver<Hint>, shared: &Shared) -> Pla
     loop {
         match hints.recv().await {
             Ok(Hint::Switched { name, address }) if name == shared.name && shared.target == Target::Master => {
-                return Place { master: address, epoch: 0 };
+                return Place { master: address, epoch: None };
             }
             // What was missed does not matter while a search is on.
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -412,7 +412,7 @@ struct Kept {
 
 impl Kept {
     fn replica(link: Link) -> Self {
-        let place = Place { master: link.address().clone(), epoch: 0 };
+        let place = Place { master: link.address().clone(), epoch: None };
         Self { link, place, by: None }
     }
 }
