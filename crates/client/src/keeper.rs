@@ -48,7 +48,8 @@ struct State {
 /// theirs together, because its node died, do not all dial in the same millisecond.
 const SPREAD: Duration = Duration::from_millis(50);
 
-/// For how long the other Sentinels are waited for before a connection is used that took the place of one that was lost.
+/// For how long the other Sentinels are waited for before a connection is used that took the place of one that was lost. If
+/// a later epoch was known before, they are waited for as long as for any answer.
 const SECOND_OPINION: Duration = Duration::from_millis(50);
 
 /// For how long all Sentinels may deny to know the name before calls take their word for it: longer than it takes to
@@ -270,14 +271,20 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
     let mut lost: Option<Instant> = None;
     // Connections in a row that did not last; `None` before the first one.
     let mut brief: Option<u32> = None;
+    // The latest epoch in which the master was named.
+    let mut latest: Option<u64> = None;
     loop {
         let before = shared.state.borrow().failed_rounds;
         let kept = match next {
             Next::Use(kept) => *kept,
-            Next::Search => search(&core, &shared, &mut hints, None, brief).await,
-            Next::Try(place) => search(&core, &shared, &mut hints, Some(place), brief).await,
+            Next::Search => search(&core, &shared, &mut hints, None, brief, latest).await,
+            Next::Try(place) => {
+                latest = latest.max(place.epoch);
+                search(&core, &shared, &mut hints, Some(place), brief, latest).await
+            }
         };
         let Kept { link, place, by } = kept;
+        latest = latest.max(place.epoch);
         let link = Arc::new(link);
         tracing::info!(name = shared.name, node = %link.address(), target = ?shared.target, "connected");
         let mut rounds = 0;
@@ -307,13 +314,15 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
 
 /// Round after round until one succeeds. Begins with the node at `first`, if that is given. Else it begins with a wait if
 /// there was a connection before: a short one, or as after a round that failed if `brief` connections in a row did not
-/// last, more than one.
+/// last, more than one. A Sentinel that names a place of an earlier epoch than `latest` is behind the others, or they have
+/// begun anew.
 async fn search(
     core: &Core,
     shared: &Shared,
     hints: &mut broadcast::Receiver<Hint>,
     mut first: Option<Place>,
     brief: Option<u32>,
+    latest: Option<u64>,
 ) -> Kept {
     let mut failures = brief.unwrap_or(0).saturating_sub(1);
     if brief.is_some() && first.is_none() {
@@ -336,8 +345,10 @@ async fn search(
                     // Where a connection was lost the master may have moved, and the Sentinel that answered first may be
                     // behind the others. At the start it is taken at its word: nothing says that anything has happened.
                     let moved = if brief.is_some() {
+                        let behind = place.epoch < latest;
+                        let patience = if behind { core.settings.response_timeout } else { SECOND_OPINION };
                         let others = ballot::has_moved(core, &shared.name, &mut place, Some(&by));
-                        timeout(SECOND_OPINION, others).await.ok().flatten()
+                        timeout(patience, others).await.ok().flatten()
                     } else {
                         None
                     };
