@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::history::Cause;
 use redis::sentinel::SentinelServerType;
-use redis::{Connection, ConnectionLike, RedisResult};
+use redis::{Connection, RedisResult};
 use testbed::driver::{Answer, BoxFuture, CallError, OnMessage, Request, Settings, Topics};
 use tokio::task::spawn_blocking;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(connection: &mut Connection, request: &Request, speed: u32) ->
     let reply = if request.is_several() {
         request::pipeline(request).query(connection)?
     } else {
-        connection.req_command(&request::command(request))?
+        request::command(request).query(connection)?
     };
     request::answer(request, reply)
 }
