@@ -11,7 +11,7 @@
 //! A Sentinel that stands still or is in tilt mode forgets no answer, and goes by old ones in its first pass after that. So it
 //! may fail over a master that only it finds down (`crates/parity/flaws/opinions-outlive-tilt.yaml`, the same in Redis 7.0.15).
 //!
-//! Redis itself breaks the last one, and so do the nodes of the lab: a Sentinel that is held up in tilt mode in the midst of
+//! Redis itself breaks agreement, and so do the nodes of the lab: a Sentinel that is held up in tilt mode in the midst of
 //! a failover takes over the epoch of a later one that leads back to the old master, sees no other address in it, and then
 //! ends its own failover under that epoch. From then on it names another master than the others, for good. Redis 7.0.15 and
 //! the lab's nodes come to the same end there (`crates/parity/flaws/overtaken.yaml`). So a group in which a failover was

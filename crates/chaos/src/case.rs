@@ -96,13 +96,6 @@ pub struct Failure {
     pub text: String,
 }
 
-impl Failure {
-    /// True for a violation of the cluster's own rules, which are audited in chaos only.
-    pub fn is_of_the_cluster(&self) -> bool {
-        is_of_the_cluster(&self.signature)
-    }
-}
-
 /// What the kinds of failure begin with that are the cluster's.
 const CLUSTER: &str = "cluster: ";
 

@@ -76,11 +76,12 @@ impl PlanTree {
             }
             Pass::Done => return None,
         }
-        (plan != self.plan && heals_what_it_did(&plan)).then_some(plan)
+        let heals = heals_what_it_did(&plan) || !heals_what_it_did(&self.plan);
+        (plan != self.plan && heals).then_some(plan)
     }
 }
 
-/// True unless something is done to the cluster at a time after everything was healed.
+/// True unless something is done to the cluster at a time after everything was healed, which no change may bring about.
 fn heals_what_it_did(plan: &Plan) -> bool {
     let at = |which: fn(&Fault) -> bool| {
         plan.timeline.iter().filter(move |step| which(&step.fault)).filter_map(|step| match step.when {
@@ -225,6 +226,15 @@ run_for: 60s
             plan.timeline.last().map(|step| step.when.clone()),
             Some(Trigger::At(Duration::from_millis(30_600)))
         );
+    }
+
+    #[test]
+    fn what_comes_after_the_heal_from_the_first_stops_nothing() {
+        let text = PLAN.replace("  - {at: 30s, heal: all}", "  - {at: 30s, heal: all}\n  - {at: 41s, kill: master}");
+        let late = |step: &model::plan::Step| matches!(&step.when, Trigger::At(at) if *at > Duration::from_secs(40));
+        let plan = shrunk(&text, |plan| plan.timeline.iter().any(late));
+        let faults: Vec<_> = plan.timeline.iter().map(|step| step.fault.to_string()).collect();
+        assert_eq!(faults, ["heal all", "kill master"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use model::Plan;
 
-use crate::case::Case;
+use crate::case::{Case, is_of_the_cluster};
 use crate::shrink::Shrunk;
 
 /// How a finding came about.
@@ -57,7 +57,7 @@ pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
     }
     comment(&format!("violates: {signature}"));
     comment(&format!("  {}", shrunk.failure.text));
-    if shrunk.failure.is_of_the_cluster() {
+    if is_of_the_cluster(&shrunk.failure.signature) {
         comment(
             "The cluster's own rules are judged by `sentinel-lab chaos`, and in sentinel-lab's repository by a test for",
         );

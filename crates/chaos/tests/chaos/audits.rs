@@ -68,6 +68,11 @@ fn two_leaders_in_an_epoch() {
     }
     history.records.splice(index + 1..=index, forged);
     assert_eq!(rules(&plan, &history), ["one leader"]);
+    // With several masters the epoch may be a later one when the votes are there, and they are votes of that.
+    let mut later = history.records[index].clone();
+    later.what = What::Event { node: other, event: EventName::NewEpoch, payload: "2".to_owned() };
+    history.records.insert(index + 2, later);
+    assert_eq!(rules(&plan, &history), [""; 0]);
 }
 
 #[test]

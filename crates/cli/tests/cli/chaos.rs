@@ -128,23 +128,27 @@ fn what_a_time_limit_cut_short_is_inconclusive_unless_the_seeds_have_no_end() {
     assert!(errors.contains("need a --time-limit"), "{errors}");
 }
 
-#[test]
-fn an_interrupt_ends_it_with_what_there_is() {
-    let mut command = chaos("--profile gentle --seeds 1..1000000 --jobs 2 --results /dev/stdout");
+/// Sends SIGINT after so many lines of the results. Gives the exit code and what came after them.
+fn interrupted(mut command: Command, lines: usize) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut output = BufReader::new(child.stdout.take().expect("its output"));
-    let mut lines = Vec::new();
-    // The campaign, and three runs.
-    while lines.len() < 4 {
-        let mut line = String::new();
-        assert!(output.read_line(&mut line).expect("a line") > 0, "it ended: {lines:?}");
-        lines.push(line);
+    let mut seen = String::new();
+    for _ in 0..lines {
+        assert!(output.read_line(&mut seen).expect("a line") > 0, "it ended: {seen}");
     }
     let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(signalled.expect("kill runs").success());
     let mut rest = String::new();
     output.read_to_string(&mut rest).expect("the rest");
-    assert_eq!(child.wait().expect("it ends").code(), Some(3));
+    (child.wait().expect("it ends").code(), rest)
+}
+
+#[test]
+fn an_interrupt_ends_it_with_what_there_is() {
+    // The campaign, and three runs.
+    let command = chaos("--profile gentle --seeds 1..1000000 --jobs 2 --results /dev/stdout");
+    let (code, rest) = interrupted(command, 4);
+    assert_eq!(code, Some(3));
     let end = rest.lines().find(|line| line.contains("\"kind\":\"end\"")).expect("an end");
     assert!(end.contains("\"stopped\":\"interrupted\""), "{end}");
     let runs = 3 + rest.lines().filter(|line| line.contains("\"kind\":\"run\"")).count();
@@ -237,20 +241,9 @@ fn shrinking_that_its_time_cut_short_is_not_told_as_finished() {
 
 #[test]
 fn an_interrupt_while_findings_are_shrunk_is_in_the_results() {
-    let mut command = finds(&["--results", "/dev/stdout"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut output = BufReader::new(child.stdout.take().expect("its output"));
-    let mut line = String::new();
     // The campaign, and its only run.
-    for _ in 0..2 {
-        line.clear();
-        assert!(output.read_line(&mut line).expect("a line") > 0, "it ended");
-    }
-    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(signalled.expect("kill runs").success());
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).expect("the rest");
-    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    let (code, rest) = interrupted(finds(&["--results", "/dev/stdout"]), 2);
+    assert_eq!(code, Some(1));
     let end = rest.lines().find(|line| line.contains("\"kind\":\"end\"")).expect("an end");
     assert!(end.contains("\"runs\":1,\"stopped\":\"interrupted\""), "{end}");
 }
