@@ -283,8 +283,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
                 search(&core, &shared, &mut hints, Some(place), brief, latest).await
             }
         };
-        let Kept { link, place, by } = kept;
-        latest = latest.max(place.epoch);
+        let Kept { link, mut place, by } = kept;
         let link = Arc::new(link);
         tracing::info!(name = shared.name, node = %link.address(), target = ?shared.target, "connected");
         let mut rounds = 0;
@@ -303,7 +302,8 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
         }
         let since = Instant::now();
         let mut paused = None;
-        next = hold(&core, &shared, &mut hints, &link, place, by, &mut paused).await;
+        next = hold(&core, &shared, &mut hints, &link, &mut place, by, &mut paused).await;
+        latest = latest.max(place.epoch);
         lost = Some(paused.unwrap_or_else(Instant::now));
         let lasted = since.elapsed() >= core.settings.check_interval;
         brief = Some(if lasted { 0 } else { brief.unwrap_or(0) + 1 });
@@ -479,13 +479,13 @@ impl Reason {
 }
 
 /// Returns when `link` is no longer good, and says what to do then. `paused` is set to the time since when nothing is
-/// sent on it. `by` has just named its node.
+/// sent on it. `by` has just named its node, and `place` learns the epoch.
 async fn hold(
     core: &Core,
     shared: &Shared,
     hints: &mut broadcast::Receiver<Hint>,
     link: &Link,
-    mut place: Place,
+    place: &mut Place,
     mut by: Option<Address>,
     paused: &mut Option<Instant>,
 ) -> Next {
@@ -497,7 +497,7 @@ async fn hold(
         let mut heard = None;
         let began = Instant::now();
         let found = {
-            let examined = examine(core, shared, link, &mut place, by.take(), &reason, paused);
+            let examined = examine(core, shared, link, place, by.take(), &reason, paused);
             tokio::select! {
                 biased;
                 () = shared.retired() => return Next::Search,
