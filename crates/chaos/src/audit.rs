@@ -15,7 +15,8 @@
 //! a failover takes over the epoch of a later one that leads back to the old master, sees no other address in it, and then
 //! ends its own failover under that epoch. From then on it names another master than the others, for good. Redis 7.0.15 and
 //! the lab's nodes come to the same end there (`crates/parity/flaws/overtaken.yaml`). So a group in which a failover was
-//! overtaken is not held to agreement. If the clock of that Sentinel was put back, its failover has not even ended then.
+//! overtaken is not held to agreement. If the clock of that Sentinel was put back, its failover has not even ended then; if it
+//! was killed, it goes on from its file, in which both are (`crates/parity/flaws/overtaken-and-killed.yaml`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -70,6 +71,9 @@ pub fn audit(plan: &Plan, history: &History) -> Vec<Wrong> {
     auditor.wrong
 }
 
+/// Who was promoted, for each master, by epoch.
+type Promoted = BTreeMap<(String, Epoch), BTreeSet<String>>;
+
 struct Auditor<'a> {
     plan: &'a Plan,
     wrong: Vec<Wrong>,
@@ -82,8 +86,7 @@ struct Auditor<'a> {
     /// The attempts that were begun by hand.
     forced: Vec<(NodeId, String, Epoch)>,
     leaders: BTreeMap<(String, Epoch), NodeId>,
-    /// Who was promoted, for each master, by epoch.
-    promoted: BTreeMap<(String, Epoch), BTreeSet<String>>,
+    promoted: Promoted,
     /// The epoch of the configuration that each Sentinel holds at least.
     configs: BTreeMap<(NodeId, String), Epoch>,
     /// When a Sentinel found a master down, and until when if it no longer does. By name and not by address: after a
@@ -97,7 +100,7 @@ struct Auditor<'a> {
     /// The masters that said they are replicas. Sentinels may have told them so: one that has not yet heard of a failover makes
     /// the new master a replica of the one before, as the last step of its own failover, or to put it right.
     usurped: BTreeSet<String>,
-    /// The promotions by Sentinels that have not yet ended their failovers.
+    /// The promotions by Sentinels that have not yet ended their failovers, or never did.
     unfinished: BTreeMap<(NodeId, String), Epoch>,
     /// The masters of which a Sentinel ended a failover after one of a later epoch, or two promoted a node in the same.
     overtaken: BTreeSet<String>,
@@ -114,7 +117,7 @@ impl<'a> Auditor<'a> {
             by_hand: None,
             forced: Vec::new(),
             leaders: BTreeMap::new(),
-            promoted: BTreeMap::new(),
+            promoted: Promoted::new(),
             configs: BTreeMap::new(),
             down: BTreeMap::new(),
             idle: BTreeMap::new(),
@@ -148,7 +151,10 @@ impl<'a> Auditor<'a> {
             What::State { node, state: NodeState::Down } => {
                 self.idle.remove(node);
                 self.tilted.remove(node);
-                self.unfinished.retain(|(sentinel, _), _| sentinel != node);
+                // One that was overtaken is in its file.
+                let promoted = &self.promoted;
+                self.unfinished
+                    .retain(|(sentinel, master), own| sentinel != node || is_overtaken(promoted, master, *own));
                 for ((sentinel, _), until) in &mut self.down {
                     if sentinel == node {
                         until.get_or_insert(at);
@@ -194,7 +200,7 @@ impl<'a> Auditor<'a> {
             }
             (EventName::FailoverEnd, ["master", master, ..]) => {
                 let own = self.attempts.get(&(node, (*master).to_owned())).copied().unwrap_or(0);
-                if self.is_overtaken(master, own) {
+                if is_overtaken(&self.promoted, master, own) {
                     self.overtaken.insert((*master).to_owned());
                 }
             }
@@ -311,7 +317,7 @@ impl<'a> Auditor<'a> {
             let settled = end.since(healed) >= settling(group, usurped);
             let mut unfinished = self.unfinished.iter().filter(|((_, master), _)| *master == group.name);
             let is_overtaken = self.overtaken.contains(&group.name)
-                || unfinished.any(|((_, master), epoch)| self.is_overtaken(master, *epoch));
+                || unfinished.any(|((_, master), epoch)| is_overtaken(&self.promoted, master, *epoch));
             if !settled || is_overtaken {
                 continue;
             }
@@ -347,12 +353,12 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    /// True if a node was promoted in a later epoch than `own`.
-    fn is_overtaken(&self, master: &str, own: Epoch) -> bool {
-        self.promoted.keys().any(|(of, epoch)| of == master && *epoch > own)
-    }
-
     fn found(&mut self, rule: &'static str, at: Time, text: String) {
         self.wrong.push(Wrong { rule, at, text });
     }
+}
+
+/// True if a node of `master` was promoted in a later epoch than `own`.
+fn is_overtaken(promoted: &Promoted, master: &str, own: Epoch) -> bool {
+    promoted.keys().any(|(of, epoch)| of == master && *epoch > own)
 }

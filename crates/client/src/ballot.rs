@@ -38,11 +38,11 @@ impl From<Vote> for Place {
 }
 
 /// Where the master has moved to; `None` if `current` has to be taken for it still. `total` Sentinels are known, of which
-/// these have voted.
+/// these have voted, and as many as `open` may yet. The rest do not answer, or know of no such master.
 ///
 /// It has moved if a Sentinel names another node in a later epoch than any in which `current` was named, or if most of
-/// the Sentinels name another node in the same epoch, or all of them do in any.
-fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
+/// those that vote name another node in the same epoch, and not one alone of several Sentinels, or all of them do in any.
+fn moved(votes: &[Vote], open: usize, total: usize, current: &Place) -> Option<Place> {
     let (for_current, others): (Vec<&Vote>, Vec<&Vote>) = votes.iter().partition(|vote| vote.master == current.master);
     let latest = others.iter().map(|vote| vote.epoch).max()?;
     let standing = standing(votes, current);
@@ -54,7 +54,8 @@ fn moved(votes: &[Vote], total: usize, current: &Place) -> Option<Place> {
     // Epochs begin anew when an operator has the Sentinels forget a master. That takes the word of every one of them: most
     // may be behind, while the one that leads a failover has not answered yet.
     let anew = for_current.is_empty() && votes.len() == total;
-    let most = count(best) > total / 2 && (latest == standing || anew);
+    let voters = (votes.len() + open).max(total.min(2));
+    let most = count(best) > voters / 2 && (latest == standing || anew);
     (later || most).then(|| (*best).clone().into())
 }
 
@@ -108,12 +109,12 @@ pub(crate) async fn rule(core: &Core, name: &str, current: &mut Place, asked: Op
         let Some(vote) = told.vote else { continue };
         votes.push(mapped(core, vote));
         if current.epoch.is_some()
-            && let Some(place) = moved(&votes, known.len(), current)
+            && let Some(place) = moved(&votes, open.len(), known.len(), current)
         {
             return Ruling::Moved(place);
         }
     }
-    if let Some(place) = moved(&votes, known.len(), current) {
+    if let Some(place) = moved(&votes, 0, known.len(), current) {
         return Ruling::Moved(place);
     }
     let disputed = is_disputed(&votes, current);
@@ -207,31 +208,41 @@ mod tests {
 
     #[test]
     fn who_moves_a_connection() {
-        // Three Sentinels, a connection to `a`; a vote is a node and an epoch.
+        // A connection to `a`; a vote is a node and an epoch, `.` a Sentinel that has not answered yet, `-` one that never will, or
+        // knows of no master.
         let table = [
             ("all agree", "a1", "a1 a1 a1", None),
-            ("nobody answers", "a1", "", None),
+            ("nobody answers", "a1", "- - -", None),
             ("one lies", "a1", "x1 a1 a1", None),
-            ("one lies, the others are silent", "a1", "x1", None),
+            ("one lies, the others are silent", "a1", "x1 - -", None),
             ("one is behind", "a2", "b1 a2 a2", None),
-            ("one is behind, the others are silent", "a2", "b1", None),
+            ("one is behind, the others are silent", "a2", "b1 - -", None),
             ("two are behind", "a2", "b1 b1 a2", None),
-            ("two are behind, the third has not answered yet", "a2", "b1 b1", None),
+            ("two are behind, the third has not answered yet", "a2", "b1 b1 .", None),
             ("the leader is ahead", "a1", "b2 a1 a1", Some("b2")),
-            ("the leader is ahead, the others are silent", "a1", "b2", Some("b2")),
+            ("the leader is ahead, the others are silent", "a1", "b2 - -", Some("b2")),
             ("one follows", "a1", "b2 b2 a1", Some("b2")),
             ("one lies during a failover", "a1", "b2 x2 a1", None),
             ("one lies after a failover", "a1", "b2 x2 b2", Some("b2")),
             ("we and one are behind", "a0", "a1 b2 b2", Some("b2")),
             ("most, and they do not tell epochs", "a0", "b0 b0 a0", Some("b0")),
-            ("one, and it does not tell epochs", "a0", "b0 a0", None),
+            ("one, and it does not tell epochs", "a0", "b0 a0 -", None),
             ("all began anew", "a5", "b0 b0 b0", Some("b0")),
             ("some began anew", "a5", "b0 b0 a5", None),
             ("all disagree", "a1", "b1 c1 x1", None),
+            ("one lies, one knows of no master", "a1", "b1 b1 a1 -", Some("b1")),
+            ("one lies, one has not answered yet", "a1", "b1 b1 a1 .", None),
+            ("two lie, two tell the truth", "a1", "b1 b1 a1 a1", None),
+            ("two of five, the others are silent", "a1", "b1 b1 - - -", Some("b1")),
+            ("one of five, the others are silent", "a1", "b1 - - - -", None),
+            ("the only one", "a1", "b1", Some("b1")),
         ];
         for (title, current, votes, expected) in table {
-            let votes: Vec<Vote> = votes.split_whitespace().map(vote).collect();
-            assert_eq!(moved(&votes, 3, &vote(current).into()), expected.map(|to| vote(to).into()), "{title}");
+            let all: Vec<&str> = votes.split_whitespace().collect();
+            let open = all.iter().filter(|vote| **vote == ".").count();
+            let votes: Vec<Vote> = all.iter().filter(|vote| vote.len() > 1).copied().map(vote).collect();
+            let expected = expected.map(|to| vote(to).into());
+            assert_eq!(moved(&votes, open, all.len(), &vote(current).into()), expected, "{title}");
         }
     }
 

@@ -5,7 +5,8 @@
 //!  10.000s            fault       kill master: redis-1
 //!  10.005s..13.905s   writer      INCR failed ×40 (#70..#109): connection refused
 //! ```
-//! What one client did again and again between two events of the cluster is one line, at the time of the first.
+//! What one client did again and again between two events of the cluster is one line, at the time of the first; so is an event
+//! that comes several times in a row.
 
 use model::{History, Time};
 
@@ -27,7 +28,7 @@ pub(crate) fn marked(history: &History, from: Time, to: Time, marks: &[(Time, St
     fold(entries).iter().map(|line| line.text(style)).collect::<Vec<_>>().join("\n")
 }
 
-/// One line of the timeline: an entry, or several of the same client that say the same.
+/// One line of the timeline: an entry, or several that say the same.
 struct Line {
     first: Entry,
     last: Time,
@@ -35,7 +36,7 @@ struct Line {
     count: u64,
 }
 
-/// Folds what clients did, between one event of the cluster and the next.
+/// Folds what clients did between one event of the cluster and the next, and an event that comes several times in a row.
 fn fold(entries: Vec<Entry>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut block = 0;
@@ -44,13 +45,14 @@ fn fold(entries: Vec<Entry>) -> Vec<Line> {
             let Entry { who, text, detail, .. } = &line.first;
             (who, text, detail) == (&entry.who, &entry.text, &entry.detail)
         };
-        match lines[block..].iter_mut().find(same) {
-            Some(line) if entry.folds => {
+        let repeated = if entry.folds { lines[block..].iter_mut().find(same) } else { lines.last_mut().filter(same) };
+        match repeated {
+            Some(line) => {
                 line.last = entry.at;
                 line.last_seq = entry.seq;
                 line.count += 1;
             }
-            _ => {
+            None => {
                 let folds = entry.folds;
                 lines.push(Line { last: entry.at, last_seq: entry.seq, count: 1, first: entry });
                 if !folds {
@@ -134,6 +136,6 @@ mod tests {
         ];
         let seen: Vec<_> = fold(entries).iter().map(|line| (line.first.text.clone(), line.count)).collect();
         let text = seen.iter().map(|(text, count)| format!("{text}{count}")).collect::<Vec<_>>().join(" ");
-        assert_eq!(text, "a2 b1 event1 a1 event1 event1");
+        assert_eq!(text, "a2 b1 event1 a1 event2");
     }
 }

@@ -68,7 +68,7 @@ impl Sentinel {
             "set" => self.set(command, out),
             "config" => self.config_command(command, out),
             "flushconfig" => {
-                self.rewrites += 1;
+                self.flush();
                 Ok(Reply::OK)
             }
             "info-cache" => Ok(self.info_cache(command, now)),
@@ -182,7 +182,7 @@ impl Sentinel {
         };
         self.add_master(monitor.into(), now);
         let m = self.masters.len() - 1;
-        self.rewrites += 1;
+        self.flush();
         let text = self.text_of(Who::Master(m)).str(format!(" quorum {quorum}"));
         self.emit(m, (EventName::Monitor, text), out);
         Ok(Reply::OK)
@@ -192,7 +192,7 @@ impl Sentinel {
         let text = self.text_of(Who::Master(m));
         self.emit(m, (EventName::MonitorRemoved, text), out);
         let master = self.masters.remove(m);
-        self.rewrites += 1;
+        self.flush();
         self.links.release(master.base.link, out);
         for replica in master.replicas {
             self.links.release(replica.base.link, out);
@@ -263,7 +263,7 @@ impl Sentinel {
                 text = text.str(format!(" {}", word(command, at + 2)));
             }
             self.emit(m, (EventName::Set, text), out);
-            self.rewrites += 1;
+            self.flush();
             at += 1 + wanted;
         }
         Ok(Reply::OK)
@@ -336,7 +336,7 @@ impl Sentinel {
             }
             _ => return Err(format!("ERR Invalid argument '{name}' to SENTINEL CONFIG SET").into()),
         }
-        self.rewrites += 1;
+        self.flush();
         Ok(Reply::OK)
     }
 

@@ -117,7 +117,9 @@ impl Sentinel {
     pub(crate) fn vote(&mut self, m: usize, epoch: u64, candidate: &RunId, now: Ms, out: &mut Vec<Output>) {
         let outcome = vote(&mut self.masters[m].ballot, self.current_epoch, epoch, candidate);
         self.current_epoch = outcome.current_epoch;
-        self.rewrites += u64::from(outcome.new_epoch || outcome.given);
+        if outcome.new_epoch || outcome.given {
+            self.flush();
+        }
         if outcome.new_epoch {
             self.emit(m, (EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
@@ -206,7 +208,7 @@ impl Sentinel {
     pub(crate) fn promotion_seen(&mut self, m: usize, r: usize, now: Ms, out: &mut Vec<Output>) {
         let text = self.text_of(Who::Replica(m, r));
         self.masters[m].config_epoch = self.masters[m].failover_epoch;
-        self.rewrites += 1;
+        self.flush();
         self.enter(m, FailoverState::ReconfSlaves, now);
         self.emit(m, (EventName::PromotedSlave, text), out);
         if self.crash_after_promotion {
@@ -320,8 +322,8 @@ impl Sentinel {
         let replicas = self.masters[m].replicas.iter().map(|replica| &replica.base.place).chain([old]);
         let replicas: Vec<Addr> = replicas.filter(|place| !place.is(&new)).map(|place| place.shown(true)).collect();
         self.reset(m, now, out);
+        self.flush();
         let master = &mut self.masters[m];
-        self.rewrites += 1;
         master.base.place = new;
         master.base.s_down_since = 0;
         master.o_down_since = 0;
@@ -364,7 +366,7 @@ impl Sentinel {
             return;
         }
         let link = self.links.create(now);
-        self.rewrites += 1;
+        self.flush();
         self.masters[m].replicas.push(Replica::new(name, place, link, now));
         let text = self.text_of(Who::Replica(m, self.masters[m].replicas.len() - 1));
         self.emit(m, (EventName::Slave, text), out);

@@ -103,13 +103,12 @@ impl Sentinel {
         }
         if hello.current_epoch > self.current_epoch {
             self.current_epoch = hello.current_epoch;
-            self.rewrites += 1;
+            self.flush();
             self.emit(m, (EventName::NewEpoch, Text::from(self.current_epoch.to_string())), out);
         }
         let Some(p) = self.masters[m].peers.iter().position(|peer| *peer.id() == hello.id) else { return };
         if self.masters[m].config_epoch < hello.config_epoch {
             self.masters[m].config_epoch = hello.config_epoch;
-            self.rewrites += 1;
             let new = addr(hello.master_host, hello.master_port);
             let resolver = self.resolver();
             let here = &self.masters[m].base.place;
@@ -156,7 +155,7 @@ impl Sentinel {
         }
         let Some(place) = place else { return };
         let link = self.peer_link(&hello.id, now);
-        self.rewrites += 1;
+        self.flush();
         self.masters[m].peers.push(Peer::new(place, hello.id.clone(), link, now));
         let text = self.text_of(Who::Peer(m, self.masters[m].peers.len() - 1));
         if moved {

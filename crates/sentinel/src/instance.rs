@@ -183,6 +183,8 @@ pub(crate) struct Master {
     pub replicas: Vec<Replica>,
     pub peers: Vec<Peer>,
     pub config_epoch: Epoch,
+    /// The one that is in the file of the Sentinel.
+    pub filed_epoch: Epoch,
     pub ballot: Ballot,
     pub o_down: bool,
     pub o_down_since: Ms,
@@ -206,6 +208,7 @@ impl Master {
             replicas: Vec::new(),
             peers: Vec::new(),
             config_epoch: 0,
+            filed_epoch: 0,
             ballot: Ballot::default(),
             o_down: false,
             o_down_since: 0,

@@ -50,7 +50,9 @@ pub struct Sentinel {
     clock_offset: Ms,
     answers: Vec<(u32, Addr)>,
     next_session: u64,
-    pub(crate) rewrites: u64,
+    rewrites: u64,
+    /// The current epoch that is in its file.
+    filed_epoch: Epoch,
     pub(crate) users: Users,
     /// What the access list denied, newest first.
     pub(crate) denials: Vec<Denial>,
@@ -172,15 +174,26 @@ impl Sentinel {
             clock_offset: 0,
             answers: Vec::new(),
             next_session: 0,
-            // At its start it writes its id.
-            rewrites: 1,
+            rewrites: 0,
+            filed_epoch: 0,
             identity: config.identity,
             text: config.text,
         };
         for known in config.masters {
             sentinel.add_master(known, now);
         }
+        // At its start it writes its id.
+        sentinel.flush();
         sentinel
+    }
+
+    /// Writes its configuration file.
+    pub(crate) fn flush(&mut self) {
+        self.rewrites += 1;
+        self.filed_epoch = self.current_epoch;
+        for master in &mut self.masters {
+            master.filed_epoch = master.config_epoch;
+        }
     }
 
     /// Adds a master with what is known of it; whatever has a name where only addresses are taken is left out. False if
@@ -206,7 +219,8 @@ impl Sentinel {
         true
     }
 
-    /// What its configuration file holds now: what it would be started with again.
+    /// What its configuration file holds now: what it would be started with again. What it learned of epochs since it last
+    /// wrote the file is not in it.
     pub fn config(&self) -> Config {
         let masters = self.masters.iter().map(|master| {
             let current = master.current();
@@ -217,7 +231,7 @@ impl Sentinel {
             let replicas = replicas.map(|place| if place.is(current) { &master.base.place } else { place });
             KnownMaster {
                 monitor,
-                config_epoch: master.config_epoch,
+                config_epoch: master.filed_epoch,
                 leader_epoch: master.ballot.epoch,
                 replicas: replicas.map(|place| self.shown(place)).collect(),
                 sentinels: master.peers.iter().map(|peer| (self.shown(&peer.base.place), peer.id().clone())).collect(),
@@ -226,7 +240,7 @@ impl Sentinel {
         Config {
             identity: self.identity.clone(),
             my_id: Some(self.id.clone()),
-            current_epoch: self.current_epoch,
+            current_epoch: self.filed_epoch,
             masters: masters.collect(),
             settings: self.current_settings(),
             hosts: self.hosts.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::history::{Record, What};
-use model::{EventName, History, NodeId, Plan, Seed};
+use model::{EventName, Fault, History, NodeId, Plan, Seed};
 use sentinel_lab_chaos::audit::audit;
 use testbed::Run;
 
@@ -165,6 +165,31 @@ fn a_failover_that_is_overtaken_ends_in_disagreement() {
     assert_eq!(audit(&plan, &history), []);
     history.records.retain(|record| !matches!(&record.what, What::Event { event: EventName::FailoverEnd, .. }));
     assert_eq!(rules(&plan, &history), ["agreement"]);
+}
+
+/// The same, where the Sentinel that is overtaken is killed before its failover is over, and goes on from its file. If it has not
+/// written that since, it hears of the later epoch again, and agrees.
+#[test]
+fn a_failover_that_is_overtaken_stays_in_the_file() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../parity/flaws/overtaken-and-killed.yaml");
+    let mut plan = scenario::load(&file, &scenario::Options::default()).expect("a scenario");
+    for (names, flushed) in [(["redis-2", "redis-1", "redis-1"], true), (["redis-1"; 3], false)] {
+        if !flushed {
+            plan.timeline.retain(|step| !matches!(step.fault, Fault::Send { .. }));
+        }
+        let history = run(&plan);
+        let answers: Vec<_> =
+            history.records.iter().filter_map(final_answer).map(|(_, addr)| addr.to_string()).collect();
+        assert_eq!(answers, names);
+        let mut plan = plan.clone();
+        plan.run_for += FOUND_OUT;
+        assert_eq!(audit(&plan, &history), []);
+        let mut without = history.clone();
+        let promoted = |record: &Record| matches!(&record.what, What::Event { event: EventName::PromotedSlave, .. });
+        let later = without.records.iter().rposition(promoted).expect("a promotion");
+        without.records.remove(later);
+        assert_eq!(rules(&plan, &without).contains(&"agreement"), flushed);
+    }
 }
 
 /// The same, where the clock of the Sentinel that is overtaken was put back, so that its failover is not even over.
