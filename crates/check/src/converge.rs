@@ -16,13 +16,11 @@ use model::verdict::Invariant;
 
 use crate::facts::{Facts, Op};
 use crate::findings::{Findings, seconds};
-use crate::lost::Lost;
 use crate::periods::{Period, Periods, find};
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
     let cuts: Vec<Cut> = facts.executions_of(client).iter().filter_map(|(at, cut)| Cut::new(facts, *at, cut)).collect();
-    let lost = Lost::new(facts, client);
     for op in facts.ops_of(client) {
         let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
@@ -36,7 +34,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
                 op.started,
                 since(facts, client, period, op.started)
             );
-            findings.violated_by(Invariant::I1, Some(&client.id), op.started, text, lost.brought_down(op));
+            findings.violated(Invariant::I1, Some(&client.id), op.started, text);
         }
     }
 }
@@ -125,7 +123,10 @@ pub(crate) fn since(facts: &Facts<'_>, client: &Client, period: &Period, at: Tim
     } else if change.is_some() {
         format!("{} after {node} had become the master (T0 {from}, budget {budget})", seconds(at.since(from)))
     } else {
-        format!("{} after {node} was in service again ({from}, budget {budget})", seconds(at.since(from)))
+        format!(
+            "{} after the last disturbance, with {node} the master ({from}, budget {budget})",
+            seconds(at.since(from))
+        )
     }
 }
 
@@ -353,7 +354,7 @@ mod tests {
         story.bad(900, 22_999..23_000, Cause::Connection, "closed");
         assert!(against(&plan, &story).is_empty());
         story.bad(901, 23_000..23_001, Cause::Connection, "closed");
-        let text = "3s after redis-2 was in service again (20.000s, budget 3s)";
+        let text = "3s after the last disturbance, with redis-2 the master (20.000s, budget 3s)";
         assert!(against(&plan, &story)[0].contains(text));
     }
 

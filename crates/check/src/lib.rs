@@ -41,7 +41,6 @@ mod jobs;
 mod load;
 mod locks;
 mod loss;
-mod lost;
 mod once;
 mod periods;
 mod queues;
