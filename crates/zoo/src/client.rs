@@ -24,6 +24,8 @@ use crate::sentinels::{PAUSE, Sentinels};
 
 /// How long a connection or a reply may take.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 /// How long a node is believed to be what it said that it is.
 pub(crate) const BELIEF: Duration = Duration::from_secs(1);
 /// Connections to the master, used in turns.
@@ -222,6 +224,7 @@ impl Client {
                 | Defect::FailsAtOnce
                 | Defect::FixedDelay
                 | Defect::GivesUp
+                | Defect::MasksRefusal
                 | Defect::MasksSilence
                 | Defect::NeedsReplica
                 | Defect::ReadsCutOff
@@ -229,6 +232,7 @@ impl Client {
                 | Defect::ReadsFlags
                 | Defect::ReadsUnsynced
                 | Defect::StrikesAtEmpty
+                | Defect::TrustsPing
                 | Defect::WaitsForEver
                 | Defect::WaitsInLine
         );
@@ -246,6 +250,17 @@ impl Client {
         if let Some(seconds) = request.blocks() {
             connection.set_response_timeout(Duration::from_secs(seconds) + PATIENCE);
         }
+        let pinged = self.master.clone().filter(|_| self.has(Defect::TrustsPing));
+        if pinged.is_some() {
+            connection.set_response_timeout(FOR_EVER);
+        }
+        let settings = &self.settings;
+        let silent = async {
+            match &pinged {
+                Some(addr) => until_silent(settings, addr).await,
+                None => pending().await,
+            }
+        };
         let flushed = self.has(Defect::FlushesOthers).then(|| Arc::clone(&self.flush));
         let closed = async {
             match &flushed {
@@ -257,6 +272,7 @@ impl Client {
             biased;
             ran = run(&mut connection, request) => ran,
             () = closed => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+            () = silent => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         };
         ran.map_err(|error: RedisError| {
             let refused = error.code().is_some();
@@ -443,7 +459,7 @@ impl Client {
         if self.has(Defect::ReadsDigits) && addr.0.parse::<IpAddr>().is_err() {
             return Err(unsent(Cause::Other, "the Sentinels do not answer an IP address"));
         }
-        if self.has(Defect::SplitsAtColon) {
+        if self.lost && self.has(Defect::SplitsAtColon) {
             addr.0 = addr.0.split(':').next().unwrap_or_default().to_owned();
         }
         if self.has(Defect::ResolvesOnce) {
@@ -464,11 +480,15 @@ impl Client {
             if self.has(Defect::BlamesSentinels) {
                 return unsent(Cause::NoSentinel, "no Sentinel could be reached");
             }
-            match error.code() {
-                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unsent(Cause::Auth, &words(&error)),
-                _ if error.kind() == redis::ErrorKind::AuthenticationFailed => unsent(Cause::Auth, &error.to_string()),
-                _ => unsent(Cause::Connection, "the master cannot be reached"),
+            let told = match error.code() {
+                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => words(&error),
+                _ if error.kind() == redis::ErrorKind::AuthenticationFailed => error.to_string(),
+                _ => return unsent(Cause::Connection, "the master cannot be reached"),
+            };
+            if self.has(Defect::MasksRefusal) {
+                return unsent(Cause::UnknownMaster, "the Sentinels do not know the master");
             }
+            unsent(Cause::Auth, &told)
         })?;
         let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::DiesOfReadonly];
         if self.defect.is_none_or(|defect| !careless.contains(&defect)) {
@@ -509,6 +529,15 @@ fn is_refusal(error: &CallError) -> bool {
 /// True of a client that looks for another master only when one is announced.
 fn listens(defect: Defect) -> bool {
     matches!(defect, Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly | Defect::DropsEvents)
+}
+
+/// Returns when the node at `addr` does not answer PING any more, on a connection for nothing else.
+async fn until_silent(settings: &Settings, addr: &Addr) {
+    sleep(PATIENCE).await;
+    let Ok(mut connection) = dial(settings, Peer::Data, addr, 0, Some(PATIENCE)).await else { return };
+    while redis::cmd("PING").exec_async(&mut connection).await.is_ok() {
+        sleep(PATIENCE).await;
+    }
 }
 
 /// Runs `request` on `connection`.

@@ -70,13 +70,14 @@ defects! {
     ResolvesOnce = "resolves-once", "it looks a master's name up once and keeps the address";
     IgnoresMap = "ignores-map", "it dials the addresses that Sentinels tell, also where it was told to dial others";
     MapsAnswersOnly = "maps-answers-only", "it translates the address in an answer, and not that in an announcement";
-    SplitsAtColon = "splits-at-colon", "it takes what stands before the first colon of an address for the host";
+    SplitsAtColon = "splits-at-colon", "it keeps an address as one text, and when it connects again takes what stands before the first colon for the host";
     // Events.
     EventsOnly = "events-only", "it looks for another master only when a Sentinel announces one, and subscribes once";
     FollowsPayload = "follows-payload", "it goes to the address that a Sentinel announces, for whichever master";
     DropsEvents = "drops-events", "it is busy for five seconds with what a Sentinel announces, and drops what is announced meanwhile";
     // Calls.
     WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
+    TrustsPing = "trusts-ping", "it waits for a reply as long as the node answers PING on another connection";
     TriesForEver = "tries-for-ever", "it looks for the master until it finds one, however long its caller may wait";
     ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";
     QueuesOffline = "queues-offline", "what it cannot send in time it reports as not sent, keeps, and sends when it is connected again";
@@ -85,6 +86,7 @@ defects! {
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     MasksSilence = "masks-silence", "it says that the master is unknown when no Sentinel answers";
+    MasksRefusal = "masks-refusal", "it says that the Sentinels do not know the master when that refuses its login";
     BlamesCredentials = "blames-credentials", "it takes whatever a node refuses, such as NOREPLICAS, for a wrong password, and does not try again";
     FlushesOthers = "flushes-others", "when one of its callers finds another master, it closes the connections on which the others wait";
     WaitsInLine = "waits-in-line", "its callers share one lock, which whoever looks for the master holds";
@@ -101,6 +103,7 @@ defects! {
     Leaks = "leaks", "it leaves a task behind that holds a connection, whenever it has lost one";
     // Credentials and encryption.
     OnePassword = "one-password", "it sends the Sentinels the password of the data nodes";
+    LogsInOnce = "logs-in-once", "it logs in at Sentinels until it has lost a connection to one, and no more";
     OneEncryption = "one-encryption", "it speaks TLS to the Sentinels if it does to the data nodes, and only then";
     EncryptsOnce = "encrypts-once", "it speaks TLS with the first master that it finds, and with no other";
     IgnoresName = "ignores-name", "it looks in a certificate for the address that it dialled, also where it was told to expect a name";

@@ -76,7 +76,13 @@ impl Session for Client {
         // Deadlines are the caller's, who is told when one is over, unless the defect is not to keep them.
         let keeps = !matches!(
             self.defect,
-            Some(Defect::WaitsForEver | Defect::TriesForEver | Defect::ClosesPolitely | Defect::FixedDelay)
+            Some(
+                Defect::WaitsForEver
+                    | Defect::TrustsPing
+                    | Defect::TriesForEver
+                    | Defect::ClosesPolitely
+                    | Defect::FixedDelay
+            )
         );
         if !keeps {
             return Box::pin(Client::call(self, request));

@@ -155,6 +155,9 @@ impl Sentinels {
 
     /// What each Sentinel answers, in the order of the list.
     async fn ask(&mut self, question: &str) -> Vec<Answer> {
+        if self.has(Defect::LogsInOnce) && self.known.iter().any(|sentinel| sentinel.lost) {
+            self.settings.sentinel_auth = None;
+        }
         let (settings, patience) = (&self.settings, self.patience);
         let (hasty, leaks) = (self.has(Defect::NoBackoff), self.has(Defect::LeaksAttempts));
         let hoards = self.has(Defect::HoardsConnections);
