@@ -104,9 +104,9 @@ fn the_matrix_has_every_scenario_and_driver() {
     let drivers = drivers::all();
     let drivers: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
     assert_eq!(rows[0][1..], drivers);
-    let named: BTreeSet<&str> = rows[2..rows.len() - 1].iter().map(|row| row[0]).collect();
+    let named: BTreeSet<&str> = rows[2..].iter().map(|row| row[0]).collect();
     assert_eq!(named, scenarios().keys().map(String::as_str).collect());
-    for row in &rows[2..rows.len() - 1] {
+    for row in &rows[2..] {
         assert!(row[1].starts_with("pass"), "{}: {} is not what the default driver does", row[0], row[1]);
     }
 }

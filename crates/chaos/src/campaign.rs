@@ -256,7 +256,7 @@ impl Summary {
             }
         }
         for text in &result.missing {
-            let known = self.missing.entry(crate::case::plain(text)).or_default();
+            let known = self.missing.entry(model::words::plain(text)).or_default();
             known.runs += 1;
             keep_first(&mut known.seeds, result.id());
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::verdict::{Invariant, Rule, Severity};
+use model::verdict::Severity;
+use model::words::plain;
 use model::{Plan, Seed};
 use serde::{Deserialize, Serialize};
 use testbed::driver::Driver;
@@ -128,7 +129,7 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
         match finding.severity {
             Severity::Violation => {
                 let workload = client.map_or("", |client| client.workload.name());
-                let signature = format!("{} / {workload}: {}", finding.rule, gist(finding.rule, &finding.text));
+                let signature = format!("{} / {workload}: {}", finding.rule, finding.gist());
                 if failures.iter().all(|known: &Failure| known.signature != signature) {
                     failures.push(Failure { signature, text: finding.text.clone() });
                 }
@@ -212,33 +213,4 @@ impl CaseResult {
             virtual_ms: 0,
         }
     }
-}
-
-/// What of a finding's text is the same for the same cause: the end of the sentence, without numbers and names.
-fn gist(rule: Rule, text: &str) -> String {
-    let Rule::Invariant(invariant) = rule else { return String::new() };
-    match invariant {
-        // ".. and failed: broken pipe": how it failed, in a few words.
-        Invariant::I1 => {
-            let tail = text.rsplit_once(", and ").map_or(text, |(_, tail)| tail);
-            plain(tail).split(' ').take(5).collect::<Vec<_>>().join(" ")
-        }
-        // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
-        Invariant::I2 => if text.contains("a replica,") { "by a replica" } else { "by another master" }.to_owned(),
-        Invariant::I6 => if text.contains("within 1s") { "connects" } else { "open connections" }.to_owned(),
-        Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => {
-            let tail = text.rsplit_once(['"', ':']).map_or(text, |(_, tail)| tail);
-            plain(tail).split(' ').take(6).collect::<Vec<_>>().join(" ")
-        }
-    }
-}
-
-/// Text with every word that holds a digit replaced, at one line's length.
-pub(crate) fn plain(text: &str) -> String {
-    let words =
-        text.split_whitespace().map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "_" } else { word });
-    let mut plain = words.collect::<Vec<_>>().join(" ");
-    let end = plain.char_indices().nth(100).map_or(plain.len(), |(index, _)| index);
-    plain.truncate(end);
-    plain.trim_matches([',', ' ']).to_owned()
 }

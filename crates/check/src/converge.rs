@@ -16,11 +16,13 @@ use model::verdict::Invariant;
 
 use crate::facts::{Facts, Op};
 use crate::findings::{Findings, seconds};
+use crate::lost::Lost;
 use crate::periods::{Period, Periods, find};
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
     let cuts: Vec<Cut> = facts.executions_of(client).iter().filter_map(|(at, cut)| Cut::new(facts, *at, cut)).collect();
+    let lost = Lost::new(facts, client);
     for op in facts.ops_of(client) {
         let Some(period) = held_to(facts, client, op, periods) else { continue };
         let ended = op.ended_at(facts.end);
@@ -34,7 +36,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
                 op.started,
                 since(facts, client, period, op.started)
             );
-            findings.violated(Invariant::I1, Some(&client.id), op.started, text);
+            findings.violated_by(Invariant::I1, Some(&client.id), op.started, text, lost.brought_down(op));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::facts::{Facts, Op};
 use crate::faults::fault_of;
 use crate::findings::{Findings, counted, seconds};
 use crate::load::first_over;
+use crate::lost::Lost;
 use crate::periods::Periods;
 
 /// Adds every expectation that was not met. `lost`: acknowledged writes that are missing.
@@ -122,7 +123,9 @@ fn check_failures(facts: &Facts<'_>, client: &Client, allowed: u64, findings: &m
     let failures: Vec<&Op<'_>> = facts.ops_of(client).filter(failed).collect();
     if let Some(first) = failures.get(usize::try_from(allowed).unwrap_or(usize::MAX)) {
         let text = format!("{} of {} failed; {allowed} may", counted(failures.len() as u64, "operation"), client.id);
-        findings.unmet(Rule::FailedAtMost, Some(&client.id), first.ended_at(facts.end), text);
+        let lost = Lost::new(facts, client);
+        let by = failures.iter().all(|op| lost.brought_down(op));
+        findings.unmet_by(Rule::FailedAtMost, Some(&client.id), first.ended_at(facts.end), text, by);
     }
 }
 

@@ -20,34 +20,59 @@ impl<'a> Findings<'a> {
 
     /// An invariant was violated.
     pub(crate) fn violated(&mut self, invariant: Invariant, client: Option<&str>, at: Time, text: String) {
+        self.violated_by(invariant, client, at, text, false);
+    }
+
+    /// An invariant was violated, and it is known whether a lost connection accounts for it.
+    pub(crate) fn violated_by(
+        &mut self,
+        invariant: Invariant,
+        client: Option<&str>,
+        at: Time,
+        text: String,
+        connection_lost: bool,
+    ) {
         let waived = self.plan.expect.waive.iter().any(|(waived, _)| *waived == invariant);
         let severity = if waived { Severity::Waived } else { Severity::Violation };
-        self.add(severity, Rule::Invariant(invariant), client, at, text);
+        self.add(severity, Rule::Invariant(invariant), client, at, text, connection_lost);
     }
 
     /// An invariant was violated in a way that no waiver forgives.
     pub(crate) fn beyond(&mut self, invariant: Invariant, client: Option<&str>, at: Time, text: String) {
-        self.add(Severity::Violation, Rule::Invariant(invariant), client, at, text);
+        self.add(Severity::Violation, Rule::Invariant(invariant), client, at, text, false);
     }
 
     /// What an invariant allows. It is told only where the plan waives the invariant, and so gives a reason for it.
     pub(crate) fn honest(&mut self, invariant: Invariant, client: Option<&str>, at: Time, text: String) {
         if self.plan.expect.waive.iter().any(|(waived, _)| *waived == invariant) {
-            self.add(Severity::Waived, Rule::Invariant(invariant), client, at, text);
+            self.add(Severity::Waived, Rule::Invariant(invariant), client, at, text, false);
         }
     }
 
     /// An expectation of the plan was not met.
     pub(crate) fn unmet(&mut self, rule: Rule, client: Option<&str>, at: Time, text: String) {
-        self.add(Severity::Violation, rule, client, at, text);
+        self.unmet_by(rule, client, at, text, false);
+    }
+
+    /// An expectation of the plan was not met, and it is known whether lost connections account for that.
+    pub(crate) fn unmet_by(&mut self, rule: Rule, client: Option<&str>, at: Time, text: String, connection_lost: bool) {
+        self.add(Severity::Violation, rule, client, at, text, connection_lost);
     }
 
     /// Something that the run had to show was not seen.
     pub(crate) fn unproven(&mut self, client: Option<&str>, at: Time, text: String) {
-        self.add(Severity::NoEvidence, Rule::Evidence, client, at, text);
+        self.add(Severity::NoEvidence, Rule::Evidence, client, at, text, false);
     }
 
-    fn add(&mut self, severity: Severity, rule: Rule, client: Option<&str>, at: Time, text: String) {
+    fn add(
+        &mut self,
+        severity: Severity,
+        rule: Rule,
+        client: Option<&str>,
+        at: Time,
+        text: String,
+        connection_lost: bool,
+    ) {
         let client = client.map(ClientId::new);
         // Pieces of evidence that are missing differ from each other; violations of one rule are of a kind.
         let same = |known: &&mut Finding| {
@@ -59,11 +84,12 @@ impl<'a> Findings<'a> {
         match self.all.iter_mut().find(same) {
             Some(known) => {
                 known.count += 1;
+                known.connection_lost &= connection_lost;
                 if at < known.at {
                     (known.at, known.text) = (at, text);
                 }
             }
-            None => self.all.push(Finding { severity, rule, client, at, text, count: 1 }),
+            None => self.all.push(Finding { severity, rule, client, at, text, count: 1, connection_lost }),
         }
     }
 

@@ -41,6 +41,7 @@ mod jobs;
 mod load;
 mod locks;
 mod loss;
+mod lost;
 mod once;
 mod periods;
 mod queues;

@@ -13,12 +13,14 @@ use model::verdict::Invariant;
 
 use crate::facts::Facts;
 use crate::findings::Findings;
+use crate::lost::Lost;
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<'_>) {
     if client.retry_ambiguous {
         return;
     }
+    let lost = Lost::new(facts, client);
     for op in facts.ops_of(client) {
         if !op.action.writes() || op.action == Action::Set {
             continue;
@@ -34,7 +36,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
             let places: Vec<String> = ran.iter().map(|(at, e)| format!("on {} at {at}", e.node)).collect();
             let text =
                 format!("{} of {} was executed {} times: {}", first.command, op.id, ran.len(), places.join(", "));
-            findings.violated(Invariant::I3, Some(&client.id), at, text);
+            findings.violated_by(Invariant::I3, Some(&client.id), at, text, lost.between(&ran));
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use model::verdict::{Recovery, Rule, Severity};
-use model::{Outcome, Seed, Verdict};
-use report::matrix::{Cell, Column, Matrix, Standing};
+use model::verdict::{Finding, Invariant, Recovery, Rule, Severity};
+use model::words::plain;
+use model::{Outcome, Seed};
+use report::matrix::{Cell, Column, Matrix, Standing, Why};
 use testbed::driver::Driver;
 use testbed::{Run, RunError, RunOutcome};
 
@@ -104,24 +105,14 @@ fn fill(
                 let mut matrix = shown.lock().expect("nobody panics with the matrix");
                 matrix.conform(column, &place, &outcome.verdict.conformance);
             }
-            let replay = run::replay(&scenarios[row].file, drivers[column].name(), seed);
-            take(
-                &mut cells.lock().expect("nobody panics with the cells")[row * drivers.len() + column],
-                outcome,
-                replay,
-            );
+            let made = Made { file: &scenarios[row].file, driver: drivers[column].name(), seed };
+            let cell = row * drivers.len() + column;
+            cells.lock().expect("nobody panics with the cells")[cell].add(made.cell(outcome));
             true
         });
     }
     progress.finish();
     matrix.cells = cells.into_inner().expect("nobody panics with the cells");
-    for (index, cell) in matrix.cells.iter_mut().enumerate() {
-        if cell.result == Standing::Fail {
-            let plan = &scenarios[index / drivers.len()].plan;
-            let found = drivers::documented(drivers[index % drivers.len()].name(), &cell.rules, plan);
-            cell.documented = found.map(|found| format!("\"{}\" ({})", found.quote, found.source));
-        }
-    }
     matrix
 }
 
@@ -129,44 +120,65 @@ fn column(driver: &dyn Driver) -> Column {
     Column { name: driver.name().to_owned(), about: driver.about().to_owned(), real_time: driver.blocks() }
 }
 
-/// Adds a run to its cell.
-fn take(cell: &mut Cell, outcome: Result<RunOutcome, RunError>, replay: String) {
-    let (result, reason, verdict) = match outcome {
-        Err(RunError::NotApplicable { driver, need, .. }) => {
-            let why = drivers::why_not(&driver, need).map(|why| format!(" ({why})")).unwrap_or_default();
-            cell.lacks = Some(format!("{need}{why}"));
-            return;
-        }
-        Err(error) => (Standing::Broken, Some(error.to_string()), None),
-        Ok(RunOutcome { verdict, .. }) => match verdict.outcome {
-            Outcome::Pass => (Standing::Pass, None, Some(verdict)),
-            Outcome::Inconclusive => (Standing::Inconclusive, reason(&verdict), Some(verdict)),
-            Outcome::Fail => (Standing::Fail, reason(&verdict), Some(verdict)),
-        },
-    };
-    cell.runs += 1;
-    if result != Standing::Pass {
-        cell.not_passed += 1;
-        if result > cell.result {
-            cell.reason = reason;
-            cell.replay = Some(replay);
-        }
-    }
-    cell.result = cell.result.max(result);
-    let Some(verdict) = verdict else { return };
-    let worst = verdict.failovers.iter().filter_map(Recovery::total).max();
-    cell.worst_recovery = cell.worst_recovery.max(worst);
-    let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
-    let rules: BTreeSet<Rule> = cell.rules.drain(..).chain(violations.map(|finding| finding.rule)).collect();
-    cell.rules = rules.into_iter().collect();
+/// How a run was made.
+struct Made<'a> {
+    file: &'a str,
+    driver: &'a str,
+    seed: u64,
 }
 
-/// The first thing that speaks against a run, in words.
-fn reason(verdict: &Verdict) -> Option<String> {
-    let worst = verdict.findings.iter().map(|finding| finding.severity).min()?;
-    let first = verdict.findings.iter().find(|finding| finding.severity == worst)?;
-    let more = if first.count > 1 { format!("; and {} more of the kind", first.count - 1) } else { String::new() };
-    Some(format!("{}: {}{more}", first.rule, first.text))
+impl Made<'_> {
+    /// What came of it.
+    fn cell(&self, outcome: Result<RunOutcome, RunError>) -> Cell {
+        let verdict = match outcome {
+            Ok(RunOutcome { verdict, .. }) => verdict,
+            Err(RunError::NotApplicable { driver, need, .. }) => {
+                let why = drivers::why_not(&driver, need).map(|why| format!(" ({why})")).unwrap_or_default();
+                return Cell { lacks: Some(format!("{need}{why}")), ..Cell::default() };
+            }
+            Err(error) => {
+                let cell = Cell { result: Standing::Broken, runs: 1, not_passed: 1, ..Cell::default() };
+                let reason = error.to_string();
+                let cause = plain(&reason);
+                return self.explained(cell, reason, cause);
+            }
+        };
+        let result = match verdict.outcome {
+            Outcome::Pass => Standing::Pass,
+            Outcome::Inconclusive => Standing::Inconclusive,
+            Outcome::Fail => Standing::Fail,
+        };
+        let of = |severity: Severity| verdict.findings.iter().filter(move |finding| finding.severity == severity);
+        let rules: BTreeSet<Rule> = of(Severity::Violation).map(|finding| finding.rule).collect();
+        let documented = drivers::documented(self.driver, &verdict);
+        let cell = Cell {
+            result,
+            runs: 1,
+            not_passed: u64::from(result != Standing::Pass),
+            unproven: u64::from(of(Severity::NoEvidence).next().is_some()),
+            worst_recovery: verdict.failovers.iter().filter_map(Recovery::total).max(),
+            rules: rules.into_iter().collect(),
+            documented: documented.map(|found| format!("\"{}\" ({})", found.quote, found.source)),
+            ..Cell::default()
+        };
+        // The first of the gravest. That an error does not name the true cause is the least.
+        let weight = |finding: &&Finding| (finding.severity, finding.rule == Rule::Invariant(Invariant::I7));
+        match verdict.findings.iter().min_by_key(weight).filter(|_| result != Standing::Pass) {
+            None => cell,
+            Some(first) => {
+                let more =
+                    if first.count > 1 { format!("; and {} more of the kind", first.count - 1) } else { String::new() };
+                let cause = format!("{}: {}", first.rule, first.gist());
+                self.explained(cell, format!("{}: {}{more}", first.rule, first.text), cause)
+            }
+        }
+    }
+
+    fn explained(&self, cell: Cell, reason: String, cause: String) -> Cell {
+        let replay = run::replay(self.file, self.driver, self.seed);
+        let why = Why { reason, cause, seed: self.seed, replay, mark: cell.mark() };
+        Cell { why: Some(why), ..cell }
+    }
 }
 
 /// The command line that fills the same matrix.

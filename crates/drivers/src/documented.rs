@@ -1,47 +1,34 @@
 //! What is known of a driver besides what runs show: failures that its client's own documentation announces, so that whoever reads
 //! it is not surprised, and why it cannot do what its client seems to be able to.
 
-use model::Plan;
-use model::plan::{Need, Workload};
-use model::verdict::{Invariant, Rule};
+use model::Verdict;
+use model::plan::Need;
+use model::verdict::{Finding, Invariant, Rule, Severity};
 
-/// A failure that is announced.
+/// A failure that is announced. All announcements are about connections that are lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Documented {
     /// The driver.
     pub driver: &'static str,
-    /// The rules whose violation the words account for, with what follows from it, and no other.
+    /// The rules whose violation the words account for where a lost connection is the reason, with what follows from that, and no other.
     pub rules: &'static [Rule],
-    /// Plans of which they say nothing, whatever the rule.
-    pub except: fn(&Plan) -> bool,
     /// The words.
     pub quote: &'static str,
     /// Where they stand: crate, version, file, line.
     pub source: &'static str,
 }
 
-/// True if a client of the plan does this.
-fn has(plan: &Plan, workload: Workload) -> bool {
-    plan.clients.iter().any(|client| client.workload == workload)
-}
-
-/// What follows from a connection, or an address, that is held for ever.
-const CLINGS: &[Rule] = &[Rule::Invariant(Invariant::I1), Rule::Invariant(Invariant::I2), Rule::AcknowledgedWritesLost];
-
 /// All of them.
 pub const DOCUMENTED: &[Documented] = &[
     Documented {
         driver: "redis-multiplexed",
-        rules: CLINGS,
-        // They are about a connection that is not opened again. That what it had cached is given without it is said nowhere.
-        except: |plan| has(plan, Workload::CachedReads),
+        rules: &[Rule::Invariant(Invariant::I1), Rule::FailedAtMost],
         quote: "For automatic reconnections consider using `ConnectionManager` with the `connection-manager` feature.",
         source: "redis 1.8.1, src/lib.rs:84",
     },
     Documented {
         driver: "fred",
         rules: &[Rule::Invariant(Invariant::I3)],
-        except: |_| false,
         quote: "The maximum number of times the client will attempt to send a command. This value be incremented whenever \
                 the connection closes while the command is in-flight. Default: `3`",
         source: "fred 10.1.0, src/types/config.rs:411",
@@ -49,10 +36,9 @@ pub const DOCUMENTED: &[Documented] = &[
     Documented {
         driver: "rustis",
         rules: &[Rule::FailedAtMost],
-        // They are about connections that are lost, and not about what a node refuses.
-        except: |plan| plan.cluster.groups.iter().any(|group| group.min_replicas_to_write > 0),
-        quote: "On `false` a command in flight when the socket dies is failed",
-        source: "rustis 0.27.2, src/client/config.rs:464, of retry_on_error, which is false by default",
+        quote: "On `false` a command in flight when the socket dies is failed [..] Only commands sent with `retry_on_error` \
+                accumulate across a disconnection: the others are failed immediately",
+        source: "rustis 0.27.2, src/client/config.rs:464 and 161, of retry_on_error, which is false by default",
     },
 ];
 
@@ -76,32 +62,31 @@ pub fn why_not(driver: &str, need: Need) -> Option<&'static str> {
     WHY_NOT.iter().find(|(of, what, _)| (*of, *what) == (driver, need)).map(|(_, _, why)| *why)
 }
 
-/// The announcement by the documentation of `driver` that it breaks all of `rules` in `plan`.
-pub fn documented(driver: &str, rules: &[Rule], plan: &Plan) -> Option<&'static Documented> {
-    announced(DOCUMENTED, driver, rules, plan)
+/// The announcement by the documentation of `driver` of everything that the verdict holds against it.
+pub fn documented(driver: &str, verdict: &Verdict) -> Option<&'static Documented> {
+    announced(DOCUMENTED, driver, &verdict.findings)
 }
 
-fn announced<'a>(table: &'a [Documented], driver: &str, rules: &[Rule], plan: &Plan) -> Option<&'a Documented> {
-    let broken = |rule: &Rule| rules.contains(rule);
-    table.iter().find(|entry| {
-        let accounts = |rule: &Rule| entry.rules.contains(rule);
-        let accounted = |rule: &Rule| accounts(rule) || follows(*rule).is_some_and(|of| broken(&of) && accounts(&of));
-        entry.driver == driver && !(entry.except)(plan) && rules.iter().all(accounted)
+fn announced<'a>(table: &'a [Documented], driver: &str, findings: &[Finding]) -> Option<&'a Documented> {
+    let violations: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Violation).collect();
+    table.iter().filter(|_| !violations.is_empty()).find(|entry| {
+        let accounts = |finding: &Finding| finding.connection_lost && entry.rules.contains(&finding.rule);
+        let follows = |finding: &Finding| {
+            let reason = |of: &&Finding| of.rule == Rule::Invariant(Invariant::I1) && of.client == finding.client;
+            follows(finding.rule) && violations.iter().copied().find(|of| reason(of)).is_some_and(accounts)
+        };
+        entry.driver == driver && violations.iter().all(|finding| accounts(finding) || follows(finding))
     })
 }
 
-/// The rule that is the reason where both are broken: operations that fail because the client does not converge are counted, and
-/// are the time until it has, or until it reads again.
-fn follows(rule: Rule) -> Option<Rule> {
-    let counted = [Rule::FailedAtMost, Rule::RecoveredWithin, Rule::LongestGap, Rule::BackToReplicaWithin];
-    counted.contains(&rule).then_some(Rule::Invariant(Invariant::I1))
+/// True of what is the time until a client has converged, or until it reads again: if it does not converge, that is the reason.
+fn follows(rule: Rule) -> bool {
+    matches!(rule, Rule::RecoveredWithin | Rule::LongestGap | Rule::BackToReplicaWithin)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use model::plan::{Client, Cluster, Expect};
+    use model::{ClientId, Time};
 
     use super::*;
 
@@ -127,26 +112,31 @@ mod tests {
         let [i1, i3] = [Invariant::I1, Invariant::I3].map(Rule::Invariant);
         let entry = Documented {
             driver: "a",
-            rules: &[Rule::Invariant(Invariant::I1)],
-            except: |plan| has(plan, Workload::Jobs),
+            rules: &[Rule::Invariant(Invariant::I1), Rule::FailedAtMost],
             quote: "it does",
             source: "b",
         };
-        let plan = |workload| Plan {
-            title: "a plan".to_owned(),
-            cluster: Cluster::standard(),
-            clients: vec![Client::new("c", workload)],
-            timeline: Vec::new(),
-            run_for: Duration::from_secs(1),
-            expect: Expect::default(),
+        let finding = |rule, connection_lost| Finding {
+            severity: Severity::Violation,
+            rule,
+            client: Some(ClientId::new("c")),
+            at: Time::ZERO,
+            text: String::new(),
+            count: 1,
+            connection_lost,
         };
-        let table = [entry];
-        let found = |driver, rules: &[Rule], workload| announced(&table, driver, rules, &plan(workload)).is_some();
-        assert!(found("a", &[i1], Workload::Counter));
-        assert!(!found("a", &[i1], Workload::Jobs), "excepted");
-        assert!(!found("a", &[i1, i3], Workload::Counter));
-        assert!(found("a", &[i1, Rule::FailedAtMost], Workload::Counter), "for the same reason");
-        assert!(!found("a", &[Rule::FailedAtMost], Workload::Counter), "for a reason of its own");
-        assert!(!found("b", &[i1], Workload::Counter));
+        let found = |driver, findings: &[Finding]| announced(&[entry], driver, findings).is_some();
+        let lost = || finding(i1, true);
+        assert!(found("a", &[lost()]));
+        assert!(!found("b", &[lost()]) && !found("a", &[]));
+        assert!(!found("a", &[finding(i1, false)]), "on a connection that was never lost");
+        assert!(!found("a", &[lost(), finding(i3, true)]), "of which it says nothing");
+        assert!(found("a", &[lost(), finding(Rule::RecoveredWithin, false)]), "for the same reason");
+        assert!(!found("a", &[finding(Rule::RecoveredWithin, false)]), "for a reason of its own");
+        assert!(!found("a", &[finding(i1, false), finding(Rule::RecoveredWithin, false)]), "for another one");
+        let of_another = Finding { client: Some(ClientId::new("d")), ..finding(Rule::RecoveredWithin, false) };
+        assert!(!found("a", &[lost(), of_another]));
+        assert!(!found("a", &[lost(), finding(Rule::FailedAtMost, false)]), "some failed otherwise");
+        assert!(found("a", &[lost(), finding(Rule::FailedAtMost, true)]));
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ClientId;
 use crate::time::Time;
+use crate::words::plain;
 
 /// What every run is held to. T0 is the moment when the quorum's answer is the new master and that one accepts writes;
 /// W is the client's recovery budget.
@@ -141,6 +142,34 @@ pub struct Finding {
     pub text: String,
     /// How often the same was seen; `at` and `text` are those of the first.
     pub count: u64,
+    /// Each time it was a lost connection that brought operations down, as the client says and the nodes saw: they were under way when
+    /// somebody else than the client ended it, or began after that, with none opened since. Told of I1, I3 and `failed_at_most`.
+    #[serde(default)]
+    pub connection_lost: bool,
+}
+
+impl Finding {
+    /// What of its text is the same for the same cause: the end of the sentence, without numbers and names. Empty for the
+    /// expectations of a plan, each of which is one cause by itself.
+    pub fn gist(&self) -> String {
+        let invariant = match self.rule {
+            Rule::Invariant(invariant) => invariant,
+            Rule::Evidence => return plain(&self.text),
+            _ => return String::new(),
+        };
+        let text = self.text.as_str();
+        let first = |count: usize, tail: &str| plain(tail).split(' ').take(count).collect::<Vec<_>>().join(" ");
+        match invariant {
+            // ".. and failed: broken pipe": how it failed, in a few words.
+            Invariant::I1 => first(5, text.rsplit_once(", and ").map_or(text, |(_, tail)| tail)),
+            // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
+            Invariant::I2 => if text.contains("a replica,") { "by a replica" } else { "by another master" }.to_owned(),
+            Invariant::I6 => if text.contains("within 1s") { "connects" } else { "open connections" }.to_owned(),
+            Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => {
+                first(6, text.rsplit_once(['"', ':']).map_or(text, |(_, tail)| tail))
+            }
+        }
+    }
 }
 
 /// What a finding is about.

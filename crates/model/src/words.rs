@@ -138,6 +138,17 @@ pub fn word(word: &str) -> String {
     if !word.is_empty() && word.bytes().all(plain) { word.to_owned() } else { quote(word.as_bytes()) }
 }
 
+/// Text with every word that holds a digit replaced by `_`, at most a hundred characters of it: what is left is alike for the same
+/// cause.
+pub fn plain(text: &str) -> String {
+    let words =
+        text.split_whitespace().map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "_" } else { word });
+    let mut plain = words.collect::<Vec<_>>().join(" ");
+    let end = plain.char_indices().nth(100).map_or(plain.len(), |(index, _)| index);
+    plain.truncate(end);
+    plain.trim_matches([',', ' ']).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

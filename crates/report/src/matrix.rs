@@ -1,15 +1,28 @@
 //! [`Matrix`]: clients against scenarios, as text, as JSON and as a page of Markdown.
 
+mod findings;
+mod zoo;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use model::guideline::{CLAUSES, Clause};
-use model::verdict::{Conformance, Rule};
+use model::verdict::{Conformance, Invariant, Rule};
 use serde::{Serialize, Serializer};
+
+use self::findings::Finding;
 
 use crate::phases::short;
 use crate::style::{Ink, Style};
+
+/// What [`Mark::WrongError`] is, for who reads the table.
+const WRONG_ERROR: &str = "a failure, but by I7 alone: the client recovered in time, or did what else was asked of it, and an error that it gave \
+                           meanwhile does not name the true cause.";
+
+/// How the reasons of the page are to be read.
+const REASONS: &str = "\n## Reasons\n\nScenarios in which a driver fails for the same reason are told together, with what happened in the \
+                       first of them and the command that repeats it; for another put its file in.\n";
 
 /// Clients against scenarios.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -25,7 +38,8 @@ pub struct Matrix {
     pub catches: Vec<BTreeMap<String, Rule>>,
     /// The drivers, in the order of the columns.
     pub drivers: Vec<Column>,
-    /// One cell for each scenario and driver: all of the first scenario, then all of the second.
+    /// One cell for each scenario and driver: all of the first scenario, then all of the second. In JSON each with its [`Mark`].
+    #[serde(serialize_with = "marked")]
     pub cells: Vec<Cell>,
     /// For each driver and each clause of the [guideline](model::guideline) that the runs showed, over all of them.
     pub guideline: Vec<BTreeMap<u8, Kept>>,
@@ -62,6 +76,8 @@ pub struct Cell {
     pub not_passed: u64,
     /// Runs that were made.
     pub runs: u64,
+    /// Runs in which something that they had to show was not seen, whatever else came of them.
+    pub unproven: u64,
     /// The longest that a recovery took; in JSON in microseconds.
     #[serde(rename = "worst_recovery_us", serialize_with = "micros")]
     pub worst_recovery: Option<Duration>,
@@ -69,13 +85,29 @@ pub struct Cell {
     #[serde(serialize_with = "names")]
     pub rules: Vec<Rule>,
     /// Why the first of the worst runs did not pass.
-    pub reason: Option<String>,
-    /// The command that replays that run.
-    pub replay: Option<String>,
-    /// In which words the client's documentation announces it, and where.
+    #[serde(flatten)]
+    pub why: Option<Why>,
+    /// In which words the client's documentation announces every failure, and where.
     pub documented: Option<String>,
     /// What the scenario asks for and the client has not, if it is not applicable.
     pub lacks: Option<String>,
+}
+
+/// Why a run did not pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Why {
+    /// What speaks against it.
+    pub reason: String,
+    /// What of the reason is alike where the cause is.
+    #[serde(skip)]
+    pub cause: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The command that replays it.
+    pub replay: String,
+    /// What the run comes to by itself.
+    #[serde(skip)]
+    pub mark: Mark,
 }
 
 /// What a cell says.
@@ -93,6 +125,62 @@ pub enum Standing {
     Fail,
     /// A run broke: the client panicked, or hung the clock.
     Broken,
+}
+
+/// What a cell comes to, at a glance; the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// [`Standing::Broken`].
+    Broken,
+    /// [`Standing::Fail`], for more than an error's words.
+    Fail,
+    /// [`Standing::Fail`], and no rule is broken but I7: every run showed that the client did what was asked of it, while an error that
+    /// it gave does not name the true cause.
+    WrongError,
+    /// [`Standing::Inconclusive`].
+    Inconclusive,
+    /// [`Standing::Pass`].
+    Pass,
+    /// [`Standing::NotApplicable`].
+    NotApplicable,
+}
+
+impl Mark {
+    /// All of them, the best first.
+    const ALL: [Self; 6] =
+        [Self::Pass, Self::WrongError, Self::Fail, Self::Broken, Self::Inconclusive, Self::NotApplicable];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Fail => "fail",
+            Self::WrongError => "wrong error",
+            Self::Inconclusive => "inconclusive",
+            Self::Pass => "pass",
+            Self::NotApplicable => "n/a",
+        }
+    }
+}
+
+/// What JSON has of a matrix besides its fields.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    matrix: &'a Matrix,
+    /// How many cells of each driver have each mark.
+    tallies: Vec<BTreeMap<Mark, usize>>,
+    findings: Vec<Finding<'a>>,
+}
+
+fn marked<S: Serializer>(cells: &[Cell], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Marked<'a> {
+        mark: Mark,
+        #[serde(flatten)]
+        cell: &'a Cell,
+    }
+    serializer.collect_seq(cells.iter().map(|cell| Marked { mark: cell.mark(), cell }))
 }
 
 /// As serde calls it.
@@ -118,9 +206,14 @@ impl Matrix {
         &self.cells[scenario * self.drivers.len() + driver]
     }
 
-    /// How many cells of a driver say so.
-    fn count(&self, driver: usize, result: Standing) -> usize {
-        (0..self.scenarios.len()).filter(|scenario| self.cell(*scenario, driver).result == result).count()
+    /// How many cells of a driver have this mark.
+    fn count(&self, driver: usize, mark: Mark) -> usize {
+        (0..self.scenarios.len()).filter(|scenario| self.cell(*scenario, driver).mark() == mark).count()
+    }
+
+    /// The marks that any cell has, the best first.
+    fn marks(&self) -> impl Iterator<Item = Mark> {
+        Mark::ALL.into_iter().filter(|mark| self.cells.iter().any(|cell| cell.mark() == *mark))
     }
 
     /// A table for a terminal, with numbers for the drivers, and the reasons below.
@@ -143,11 +236,17 @@ impl Matrix {
             }
             out.push('\n');
         }
-        let _ = write!(out, "{:width$}", "passed");
-        for column in 0..self.drivers.len() {
-            let _ = write!(out, " {:>9}", self.score(column));
+        for mark in self.marks() {
+            let _ = write!(out, "{:width$}", mark.word());
+            for column in 0..self.drivers.len() {
+                let _ = write!(out, " {:>9}", self.count(column, mark));
+            }
+            out.push('\n');
         }
-        out.push('\n');
+        if self.marks().any(|mark| mark == Mark::WrongError) {
+            let legend = format!("{WRONG_ERROR} A time after ~ is the longest recovery.");
+            let _ = writeln!(out, "\n{}", style.wrap("~ wrong error: ", &legend));
+        }
         if self.clauses().next().is_some() {
             let _ = write!(out, "\n{:width$}", "guideline");
             for number in 1..=self.drivers.len() {
@@ -172,17 +271,8 @@ impl Matrix {
                 let text = format!("not applicable, for it lacks {lacks}: {}", scenarios.join(", "));
                 let _ = writeln!(out, "\n{driver}\n{}", style.wrap("  ", &text));
             }
-            for (row, scenario) in self.scenarios.iter().enumerate() {
-                let cell = self.cell(row, column);
-                let Some(reason) = &cell.reason else { continue };
-                let _ = write!(out, "\n{driver} in {scenario}\n{}", style.wrap("  ", reason));
-                if let Some(documented) = &cell.documented {
-                    let _ = write!(out, "\n  documented: {documented}");
-                }
-                if let Some(replay) = &cell.replay {
-                    let _ = write!(out, "\n  replay: {replay}");
-                }
-                out.push('\n');
+            for finding in self.findings(column) {
+                finding.text(style, &mut out);
             }
         }
         out
@@ -240,18 +330,16 @@ impl Matrix {
         if self.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.seeds) }
     }
 
-    /// `31/40`: passed of those that are applicable.
-    fn score(&self, driver: usize) -> String {
-        let applicable = self.scenarios.len() - self.count(driver, Standing::NotApplicable);
-        format!("{}/{applicable}", self.count(driver, Standing::Pass))
-    }
-
     /// One JSON document, without a newline at its end.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("plain data has a JSON form")
+        let drivers = 0..self.drivers.len();
+        let tally = |driver| self.marks().map(|mark| (mark, self.count(driver, mark))).collect();
+        let tallies = drivers.clone().map(tally).collect();
+        let findings = drivers.flat_map(|driver| self.findings(driver)).collect();
+        serde_json::to_string_pretty(&Document { matrix: self, tallies, findings }).expect("plain data has a JSON form")
     }
 
-    /// A page for the project: the table, and a reason for every cell that did not pass.
+    /// A page for the project: how many scenarios each driver passes, the table, and the reasons for what did not pass.
     pub fn markdown(&self) -> String {
         let mut out = String::from("# Clients against scenarios\n\n");
         let seeds = self.seeds();
@@ -260,10 +348,11 @@ impl Matrix {
             "Made by `{}`. Each cell is the worst of {seeds}, or of one run for a driver in real time. A time is the longest \
              recovery: from the fault to the first good write. A driver is one way of using a client, not the client; \
              `sentinel-lab drivers` says which. The rules I1 to I8 are those of the README. `n/a`: the client cannot do what \
-             the scenario asks. `inconclusive`: a run proved nothing, such as when a client did too little. `(doc)`: the \
-             client's documentation announces it.\n",
+             the scenario asks. `inconclusive`: a run proved nothing, such as when a client did too little. `wrong error`: \
+             {WRONG_ERROR} The time beside it is how long that took. `(doc)`: the client's documentation announces it.\n",
             self.command
         );
+        out.push_str(&self.tally_page());
         out.push_str("| scenario |");
         for driver in &self.drivers {
             let _ = write!(out, " {} |", driver.name);
@@ -274,20 +363,16 @@ impl Matrix {
         for (row, scenario) in self.scenarios.iter().enumerate() {
             let _ = write!(out, "| {scenario} |");
             for column in 0..self.drivers.len() {
-                let _ = write!(out, " {} |", self.cell(row, column).marked());
+                let _ = write!(out, " {} |", self.cell(row, column).told());
             }
             out.push('\n');
         }
-        out.push_str("| **passed** |");
-        for column in 0..self.drivers.len() {
-            let _ = write!(out, " {} |", self.score(column));
-        }
-        out.push('\n');
         if self.clauses().next().is_some() {
             out.push_str(&self.guideline_page());
         }
+        out.push_str(REASONS);
         for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate() {
-            let quiet = |cell: &Cell| cell.reason.is_none() && cell.lacks.is_none();
+            let quiet = |cell: &Cell| cell.why.is_none() && cell.lacks.is_none();
             if self.cells.iter().skip(column).step_by(self.drivers.len()).all(quiet) {
                 continue;
             }
@@ -295,19 +380,28 @@ impl Matrix {
             for (lacks, scenarios) in self.lacks(column) {
                 let _ = writeln!(out, "- Not applicable, for it lacks {lacks}: {}", scenarios.join(", "));
             }
-            for (row, scenario) in self.scenarios.iter().enumerate() {
-                let cell = self.cell(row, column);
-                let Some(reason) = &cell.reason else { continue };
-                let _ = write!(out, "- **{scenario}** ({} of {}): {reason}", cell.not_passed, cell.runs);
-                if let Some(documented) = &cell.documented {
-                    let _ = write!(out, " *Documented: {documented}*");
-                }
-                if let Some(replay) = &cell.replay {
-                    let _ = write!(out, " `{replay}`");
-                }
-                out.push('\n');
+            for finding in self.findings(column) {
+                finding.markdown(&mut out);
             }
         }
+        out
+    }
+
+    /// How many cells of each driver have which mark, for the page.
+    fn tally_page(&self) -> String {
+        let mut out = String::from("| driver |");
+        for mark in self.marks() {
+            let _ = write!(out, " {} |", mark.word());
+        }
+        out.push_str("\n|---|");
+        out.push_str(&"---|".repeat(self.marks().count()));
+        for (column, Column { name, .. }) in self.drivers.iter().enumerate() {
+            let _ = write!(out, "\n| {name} |");
+            for mark in self.marks() {
+                let _ = write!(out, " {} |", self.count(column, mark));
+            }
+        }
+        out.push_str("\n\n");
         out
     }
 
@@ -358,79 +452,52 @@ impl Matrix {
         let _ = writeln!(out, "{}.", unjudged.join("; "));
         out
     }
-
-    /// The page of the zoo: which scenario catches which defect. The first driver is the client without a defect.
-    pub fn zoo(&self) -> String {
-        let mut out = String::from("# Wrong clients against scenarios\n\n");
-        let seeds = self.seeds();
-        let _ = writeln!(
-            out,
-            "Made by `{}`. A scenario catches a wrong client if that fails there with one of {seeds}. The same client without \
-             a defect passes all of them. In bold are those that a scenario exists to catch (`catches` in its file), with the rule \
-             that they must break there. `sentinel-lab run SCENARIO --driver wrong-NAME` shows it.\n\n\
-             | wrong client | what it does | exists for it | catches it too |\n|---|---|---|---|",
-            self.command
-        );
-        for (column, Column { name: driver, about, .. }) in self.drivers.iter().enumerate().skip(1) {
-            let (own, others): (Vec<usize>, Vec<usize>) =
-                self.caught(column).into_iter().partition(|row| self.catches[*row].contains_key(driver));
-            let names = |rows: &[usize]| listed(rows.iter().map(|row| self.scenarios[*row].clone()));
-            let own = if own.is_empty() { String::new() } else { format!("**{}**", names(&own)) };
-            let _ = writeln!(out, "| {driver} | {about} | {own} | {} |", names(&others));
-        }
-        out.push_str("\n| scenario | exists to catch | catches too |\n|---|---|---|\n");
-        for (row, scenario) in self.scenarios.iter().enumerate() {
-            let own = self.catches[row].iter().map(|(driver, rule)| format!("**{driver}** ({})", rule.word()));
-            let fails = |column: &usize| self.cell(row, *column).result == Standing::Fail;
-            let others = (1..self.drivers.len()).filter(fails).map(|column| &self.drivers[column].name);
-            let others = others.filter(|driver| !self.catches[row].contains_key(*driver)).cloned();
-            let _ = writeln!(out, "| {scenario} | {} | {} |", listed(own), listed(others));
-        }
-        out
-    }
-
-    /// The scenarios in which a driver fails, by their places.
-    fn caught(&self, driver: usize) -> Vec<usize> {
-        (0..self.scenarios.len()).filter(|row| self.cell(*row, driver).result == Standing::Fail).collect()
-    }
-
-    /// What is amiss with the scenarios of the zoo: the first driver fails, or one exists to catch no wrong client, or does not catch
-    /// one that it exists for.
-    pub fn amiss(&self) -> Vec<String> {
-        let mut amiss = Vec::new();
-        for (row, scenario) in self.scenarios.iter().enumerate() {
-            let cell = self.cell(row, 0);
-            if !matches!(cell.result, Standing::Pass | Standing::NotApplicable) {
-                let why = cell.reason.as_deref().unwrap_or_default();
-                amiss.push(format!("the client without a defect does not pass {scenario}: {why}"));
-            }
-            if self.catches[row].is_empty() {
-                let example = "`expect: {catches: {wrong-never-rediscovers: I1}}`";
-                amiss.push(format!("{scenario} does not say which wrong client it exists to catch, such as {example}"));
-            }
-            for (driver, rule) in &self.catches[row] {
-                let column = self.drivers.iter().position(|column| column.name == *driver);
-                if !column.is_some_and(|column| self.cell(row, column).rules.contains(rule)) {
-                    amiss.push(format!("{scenario} exists to catch {driver} by {}, and does not", rule.word()));
-                }
-            }
-        }
-        amiss
-    }
-}
-
-/// In a row; nothing if there is nothing.
-fn listed(names: impl Iterator<Item = String>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }
 
 impl Cell {
-    fn ink(&self) -> Ink {
+    /// What it comes to.
+    pub fn mark(&self) -> Mark {
         match self.result {
-            Standing::NotApplicable => Ink::Faint,
-            Standing::Pass => Ink::Good,
-            Standing::Inconclusive => Ink::Unsure,
-            Standing::Fail | Standing::Broken => Ink::Bad,
+            Standing::NotApplicable => Mark::NotApplicable,
+            Standing::Pass => Mark::Pass,
+            Standing::Inconclusive => Mark::Inconclusive,
+            Standing::Fail if self.rules == [Rule::Invariant(Invariant::I7)] && self.unproven == 0 => Mark::WrongError,
+            Standing::Fail => Mark::Fail,
+            Standing::Broken => Mark::Broken,
+        }
+    }
+
+    /// Adds a run of the same scenario and driver.
+    pub fn add(&mut self, run: Self) {
+        let failed = [self.result, run.result].map(|result| result >= Standing::Fail);
+        self.documented = match failed {
+            // What not every failure is announced by is not announced.
+            [true, true] => run.documented.filter(|words| self.documented.as_ref() == Some(words)),
+            [false, true] => run.documented,
+            _ => self.documented.take(),
+        };
+        self.result = self.result.max(run.result);
+        self.runs += run.runs;
+        self.not_passed += run.not_passed;
+        self.unproven += run.unproven;
+        self.worst_recovery = self.worst_recovery.max(run.worst_recovery);
+        self.rules.extend(run.rules);
+        self.rules.sort_unstable();
+        self.rules.dedup();
+        if let Some(why) = run.why
+            && self.why.as_ref().is_none_or(|known| why.mark < known.mark)
+        {
+            self.why = Some(why);
+        }
+        self.lacks = self.lacks.take().or(run.lacks);
+    }
+
+    fn ink(&self) -> Ink {
+        match self.mark() {
+            Mark::NotApplicable => Ink::Faint,
+            Mark::Pass => Ink::Good,
+            Mark::Inconclusive | Mark::WrongError => Ink::Unsure,
+            Mark::Fail | Mark::Broken => Ink::Bad,
         }
     }
 
@@ -440,11 +507,12 @@ impl Cell {
 
     /// In nine characters.
     fn short(&self) -> String {
-        match self.result {
-            Standing::NotApplicable => "n/a".to_owned(),
-            Standing::Pass => self.recovery().unwrap_or_else(|| "pass".to_owned()),
-            Standing::Inconclusive => "unproven".to_owned(),
-            Standing::Fail => {
+        match self.mark() {
+            Mark::NotApplicable => "n/a".to_owned(),
+            Mark::Pass => self.recovery().unwrap_or_else(|| "pass".to_owned()),
+            Mark::Inconclusive => "unproven".to_owned(),
+            Mark::WrongError => format!("~{}", self.recovery().unwrap_or_else(|| "I7".to_owned())),
+            Mark::Fail => {
                 let invariant = |rule: &&Rule| matches!(rule, Rule::Invariant(_));
                 let broken: Vec<String> = self.rules.iter().filter(invariant).copied().map(Rule::word).collect();
                 match &broken[..] {
@@ -454,21 +522,22 @@ impl Cell {
                     all => format!("!{}", all.join(",")),
                 }
             }
-            Standing::Broken => "BROKEN".to_owned(),
+            Mark::Broken => "BROKEN".to_owned(),
         }
     }
 
-    fn marked(&self) -> String {
-        let mut text = match self.result {
-            Standing::NotApplicable => "n/a".to_owned(),
-            Standing::Pass => self.recovery().map_or_else(|| "pass".to_owned(), |recovery| format!("pass {recovery}")),
-            Standing::Inconclusive => "inconclusive".to_owned(),
-            Standing::Fail => {
-                let rules: Vec<String> = self.rules.iter().copied().map(Rule::word).collect();
-                format!("**fail** {}", rules.join(" "))
-            }
-            Standing::Broken => "**broken**".to_owned(),
+    /// For the page.
+    fn told(&self) -> String {
+        let mark = self.mark();
+        let mut text = match mark {
+            Mark::Pass | Mark::NotApplicable | Mark::Inconclusive => mark.word().to_owned(),
+            Mark::Fail | Mark::WrongError | Mark::Broken => format!("**{}**", mark.word()),
         };
+        match mark {
+            Mark::Pass | Mark::WrongError => self.recovery().iter().for_each(|time| text.extend([" ", time])),
+            Mark::Fail => self.rules.iter().for_each(|rule| text.extend([" ", &rule.word()])),
+            Mark::Broken | Mark::Inconclusive | Mark::NotApplicable => {}
+        }
         if self.documented.is_some() {
             text.push_str(" (doc)");
         }
@@ -478,15 +547,32 @@ impl Cell {
 
 #[cfg(test)]
 mod tests {
-    use model::verdict::Invariant;
-
     use super::*;
 
     fn column(name: &str, about: &str) -> Column {
         Column { name: name.to_owned(), about: about.to_owned(), real_time: false }
     }
 
-    fn matrix() -> Matrix {
+    /// It recovered, and gave an error that is not true.
+    pub(super) fn wrong_error() -> Cell {
+        Cell {
+            result: Standing::Fail,
+            not_passed: 1,
+            runs: 2,
+            worst_recovery: Some(Duration::from_millis(7_500)),
+            rules: vec![Rule::Invariant(Invariant::I7)],
+            why: Some(Why {
+                reason: "I7 honest error: writer#9 failed at 9.100s with \"no such master\", which is not so".into(),
+                cause: "I7: which is not so".into(),
+                seed: 2,
+                replay: "sentinel-lab run kill.yaml --seed 2".into(),
+                mark: Mark::WrongError,
+            }),
+            ..Cell::default()
+        }
+    }
+
+    pub(super) fn matrix() -> Matrix {
         let pass = Cell {
             result: Standing::Pass,
             runs: 2,
@@ -494,14 +580,15 @@ mod tests {
             ..Cell::default()
         };
         let fail = Cell {
-            result: Standing::Fail,
-            not_passed: 1,
-            runs: 2,
             rules: vec![Rule::Invariant(Invariant::I1), Rule::RecoveredWithin],
-            reason: Some("I1 converge: writer#7 failed".into()),
-            replay: Some("sentinel-lab run kill.yaml --seed 2".into()),
+            why: wrong_error().why.map(|why| Why {
+                reason: "I1 converge: writer#7 failed".into(),
+                cause: "I1: failed".into(),
+                mark: Mark::Fail,
+                ..why
+            }),
             documented: Some("\"it does not reconnect\", its README".into()),
-            ..Cell::default()
+            ..wrong_error()
         };
         Matrix {
             scenarios: vec!["kill".into(), "quiet".into()],
@@ -512,6 +599,78 @@ mod tests {
             cells: vec![pass.clone(), fail, pass, Cell::default()],
             guideline: Vec::new(),
         }
+    }
+
+    /// Both scenarios and a third: the second driver recovers in two of them, and says of neither what happened.
+    fn with_wrong_errors() -> Matrix {
+        let mut matrix = matrix();
+        matrix.scenarios.push("later".into());
+        matrix.catches.push(BTreeMap::new());
+        let unmeasured = Cell { worst_recovery: None, ..wrong_error() };
+        matrix.cells.splice(3.., [wrong_error(), matrix.cells[0].clone(), unmeasured]);
+        matrix
+    }
+
+    #[test]
+    fn who_recovers_and_gives_a_wrong_error_is_told_apart_at_a_glance() {
+        let matrix = with_wrong_errors();
+        insta::assert_snapshot!(matrix.text(Style::default()));
+        insta::assert_snapshot!(matrix.markdown());
+        let json: serde_json::Value = serde_json::from_str(&matrix.json()).expect("JSON");
+        let cell = &json["cells"][3];
+        assert_eq!(
+            (&cell["result"], &cell["mark"]),
+            (&"fail".into(), &"wrong_error".into()),
+            "it is a failure all the same"
+        );
+        assert_eq!(json["tallies"][1], serde_json::json!({"wrong_error": 2, "fail": 1, "pass": 0}));
+        let finding = &json["findings"][1];
+        assert_eq!((&finding["driver"], &finding["mark"]), (&"wrong-bad".into(), &"wrong_error".into()));
+        let places = finding["scenarios"].as_array().expect("a list").iter().map(|place| &place["scenario"]);
+        assert_eq!(places.collect::<Vec<_>>(), ["quiet", "later"]);
+    }
+
+    #[test]
+    fn runs_add_up_to_a_cell_and_the_worst_of_them_is_told() {
+        let add = |runs: &[&Cell]| {
+            let mut cell = Cell::default();
+            for run in runs {
+                cell.add((*run).clone());
+            }
+            cell
+        };
+        let [pass, fail] = [0, 1].map(|index| Cell { runs: 1, ..matrix().cells[index].clone() });
+        let wrong_error = Cell { runs: 1, ..wrong_error() };
+        let reason = |cell: &Cell| cell.why.as_ref().expect("a reason").reason[..2].to_owned();
+        let cell = add(&[&pass, &wrong_error, &fail, &pass]);
+        assert_eq!((cell.result, cell.mark(), cell.runs, cell.not_passed), (Standing::Fail, Mark::Fail, 4, 2));
+        assert_eq!(cell.rules, [Rule::Invariant(Invariant::I1), Rule::Invariant(Invariant::I7), Rule::RecoveredWithin]);
+        assert_eq!((reason(&cell).as_str(), cell.worst_recovery), ("I1", wrong_error.worst_recovery));
+        assert_eq!(cell.documented, None, "of one failure only");
+        assert_eq!(add(&[&fail, &pass, &fail]).documented, fail.documented);
+        let unproven = Cell { result: Standing::Inconclusive, unproven: 1, ..pass.clone() };
+        assert_eq!(add(&[&pass, &wrong_error]).mark(), Mark::WrongError);
+        assert_eq!(
+            add(&[&unproven, &wrong_error]).mark(),
+            Mark::Fail,
+            "of one run it is not known whether it recovered"
+        );
+        let lacking = add(&[&Cell { lacks: Some("TLS".into()), ..Cell::default() }]);
+        assert_eq!((lacking.mark(), lacking.lacks.as_deref()), (Mark::NotApplicable, Some("TLS")));
+    }
+
+    #[test]
+    fn a_wrong_error_is_all_that_is_wrong_only_where_nothing_else_is_and_that_was_shown() {
+        let mark = |change: fn(&mut Cell)| {
+            let mut cell = wrong_error();
+            change(&mut cell);
+            cell.mark()
+        };
+        assert_eq!(mark(|_| {}), Mark::WrongError);
+        assert_eq!(mark(|cell| cell.rules.push(Rule::FailedAtMost)), Mark::Fail);
+        assert_eq!(mark(|cell| cell.rules = vec![Rule::Invariant(Invariant::I6)]), Mark::Fail);
+        assert_eq!(mark(|cell| cell.unproven = 1), Mark::Fail);
+        assert_eq!(mark(|cell| cell.result = Standing::Broken), Mark::Broken);
     }
 
     #[test]
@@ -553,19 +712,5 @@ mod tests {
     #[test]
     fn the_page_gives_a_reason_for_every_failure() {
         insta::assert_snapshot!(matrix().markdown());
-    }
-
-    #[test]
-    fn the_zoo_says_what_is_amiss() {
-        insta::assert_snapshot!(matrix().zoo());
-        let undeclared = "quiet does not say which wrong client it exists to catch, such as \
-                          `expect: {catches: {wrong-never-rediscovers: I1}}`";
-        assert_eq!(matrix().amiss(), [undeclared]);
-        let mut by_another_rule = matrix();
-        by_another_rule.cells[1].rules = vec![Rule::RecoveredWithin];
-        assert!(by_another_rule.amiss().contains(&"kill exists to catch wrong-bad by I1, and does not".to_owned()));
-        let mut broken = matrix();
-        broken.cells[0].result = Standing::Fail;
-        assert!(broken.amiss()[0].starts_with("the client without a defect does not pass kill"));
     }
 }

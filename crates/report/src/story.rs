@@ -124,6 +124,7 @@ impl Story {
             at: Time::from_millis(10_050),
             text: "step 1 of the timeline, kill old-master, found nothing to act on".into(),
             count: 1,
+            connection_lost: false,
         });
         story
     }
@@ -224,6 +225,7 @@ impl Story {
             at: Time::from_millis(ms),
             text: text.into(),
             count,
+            connection_lost: false,
         });
         self.verdict.findings.sort_by_key(|finding| finding.at);
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use model::plan::{Expect, Plan, Step, Trigger};
 use model::verdict::Severity;
-use model::{Fault, Outcome, Seed, Target, Time};
+use model::{Fault, Seed, Target, Time};
 use testbed::driver::Driver;
 use testbed::{Run, RunError};
 
@@ -70,6 +70,19 @@ pub enum SubjectError {
         /// The first violation.
         reason: String,
     },
+    /// It does not show of a client whether it does well.
+    #[error(
+        "{name} shows nothing as it is, with seed {seed}, so nothing can be learnt from disturbing it: {reason}; take one that shows \
+         it, by a longer `run_for` or a shorter `deadline`, say"
+    )]
+    Unproven {
+        /// The scenario.
+        name: String,
+        /// The seed.
+        seed: u64,
+        /// What is missing.
+        reason: String,
+    },
 }
 
 /// A step that goes through all of `count` things before it comes to one again, and far from one to the next.
@@ -88,7 +101,7 @@ impl Subject {
     /// most `limit` cases.
     ///
     /// # Errors
-    /// It cannot be run, has no clients, or fails by itself.
+    /// It cannot be run, has no clients, fails by itself, or leaves open whether a client does well.
     pub fn new(
         name: &str,
         plan: Plan,
@@ -106,10 +119,17 @@ impl Subject {
             Ok(outcome) => outcome,
             Err(source) => return Err(SubjectError::Broken { name, seed, source }),
         };
-        if outcome.verdict.outcome == Outcome::Fail {
-            let violation = outcome.verdict.findings.iter().find(|finding| finding.severity == Severity::Violation);
-            let reason = violation.map_or_else(String::new, |finding| format!("{}: {}", finding.rule, finding.text));
+        let of =
+            |severity: Severity| outcome.verdict.findings.iter().filter(move |finding| finding.severity == severity);
+        if let Some(violation) = of(Severity::Violation).next() {
+            let reason = format!("{}: {}", violation.rule, violation.text);
             return Err(SubjectError::Fails { name, seed, reason });
+        }
+        // A step that did nothing leaves the others, and the clients.
+        let missing = of(Severity::NoEvidence).filter(|finding| finding.client.is_some());
+        let missing: Vec<&str> = missing.map(|finding| finding.text.as_str()).collect();
+        if !missing.is_empty() {
+            return Err(SubjectError::Unproven { name, seed, reason: missing.join("; ") });
         }
         let points = points(&outcome.history, &outcome.deliveries);
         let (faults, left_out) = faults(&plan);

@@ -174,6 +174,12 @@ fn what_cannot_be_taken_apart_is_refused_with_the_reason() {
     };
     let error = refused(Plan { clients: Vec::new(), ..read(KILL) }, None);
     assert!(matches!(error, SubjectError::NoClients { .. }), "{error}");
+    // The call that hangs is open when the run ends, before its deadline.
+    let error = refused(read(KILL), Some(Defect::NeverRediscovers));
+    assert!(matches!(error, SubjectError::Unproven { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("kill shows nothing as it is, with seed 1, so nothing can be learnt"), "{text}");
+    assert!(text.contains(" and still open when the run ended, before its deadline of 10s: "), "{text}");
     // So that calls end within the run.
     let mut impatient = read(KILL);
     impatient.clients[0].deadline = Duration::from_secs(1);

@@ -443,7 +443,7 @@ impl Open {
             (None, _) if id == 0 || id > operations.last => Err(format!("there was no operation {id}")),
             (None, _) => Err(format!("operation {id} has ended before")),
             (Some(Operation::Call(request, end)), What::Value(value)) => {
-                let answer = answer(&request, value).ok_or("such a value is no reply to that; see the page")?;
+                let answer = answer(&request, &value)?;
                 let _ = end.send(Ok(answer));
                 Ok(())
             }

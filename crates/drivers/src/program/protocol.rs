@@ -7,6 +7,8 @@
 //! | lab | [`Order`] | for each operation, any number of which may be open |
 //! | program | [`Said`] | when one has ended, in any order, and for each message of a subscription |
 
+use std::fmt;
+
 use model::history::Cause;
 use model::plan::{Need, Workload};
 use serde::de::DeserializeOwned;
@@ -240,27 +242,101 @@ impl Said {
     }
 }
 
-/// What the reply to `request` means; `None` if it is none that Redis gives.
-pub(super) fn answer(request: &Request, value: Value) -> Option<Answer> {
-    Some(match (request, value) {
-        (_, Value::Null) => Answer::Nil,
-        (_, Value::Bool(_)) => Answer::Done,
-        (_, Value::Number(number)) => Answer::Number(number.as_i64()?),
-        (_, Value::String(text)) if text == "OK" => Answer::Done,
-        (_, Value::String(text)) => Answer::Value(text.into_bytes()),
-        (Request::Transaction(_) | Request::Pipeline(_), Value::Array(_)) => Answer::Done,
-        (Request::Pop(..), Value::Array(list)) => match <[Value; 2]>::try_from(list).ok()? {
-            [_key, Value::String(item)] => Answer::Value(item.into_bytes()),
-            _ => return None,
-        },
-        _ => return None,
-    })
+/// What a value has to be.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As of `INCR`.
+    Integer,
+    /// Whether a lock was still one's own.
+    Flag,
+    /// As of `SET`.
+    Done,
+    /// As of `SET NX`.
+    DoneOrNull,
+    /// As of `GET`.
+    TextOrNull,
+    /// As of `BLPOP`, or the item alone.
+    Popped,
+    /// As of `EXEC`: a value for each command.
+    List(&'static [Form]),
+}
+
+impl Form {
+    const fn of(request: &Request) -> Self {
+        match request {
+            Request::Incr(_)
+            | Request::Push(..)
+            | Request::Publish(..)
+            | Request::Script(_)
+            | Request::Acknowledge(..) => Self::Integer,
+            Request::Renew(_) | Request::Release(_) => Self::Flag,
+            Request::Set(..) => Self::Done,
+            Request::Acquire(_) => Self::DoneOrNull,
+            Request::Get(_)
+            | Request::ReplicaGet(_)
+            | Request::CachedGet(_)
+            | Request::Take(..)
+            | Request::Unfinished(_) => Self::TextOrNull,
+            Request::Pop(..) => Self::Popped,
+            Request::Transaction(_) => Self::List(&[Self::Integer, Self::Integer]),
+            Request::Pipeline(_) => Self::List(&[Self::Integer, Self::Done, Self::Integer]),
+        }
+    }
+
+    /// What a value of this form means; `None` if `value` is none.
+    fn read(self, value: &Value) -> Option<Answer> {
+        let text = |text: &String| Answer::Value(text.clone().into_bytes());
+        match (self, value) {
+            (Self::Integer, Value::Number(number)) => number.as_i64().map(Answer::Number),
+            (Self::Flag, Value::Number(number)) => {
+                number.as_i64().filter(|flag| matches!(flag, 0 | 1)).map(Answer::Number)
+            }
+            (Self::Done | Self::DoneOrNull, Value::Bool(true)) => Some(Answer::Done),
+            (Self::Done | Self::DoneOrNull, Value::String(text)) => (text == "OK").then_some(Answer::Done),
+            (Self::DoneOrNull | Self::TextOrNull | Self::Popped, Value::Null) => Some(Answer::Nil),
+            (Self::TextOrNull | Self::Popped, Value::String(item)) => Some(text(item)),
+            (Self::Popped, Value::Array(list)) => match &list[..] {
+                [Value::String(_key), Value::String(item)] => Some(text(item)),
+                _ => None,
+            },
+            (Self::List(forms), Value::Array(list)) => {
+                let replies =
+                    list.len() == forms.len() && forms.iter().zip(list).all(|(form, of)| form.read(of).is_some());
+                replies.then_some(Answer::Done)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// As what has to be there.
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Integer => "an integer",
+            Self::Flag => "1 or 0",
+            Self::Done => "\"OK\" or true",
+            Self::DoneOrNull => "\"OK\", true or null",
+            Self::TextOrNull => "a string or null",
+            Self::Popped => "a list of key and item, both strings, or the item, or null",
+            Self::List(forms) => {
+                let forms: Vec<String> = forms.iter().map(Self::to_string).collect();
+                return write!(f, "a list of {}, one for each command: {}", forms.len(), forms.join("; "));
+            }
+        })
+    }
+}
+
+/// What the value that `request` is answered with means, or what it has to be in its place.
+pub(super) fn answer(request: &Request, value: &Value) -> Result<Answer, String> {
+    let form = Form::of(request);
+    form.read(value).ok_or_else(|| format!("the value of `{}` must be {form}", op(request)))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use testbed::driver::Writes;
+    use testbed::driver::{Jobs, Lease, Writes};
 
     use super::*;
 
@@ -321,22 +397,80 @@ mod tests {
     }
 
     #[test]
-    fn values_in_words() {
-        let (get, pop) = (Request::Get("k".into()), Request::Pop("q".into(), 1));
-        let table = [
-            (&get, json!(null), Some(Answer::Nil)),
-            (&get, json!("v"), Some(Answer::Value(b"v".to_vec()))),
-            (&get, json!("OK"), Some(Answer::Done)),
-            (&get, json!(true), Some(Answer::Done)),
-            (&get, json!(7), Some(Answer::Number(7))),
-            (&get, json!(7.5), None),
-            (&get, json!(["q", "v"]), None),
-            (&pop, json!(["q", "v"]), Some(Answer::Value(b"v".to_vec()))),
-            (&pop, json!(["q"]), None),
-            (&pop, json!({}), None),
+    fn values_are_taken_in_the_form_that_the_operation_has_and_in_no_other() {
+        let word = || "w".to_owned();
+        let lease = || Lease { key: word(), token: word(), ttl_ms: 1 };
+        let jobs = || Jobs { waiting: word(), under_way: word() };
+        let writes = || Writes { counter: word(), key: word(), list: word(), item: word() };
+        let integers = vec![
+            Request::Incr(word()),
+            Request::Push(word(), word()),
+            Request::Publish(word(), word()),
+            Request::Script(word()),
+            Request::Acknowledge(jobs(), word()),
         ];
-        for (request, value, expected) in table {
-            assert_eq!(answer(request, value.clone()), expected, "{value}");
+        let strings = vec![
+            Request::Get(word()),
+            Request::ReplicaGet(word()),
+            Request::CachedGet(word()),
+            Request::Take(jobs(), 1),
+            Request::Unfinished(jobs()),
+        ];
+        // All values that anybody may answer in one place, each with what it means.
+        let [null, truth, ok] = [json!(null), json!(true), json!("OK")];
+        let number = |number: i64| (json!(number), Answer::Number(number));
+        let text = |text: &str| (json!(text), Answer::Value(text.as_bytes().to_vec()));
+        let done = |value: &Value| (value.clone(), Answer::Done);
+        let nil = || (null.clone(), Answer::Nil);
+        let item = (json!(["q", "v"]), Answer::Value(b"v".to_vec()));
+        let table = [
+            (integers, "an integer", vec![number(0), number(1), number(-7)]),
+            (strings, "a string or null", vec![text("1"), text("OK"), nil()]),
+            (vec![Request::Set(word(), word())], "\"OK\" or true", vec![done(&ok), done(&truth)]),
+            (vec![Request::Acquire(lease())], "\"OK\", true or null", vec![done(&ok), done(&truth), nil()]),
+            (vec![Request::Renew(lease()), Request::Release(lease())], "1 or 0", vec![number(0), number(1)]),
+            (
+                vec![Request::Pop(word(), 1)],
+                "a list of key and item, both strings, or the item, or null",
+                vec![item, text("1"), text("OK"), nil()],
+            ),
+            (
+                vec![Request::Transaction(writes())],
+                "a list of 2, one for each command: an integer; an integer",
+                vec![done(&json!([1, 2]))],
+            ),
+            (
+                vec![Request::Pipeline(writes())],
+                "a list of 3, one for each command: an integer; \"OK\" or true; an integer",
+                vec![done(&json!([1, "OK", 1])), done(&json!([1, true, 1]))],
+            ),
+        ];
+        let nonsense = [
+            json!(false),
+            json!(7.5),
+            json!(1e30),
+            json!({"a": 1}),
+            json!([]),
+            json!([1]),
+            json!(["q"]),
+            json!(["q", null]),
+            json!(["q", 7]),
+            json!([1, null]),
+            json!([1, 1, 1]),
+            json!([1, "OK", 1, 1]),
+        ];
+        let values: Vec<Value> = table
+            .iter()
+            .flat_map(|(_, _, taken)| taken.iter().map(|(value, _)| value.clone()))
+            .chain(nonsense)
+            .collect();
+        for (requests, expected, taken) in &table {
+            for (request, value) in requests.iter().flat_map(|request| values.iter().map(move |value| (request, value)))
+            {
+                let meant = taken.iter().find(|(good, _)| good == value).map(|(_, answer)| answer.clone());
+                let refused = || format!("the value of `{}` must be {expected}", op(request));
+                assert_eq!(answer(request, value), meant.ok_or_else(refused), "{request:?} {value}");
+            }
         }
     }
 }

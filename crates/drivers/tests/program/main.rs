@@ -148,7 +148,6 @@ fn what_a_program_does_wrong_ends_the_run_and_is_told() {
         ),
         ("unknown", "line 4 of its standard output, `{\"id\": 99, \"value\": null}`: there was no operation 99"),
         ("again", "`: operation 1 has ended before; only lines"),
-        ("value", "`: such a value is no reply to that"),
         ("message", "`: operation 3 is no subscription"),
         ("endless", "xxxxx`: it has no end within 1048576 bytes"),
         ("deaf", "has closed its standard input: Broken pipe (os error 32); nothing on its standard error"),
@@ -165,6 +164,52 @@ fn what_a_program_does_wrong_ends_the_run_and_is_told() {
                 assert!(text.starts_with(&format!("client counter: `{command}`")), "{fault}: {text}");
                 assert!(text.contains(expected), "{fault}: {text}");
                 assert!(began.elapsed() < Duration::from_secs(60), "{fault}: the run went on");
+            });
+        }
+    });
+}
+
+/// Nothing that such an answer says is believed, however like a success it looks.
+#[test]
+fn nonsense_for_an_answer_ends_the_run_with_the_line_and_what_was_expected() {
+    // How many lines the program says before that one, its hello among them.
+    let cases = [
+        (Workload::Counter, "incr", r#""1"}`: the value of `incr` must be an integer; "#, 1),
+        (Workload::Register, "set", "1}`: the value of `set` must be \"OK\" or true; ", 1),
+        (
+            Workload::Queue,
+            "pop",
+            "[1, 2]}`: the value of `pop` must be a list of key and item, both strings, or the item, or null; ",
+            1,
+        ),
+        (Workload::PubSub, "publish", r#""1"}`: the value of `publish` must be an integer; "#, 1),
+        (
+            Workload::Transaction,
+            "transaction",
+            "[1]}`: the value of `transaction` must be a list of 2, one for each",
+            1,
+        ),
+        (
+            Workload::Pipeline,
+            "pipeline",
+            "`: the value of `pipeline` must be a list of 3, one for each command: an integer; ",
+            1,
+        ),
+        (Workload::Lock, "acquire", "false}`: the value of `acquire` must be \"OK\", true or null; ", 1),
+        (Workload::Lock, "renew", "true}`: the value of `renew` must be 1 or 0; ", 2),
+        (Workload::Jobs, "unfinished", "false}`: the value of `unfinished` must be a string or null; ", 1),
+    ];
+    std::thread::scope(|scope| {
+        for (workload, op, expected, before) in cases {
+            scope.spawn(move || {
+                let Some(command) = worker(op) else { return };
+                let plan = plan(vec![client(workload)], Duration::from_secs(600));
+                let error = run(Program::new(&command).unwrap(), plan).unwrap_err();
+                assert!(matches!(error, RunError::Driver { .. }), "{op}: {error}");
+                let text = error.to_string();
+                assert!(text.contains(expected), "{op}: {text}");
+                let line = format!(", line {} of its standard output, `{{\"id\": ", before + 1);
+                assert!(text.contains(&line), "{op}: {text}");
             });
         }
     });

@@ -1,5 +1,5 @@
 """A client of a few lines, without a package: it asks the Sentinels for the master and connects, for every operation. Its first
-argument is what it does wrong, `nothing` by default; its second is a file in which it leaves its process id and that of a child.
+argument is what it does wrong, `nothing` by default, or an operation that it answers with nonsense; its second is a file in which it leaves its process id and that of a child.
 """
 
 import json
@@ -12,6 +12,11 @@ import time
 
 fault, *pids = sys.argv[1:] or ["nothing"]
 writing = threading.Lock()
+
+
+# What is answered in earnest and no operation of the name gives; a string to the others.
+NONSENSE = {"set": 1, "pop": [1, 2], "transaction": [1], "pipeline": [[None, 1], [None, "OK"], [None, 1]], "acquire": False}
+NONSENSE |= {"take": 7, "unfinished": False, "renew": True}
 
 
 def say(line):
@@ -100,8 +105,8 @@ for number, line in enumerate(sys.stdin, 1):
         say({"id": 99, "value": None})
     if fault == "again" and number == 3:
         say({"id": 1, "value": None})
-    if fault == "value" and number == 3:
-        say({"id": order["id"], "value": {"a": 1}})
+    if fault == order["op"]:
+        say({"id": order["id"], "value": NONSENSE.get(fault, "1")})
         continue
     if fault == "message" and number == 3:
         say({"id": order["id"], "message": "m"})
