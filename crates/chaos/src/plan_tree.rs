@@ -55,8 +55,14 @@ impl PlanTree {
     fn changed(&self) -> Option<Plan> {
         let (mut plan, left) = (self.plan.clone(), self.left);
         match self.pass {
-            Pass::DropSteps if plan.timeline[left].fault == Fault::Heal(Target::All) => return None,
-            Pass::DropSteps => drop(plan.timeline.remove(left)),
+            Pass::DropSteps if plan.timeline.get(left)?.fault == Fault::Heal(Target::All) => return None,
+            Pass::DropSteps => {
+                plan.timeline.remove(left);
+                // What has nothing to undo any more goes with it.
+                for idle in plan.idle_steps().into_iter().rev() {
+                    plan.timeline.remove(idle);
+                }
+            }
             Pass::DropClients if plan.clients.len() == 1 => return None,
             Pass::DropClients => drop(plan.clients.remove(left)),
             Pass::ShortenFaults => {
@@ -77,7 +83,8 @@ impl PlanTree {
             Pass::Done => return None,
         }
         let heals = heals_what_it_did(&plan) || !heals_what_it_did(&self.plan);
-        (plan != self.plan && heals).then_some(plan)
+        let idles = plan.idle_steps().len() > self.plan.idle_steps().len();
+        (plan != self.plan && heals && !idles).then_some(plan)
     }
 }
 
@@ -235,6 +242,17 @@ run_for: 60s
         let plan = shrunk(&text, |plan| plan.timeline.iter().any(late));
         let faults: Vec<_> = plan.timeline.iter().map(|step| step.fault.to_string()).collect();
         assert_eq!(faults, ["heal all", "kill master"]);
+    }
+
+    #[test]
+    fn what_undoes_a_step_goes_with_it_and_not_before_if_it_matters() {
+        let text =
+            PLAN.replace("  - {at: 30s,", "  - {on: +switch-master, after: 1s, restart: old-master}\n  - {at: 30s,");
+        let count = |plan: &Plan, name: &str| plan.timeline.iter().filter(|step| step.fault.name() == name).count();
+        let plan = shrunk(&text, |plan| count(plan, "kill") <= count(plan, "restart"));
+        assert_eq!(plan.timeline.iter().map(|step| step.fault.name()).collect::<Vec<_>>(), ["heal"]);
+        let plan = shrunk(&text, |plan| count(plan, "kill") == 1 && count(plan, "restart") == 1);
+        assert_eq!(plan.timeline.len(), 3);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What must have happened for the run to prove anything: faults that fired, clients that worked and that were touched.
 
-use model::history::{Action, OpResult};
+use model::history::{Action, Execution, OpResult};
 use model::plan::Client;
+use model::verdict::{Invariant, Rule};
 use model::{Fault, Plan, Time};
 
-use crate::converge::held_to;
 use crate::facts::{Facts, Mastership, Op};
 use crate::findings::{Findings, counted, seconds};
 use crate::periods::Periods;
+use crate::{converge, stale};
 
 /// Fewer operations than that show nothing.
 const FEWEST_OPERATIONS: usize = 10;
@@ -50,6 +51,32 @@ fn a_reply_was_cut(facts: &Facts<'_>, plan: &Plan, since: Time) -> bool {
     executions.any(|(at, execution)| *at >= since && execution.reply_cut)
 }
 
+/// True if anything that `client` did from the first fault on was held to I1 or I2, or if there was no fault.
+pub(crate) fn is_judged(facts: &Facts<'_>, client: &Client, periods: &Periods) -> bool {
+    let Some(first) = facts.firings.first().map(|firing| firing.at) else { return true };
+    let waived = |invariant| facts.plan.expect.waive.iter().any(|(waived, _)| *waived == invariant);
+    let to_success = |op: &Op<'_>| op.started >= first && converge::held_to(facts, client, op, periods).is_some();
+    let to_the_master = |(at, execution): &(Time, &Execution)| {
+        let at = execution.sent.unwrap_or(*at);
+        at >= first && stale::held_to(client, at, execution, periods).is_some()
+    };
+    (!waived(Invariant::I1) && facts.ops_of(client).any(to_success))
+        || (!waived(Invariant::I2) && facts.executions_of(client).iter().any(to_the_master))
+}
+
+/// Adds that nothing that clients did was judged, unless the plan expects something of the run.
+pub(crate) fn check_judged(facts: &Facts<'_>, judged: bool, findings: &mut Findings<'_>) {
+    let expects = Rule::all().any(|rule| facts.plan.expect.sets(rule));
+    if let Some(first) = facts.firings.first().filter(|_| !judged && !expects && !facts.plan.clients.is_empty()) {
+        let text = format!(
+            "nothing that clients did from the first fault on, at {}, had to succeed, as there was no master for them, nor a replica that \
+             serves stale data, for longer than their budget: undo what was done, or say in `expect` what must come out",
+            first.at
+        );
+        findings.unproven(None, facts.end, text);
+    }
+}
+
 /// Adds what `client` left unproven.
 pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
     let id = &client.id;
@@ -85,7 +112,7 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
         && let Some(period) = periods.good.last().filter(|p| p.from >= last.answered && p.until == Time::NEVER)
         && !facts
             .ops_of(client)
-            .any(|op| !op.action.master_bound() || held_to(facts, client, op, periods) == Some(period))
+            .any(|op| !op.action.master_bound() || converge::held_to(facts, client, op, periods) == Some(period))
     {
         let open =
             |op: &&Op<'_>| op.action != Action::Subscribe && matches!(op.ended, None | Some((_, OpResult::Unfinished)));
@@ -123,7 +150,7 @@ mod tests {
     use model::Outcome;
     use model::fault::{Fault, Target};
     use model::history::What;
-    use model::verdict::Rule;
+    use model::plan::Expect;
 
     use super::*;
     use crate::story::{Story, plan, step};
@@ -147,6 +174,37 @@ mod tests {
             Fault::Send { target: Target::Master(None), command: vec!["NOSUCH".into()], undo: None };
         let text = "step 2 of the timeline, send master NOSUCH, was refused by every node, or found none that runs";
         assert_eq!(unproven(&plan, &story), [text]);
+    }
+
+    /// What is left unproven of a run in which all Sentinels are killed at 10 s, and until when.
+    fn without_sentinels(until: Option<u64>, expect: Expect) -> Vec<String> {
+        let mut plan = plan();
+        plan.timeline[0].fault = Fault::Kill(Target::Sentinels);
+        plan.expect = expect;
+        let mut story = Story::quiet();
+        let sentinels = plan.cluster.sentinel_nodes();
+        story.fault(10_000, 0, "kill sentinels", &sentinels);
+        for node in sentinels {
+            story.state(10_000, node, model::history::NodeState::Down);
+            until.into_iter().for_each(|ms| story.state(ms, node, model::history::NodeState::Up));
+        }
+        unproven(&plan, &story)
+    }
+
+    #[test]
+    fn something_must_be_judged_or_expected() {
+        let text = "nothing that clients did from the first fault on, at 10.000s, had to succeed, as there was no master for them, nor a \
+                    replica that serves stale data, for longer than their budget: undo what was done, or say in `expect` what must come out";
+        assert_eq!(without_sentinels(None, Expect::default()), [text]);
+        assert_eq!(without_sentinels(Some(27_500), Expect::default()), [text], "for less than the budget");
+        assert!(without_sentinels(Some(20_000), Expect::default()).is_empty());
+        assert!(without_sentinels(None, Expect { failovers: Some(0), ..Expect::default() }).is_empty());
+        let waived = [Invariant::I1, Invariant::I2].map(|invariant| (invariant, "why".to_owned()));
+        assert_eq!(
+            without_sentinels(Some(20_000), Expect { waive: waived[..1].to_vec(), ..Expect::default() }).len(),
+            0
+        );
+        assert_eq!(without_sentinels(Some(20_000), Expect { waive: waived.to_vec(), ..Expect::default() }), [text]);
     }
 
     #[test]

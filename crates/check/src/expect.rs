@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::history::{Action, OpResult};
-use model::plan::{Client, Workload};
+use model::plan::Client;
 use model::verdict::Rule;
 use model::{Fault, Time};
 
@@ -42,7 +42,7 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
         check_connects(facts, allowed, within, findings);
     }
     if let Some(within) = expect.recovered_within {
-        for client in facts.plan.clients.iter().filter(|client| writes(client)) {
+        for client in facts.plan.clients.iter().filter(|client| Rule::RecoveredWithin.concerns(client.workload)) {
             check_recovery(facts, client, within, findings);
         }
     }
@@ -57,7 +57,7 @@ pub(crate) fn check(facts: &Facts<'_>, lost: u64, findings: &mut Findings<'_>) {
 /// last time that one was there again.
 pub(crate) fn check_return(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
     let Some(within) = facts.plan.expect.back_to_replica_within else { return };
-    if client.workload != Workload::ReplicaReads {
+    if !Rule::BackToReplicaWithin.concerns(client.workload) {
         return;
     }
     let Some(back) = periods.reading.last().map(|period| period.from).filter(|from| *from > Time::ZERO) else {
@@ -146,10 +146,6 @@ fn check_connects(facts: &Facts<'_>, allowed: u64, within: Duration, findings: &
     }
 }
 
-fn writes(client: &Client) -> bool {
-    !matches!(client.workload, Workload::ReplicaReads | Workload::PubSub | Workload::Lock)
-}
-
 fn check_recovery(facts: &Facts<'_>, client: &Client, within: Duration, findings: &mut Findings<'_>) {
     let Some(fault) = facts.firings.first().map(|firing| firing.at) else {
         let text = format!("nothing happened that {} could have recovered from", client.id);
@@ -201,6 +197,7 @@ pub(crate) fn recovered(facts: &Facts<'_>, client: &Client) -> Option<Time> {
 mod tests {
     use model::fault::Target;
     use model::history::{Execution, NodeState, What};
+    use model::plan::Workload;
     use model::{NodeId, Plan};
 
     use super::*;

@@ -33,12 +33,9 @@ pub(crate) fn check(
     for (executed, execution) in facts.executions_of(client) {
         // What a frozen process or a partition held up is judged by when the client sent it.
         let at = &execution.sent.unwrap_or(*executed);
-        let Some(period) = find(&periods.standing, *at) else { continue };
-        let start = period.from.max(Time::from(client.start));
+        let Some(period) = held_to(client, *at, execution, periods) else { continue };
         let stale = execution.node != period.node
-            && *at >= start + client.budget
             && execution.error.is_none()
-            && master_bound(client, execution)
             && !coming(facts, faults, group, execution, period, *at);
         if stale {
             let what = execution.op.as_ref().map_or_else(String::new, |op| format!(" of {op}"));
@@ -52,6 +49,18 @@ pub(crate) fn check(
             findings.violated(Invariant::I2, Some(&client.id), *at, text);
         }
     }
+}
+
+/// The time in which the master stands and which a command that was sent at `at` is judged by; `None` if there is none.
+pub(crate) fn held_to<'p>(
+    client: &Client,
+    at: Time,
+    execution: &Execution,
+    periods: &'p Periods,
+) -> Option<&'p Period> {
+    let period = find(&periods.standing, at)?;
+    let start = period.from.max(Time::from(client.start));
+    (at >= start + client.budget && master_bound(client, execution)).then_some(period)
 }
 
 fn master_bound(client: &Client, execution: &Execution) -> bool {

@@ -20,7 +20,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
     let facts = Facts::new(plan, history);
     let faults = Standing::new(&facts);
     let mut findings = Findings::new(plan);
-    let mut lost = 0;
+    let (mut lost, mut judged) = (0, false);
     for client in &plan.clients {
         let periods = Periods::new(&facts, &faults, client);
         converge::check(&facts, client, &periods, &mut findings);
@@ -37,10 +37,12 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         honest::check(&facts, &faults, client, &mut findings);
         expect::check_return(&facts, client, &periods, &mut findings);
         evidence::check_client(&facts, client, &periods, &mut findings);
+        judged |= evidence::is_judged(&facts, client, &periods);
     }
     residue::check(&facts, plan, &mut findings);
     expect::check(&facts, lost, &mut findings);
     evidence::check_steps(&facts, plan, &mut findings);
+    evidence::check_judged(&facts, judged, &mut findings);
     let failovers = recovery::all(&facts, history);
     let clients = plan.clients.iter().map(|client| summary(&facts, client)).collect();
     let (outcome, findings) = findings.conclude();

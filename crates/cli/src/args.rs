@@ -1,11 +1,12 @@
 //! The arguments: types only, no execution.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::chaos::args::{ChaosArgs, MergeArgs};
+use crate::chaos::args::{ChaosArgs, MergeArgs, seeds};
 
 /// Take Redis Sentinel clients through failovers in virtual time.
 ///
@@ -63,6 +64,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: u64,
 
+    /// What other commands have for that; says what to write here
+    #[arg(long = "seeds", hide = true, value_name = "A..B", value_parser = seed_and_repeat)]
+    _seeds: Option<Infallible>,
+
     /// Runs at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub jobs: Option<u64>,
@@ -91,6 +96,16 @@ pub(crate) struct RunArgs {
     /// Colours
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+}
+
+/// What `run` has for the `--seeds` of `chaos` and `matrix`.
+fn seed_and_repeat(text: &str) -> Result<Infallible, String> {
+    let [seed, repeat] = match (seeds(text), text.parse::<u64>()) {
+        (Ok(seeds), _) if seeds.end < u64::MAX => [seeds.start, seeds.end - seeds.start],
+        (_, Ok(repeat)) if repeat > 0 => [1, repeat],
+        _ => [1, 5],
+    };
+    Err(format!("`run` counts its runs: write `--seed {seed} --repeat {repeat}` for {repeat} from seed {seed} on"))
 }
 
 #[derive(Debug, ClapArgs)]
@@ -283,5 +298,21 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn run_says_what_it_has_for_seeds() {
+        let told = |seeds: &str| {
+            let args = Args::try_parse_from(["sentinel-lab", "run", "--seeds", seeds, "kill.yaml"]);
+            args.expect_err("no argument of run").to_string()
+        };
+        for (seeds, right) in [
+            ("1..6", "--seed 1 --repeat 5"),
+            ("7..=9", "--seed 7 --repeat 3"),
+            ("20", "--seed 1 --repeat 20"),
+            ("x", "--seed 1 --repeat 5"),
+        ] {
+            assert!(told(seeds).contains(&format!("write `{right}`")), "{}", told(seeds));
+        }
     }
 }

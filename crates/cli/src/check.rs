@@ -46,7 +46,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Option<Vec<Scenario>> {
     };
     let drivers = registry();
     let names: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
-    let options = Options { drivers: Some(&names), wrong_at: Some(zoo::wrong_at) };
+    let options = Options { drivers: Some(&names), wrong_at: Some(zoo::wrong_at), lenient: false };
     let mut scenarios = Vec::new();
     let mut usable = true;
     for path in files {

@@ -35,6 +35,7 @@ pub mod limits;
 pub mod machine;
 pub mod plan;
 pub mod raw;
+mod reach;
 pub mod seed;
 pub mod time;
 pub mod tracking;

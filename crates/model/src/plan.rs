@@ -496,6 +496,11 @@ impl Workload {
     /// How many reads there are to each write, of clients that read what a second connection overwrites.
     pub const OVERWRITES: u32 = 5;
 
+    /// True if it has operations that change data which is to last. Locks expire, messages are not kept.
+    pub const fn writes(self) -> bool {
+        !matches!(self, Self::ReplicaReads | Self::PubSub | Self::Lock)
+    }
+
     /// The word for it in a scenario file.
     pub const fn name(self) -> &'static str {
         match self {
@@ -563,6 +568,22 @@ pub struct Expect {
     /// The wrong clients that the plan exists to catch, by the names of their drivers, each with the rule that it must violate. A run
     /// does not look at it; it is for those who ask what a scenario is worth.
     pub catches: BTreeMap<String, Rule>,
+}
+
+impl Expect {
+    /// True if it says what must come out by this rule.
+    pub fn sets(&self, rule: Rule) -> bool {
+        match rule {
+            Rule::RecoveredWithin => self.recovered_within.is_some(),
+            Rule::Failovers => self.failovers.is_some(),
+            Rule::AcknowledgedWritesLost => self.acknowledged_writes_lost.is_some(),
+            Rule::FailedAtMost => self.failed_at_most.is_some(),
+            Rule::MostConnects => self.most_connects.is_some(),
+            Rule::LongestGap => self.longest_gap.is_some(),
+            Rule::BackToReplicaWithin => self.back_to_replica_within.is_some(),
+            Rule::Invariant(_) | Rule::Astray | Rule::Evidence => false,
+        }
+    }
 }
 
 #[cfg(test)]

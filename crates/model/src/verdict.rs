@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ClientId;
+use crate::plan::Workload;
 use crate::time::Time;
 use crate::words::plain;
 
@@ -212,6 +213,16 @@ impl Rule {
             Self::Astray,
         ];
         Invariant::ALL.into_iter().map(Self::Invariant).chain(expectations)
+    }
+
+    /// True if it looks at what a client with this workload does.
+    pub const fn concerns(self, workload: Workload) -> bool {
+        match self {
+            Self::BackToReplicaWithin => matches!(workload, Workload::ReplicaReads),
+            Self::RecoveredWithin | Self::AcknowledgedWritesLost | Self::Invariant(Invariant::I4) => workload.writes(),
+            Self::Invariant(Invariant::I2 | Invariant::I3) => !matches!(workload, Workload::ReplicaReads),
+            _ => true,
+        }
     }
 
     /// The word for it in files: `I1`, `recovered_within`.

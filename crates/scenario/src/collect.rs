@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::form::{Field, Mistake, Node, Record, shortened};
-use crate::leaf::{Count, Span};
+use crate::leaf::{Count, NodeName, Span};
 use crate::problems::{Place, Problem};
 use crate::suggest::{did_you_mean, listed};
 
@@ -13,14 +13,14 @@ use crate::suggest::{did_you_mean, listed};
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) problems: Vec<Problem>,
-    /// Records with a misspelt key. What seems to be missing there is not reported as well.
+    /// Records with a key that is none of theirs. What seems to be missing there is not reported as well.
     misspelt: BTreeSet<Place>,
 }
 
 impl Collector {
     /// Adds a problem.
     pub(crate) fn add(&mut self, place: Place, mistake: Mistake) {
-        self.problems.push(Problem { message: mistake.message, help: mistake.help, place });
+        self.problems.push(mistake.at(place));
     }
 
     /// The value of a node; `None`, and a problem, if there is a mistake.
@@ -54,7 +54,7 @@ impl Collector {
         self.field(field)
     }
 
-    /// True if the record there has a key that looks like a slip.
+    /// True if the record there has a key that is none of its own.
     pub(crate) fn is_misspelt(&self, record: Place) -> bool {
         self.misspelt.contains(&record)
     }
@@ -63,11 +63,16 @@ impl Collector {
     pub(crate) fn fields<T>(&mut self, record: Record<T>, owner: Place) -> T {
         let known = || record.known.iter().copied();
         for (place, key) in record.unknown {
-            let hint = did_you_mean(&key, known());
-            if hint.is_some() {
-                self.misspelt.insert(owner);
-            }
-            let help = hint.unwrap_or_else(|| format!("there are {}", listed(known())));
+            self.misspelt.insert(owner);
+            let cut = key.split_once(':').filter(|(before, _)| record.known.contains(before));
+            let help = match cut {
+                Some((before, after)) => format!("write `{before}: {after}`, with a blank after the colon"),
+                None if NodeName::parse(&key).is_ok() => {
+                    "one node stands behind a key: write a step for each, or a role such as `sentinels:minority`"
+                        .to_owned()
+                }
+                None => did_you_mean(&key, known()).unwrap_or_else(|| format!("there are {}", listed(known()))),
+            };
             self.add(place, Mistake::new(format!("unknown key `{}`", shortened(&key))).help(help));
         }
         record.fields

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::form::{Mistake, Scalar, shortened};
+use crate::form::{Form as _, Mistake, Scalar, shortened};
+use crate::leaf::Span;
 
 /// The longest duration that a file may hold: no run takes longer than a day.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// One part of a duration, for a schema: the units of `humantime` up to hours.
-const PART: &str =
-    r"([0-9]{1,9}(\.[0-9]{1,9})?\s*(us|usec|ms|msec|millis|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s*)+";
+/// The units that there are.
+const UNITS: [&str; 5] = ["us", "ms", "s", "m", "h"];
+
+/// One part of a duration, for a schema.
+const PART: &str = r"([0-9]{1,9}(\.[0-9]{1,9})?\s*(us|ms|s|m|h)\s*)+";
 
 /// What a schema accepts as a duration.
 pub(crate) fn pattern() -> String {
@@ -27,11 +30,13 @@ pub(crate) fn read(scalar: Scalar<'_>) -> Result<Duration, Mistake> {
         Scalar::Text(text) => parse(text),
         Scalar::Int(n) if n >= 0 => Err(without_unit(&n.to_string())),
         Scalar::Float(n) if n >= 0.0 => Err(without_unit(&n.to_string())),
-        Scalar::Int(_) | Scalar::Float(_) => Err(Mistake::new("a duration cannot be negative")),
-        Scalar::Bool(_) | Scalar::Null => {
-            Err(Mistake::expected("a duration", &scalar.describe()).help("write a number with a unit: `500ms`, `5s`"))
-        }
+        Scalar::Int(_) | Scalar::Float(_) => Err(negative()),
+        Scalar::Bool(_) | Scalar::Null => Err(Span::mistaken(&scalar.describe())),
     }
+}
+
+fn negative() -> Mistake {
+    Mistake::new("a duration cannot be negative").help(Span::right())
 }
 
 fn without_unit(number: &str) -> Mistake {
@@ -45,14 +50,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Mistake> {
     if let Ok(number) = text.parse::<f64>()
         && number.is_finite()
     {
-        return Err(if text.starts_with('-') {
-            Mistake::new("a duration cannot be negative")
-        } else {
-            without_unit(text)
-        });
+        return Err(if text.starts_with('-') { negative() } else { without_unit(text) });
+    }
+    if text.strip_prefix('-').is_some_and(|rest| parse(rest).is_ok()) {
+        return Err(negative());
     }
     let mistake = || Mistake::new(format!("`{}` is not a duration", shortened(text)));
-    let examples = "write a number with a unit: `500ms`, `5s`, `1m 30s`";
     // Beyond these bounds the sums of the parser could overflow.
     let digits = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
     if digits > 9 || text.len() > 64 {
@@ -62,13 +65,19 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Mistake> {
         humantime::DurationError::UnknownUnit { unit, .. } if !unit.is_empty() => {
             mistake().help(format!("`{}` is no unit of time; there are us, ms, s, m and h", shortened(&unit)))
         }
-        _ => mistake().help(examples),
+        _ => mistake().help(Span::right()),
     })?;
     if duration > LONGEST {
         return Err(Mistake::new(format!("`{text}` is too long")).help("the longest duration is 24h"));
     }
     if !duration.subsec_nanos().is_multiple_of(1_000) {
         return Err(Mistake::new(format!("`{text}` is too fine")).help("the smallest step is 1us"));
+    }
+    let words = || text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    if let Some(unit) = words().find(|word| !UNITS.contains(word)) {
+        let units = UNITS[..UNITS.len() - 1].join(", ");
+        let help = format!("`{unit}` is no unit of time: write `{}`; there are {units} and h", write(duration));
+        return Err(mistake().help(help));
     }
     Ok(duration)
 }
@@ -154,6 +163,16 @@ mod tests {
         assert_eq!(help("2days"), "the longest duration is 24h");
         assert_eq!(help("5ns"), "the smallest step is 1us");
         assert_eq!(parse("-5").unwrap_err().message, "a duration cannot be negative");
+    }
+
+    #[test]
+    fn each_unit_has_one_word() {
+        for (text, right) in [("100 msec", "100ms"), ("5 seconds", "5s"), ("1min 30s", "90s"), ("1day", "24h")] {
+            let mistake = parse(text).unwrap_err();
+            assert_eq!(mistake.message, format!("`{text}` is not a duration"));
+            let help = mistake.help.unwrap_or_default();
+            assert!(help.contains(&format!("write `{right}`; there are us, ms, s, m and h")), "{help}");
+        }
     }
 
     /// The sum is the largest number of seconds and a full second of another unit, which overflowed in the parser.

@@ -10,7 +10,8 @@ use serde::de::{self, DeserializeOwned, IgnoredAny, IntoDeserializer as _, MapAc
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Spanned;
 
-use crate::problems::Place;
+use crate::problems::{Place, Problem};
+use crate::suggest::listed;
 
 /// What is wrong with a value, whatever its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,11 @@ impl Mistake {
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// It, at its place.
+    pub(crate) fn at(self, place: Place) -> Problem {
+        Problem { message: self.message, help: self.help, place }
     }
 
     /// `what` should stand where `found` stands.
@@ -72,21 +78,29 @@ pub(crate) trait Form: Sized {
     /// What should stand here, for messages: "a duration".
     const WHAT: &'static str;
 
+    /// What would be right where something else stands: "write a number with a unit: `5s`".
+    fn right() -> String;
+
     /// Reads a scalar.
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        Err(Mistake::expected(Self::WHAT, &scalar.describe()))
+        Err(Self::mistaken(&scalar.describe()))
     }
 
     /// Reads a list.
     fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Result<Self, Mistake>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(Mistake::expected(Self::WHAT, "a list")))
+        Ok(Err(Self::mistaken("a list")))
     }
 
     /// Reads a map.
     fn map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Result<Self, Mistake>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Err(Mistake::expected(Self::WHAT, "a map")))
+        Ok(Err(Self::mistaken("a map")))
+    }
+
+    /// `found` stands where a `Self` should.
+    fn mistaken(found: &str) -> Mistake {
+        Mistake::expected(Self::WHAT, found).help(Self::right())
     }
 }
 
@@ -164,6 +178,13 @@ impl<'de, T: Form> de::Visitor<'de> for Visitor<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Field<T>(pub(crate) Option<Node<T>>);
 
+impl<T> Field<T> {
+    /// Where its value stands, if it is there.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.0.as_ref().map(|node| node.place)
+    }
+}
+
 impl<T> Default for Field<T> {
     fn default() -> Self {
         Self(None)
@@ -190,11 +211,44 @@ pub(crate) struct Record<T> {
 impl<T: DeserializeOwned> Form for Record<T> {
     const WHAT: &'static str = "a map";
 
+    fn right() -> String {
+        let mut known: &'static [&'static str] = &[];
+        // What becomes of it is no matter: a record tells its keys when it is asked to be read.
+        let _ = T::deserialize(Keys(&mut known));
+        format!("write `key: value` for some of its keys: {}", listed(known.iter().copied()))
+    }
+
     fn map<'de, A: MapAccess<'de>>(map: A) -> Result<Result<Self, Mistake>, A::Error> {
         let mut unknown = Vec::new();
         let mut known: &'static [&'static str] = &[];
         let fields = T::deserialize(RecordReader { map, unknown: &mut unknown, known: &mut known })?;
         Ok(Ok(Self { fields, unknown, known }))
+    }
+}
+
+/// Learns the keys of a derived `Deserialize`, and has nothing to be read.
+struct Keys<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Keys<'_> {
+    type Error = de::value::Error;
+
+    fn deserialize_struct<V: de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_map(de::value::MapDeserializer::new(std::iter::empty::<(&str, &str)>()))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -251,6 +305,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for RecordReader<'_, A> {
 impl<T: Form> Form for Vec<Node<T>> {
     const WHAT: &'static str = "a list";
 
+    fn right() -> String {
+        "begin each entry with `- ` in a line of its own, or write `[..]` around all, with commas between".to_owned()
+    }
+
     fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Result<Self, Mistake>, A::Error> {
         let mut nodes = Self::new();
         while let Some(node) = list.next_element()? {
@@ -266,6 +324,10 @@ pub(crate) struct Entries<T>(pub(crate) Vec<(Place, String, Node<T>)>);
 
 impl<T: Form> Form for Entries<T> {
     const WHAT: &'static str = "a map";
+
+    fn right() -> String {
+        format!("write `name: value`, where each value is {}", T::WHAT)
+    }
 
     fn map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Result<Self, Mistake>, A::Error> {
         let mut entries = Vec::new();
@@ -285,6 +347,10 @@ pub(crate) enum Either<S, L> {
 
 impl<S: Form, L: Form> Form for Either<S, L> {
     const WHAT: &'static str = S::WHAT;
+
+    fn right() -> String {
+        S::right()
+    }
 
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         S::scalar(scalar).map(Self::Short)

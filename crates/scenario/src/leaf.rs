@@ -8,10 +8,10 @@ use model::id::NodeId;
 use model::plan::{Host, Workload};
 use model::verdict::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{IgnoredAny, SeqAccess};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use crate::duration;
-use crate::form::{Form, Mistake, Scalar, shortened};
+use crate::form::{Entries, Form, Mistake, Scalar, shortened};
 use crate::raw::AnswerWord;
 use crate::suggest::{did_you_mean, listed};
 
@@ -31,14 +31,10 @@ macro_rules! leaf {
 }
 
 /// Reads a scalar that has to be text.
-fn text<'a>(scalar: Scalar<'a>, what: &str) -> Result<&'a str, Mistake> {
+fn text<F: Form>(scalar: Scalar<'_>) -> Result<&str, Mistake> {
     match scalar {
         Scalar::Text(text) => Ok(text),
-        Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) => {
-            Err(Mistake::expected(what, &scalar.describe())
-                .help("text that looks like a number or a bool needs quotes"))
-        }
-        Scalar::Null => Err(Mistake::expected(what, &scalar.describe())),
+        _ => Err(F::mistaken(&scalar.describe())),
     }
 }
 
@@ -49,8 +45,12 @@ pub(crate) struct Text(pub(crate) String);
 impl Form for Text {
     const WHAT: &'static str = "text";
 
+    fn right() -> String {
+        "text that looks like a number or a bool needs quotes".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        text(scalar, Self::WHAT).map(|text| Self(text.to_owned()))
+        text::<Self>(scalar).map(|text| Self(text.to_owned()))
     }
 }
 
@@ -63,10 +63,14 @@ pub(crate) struct Word(pub(crate) String);
 impl Form for Word {
     const WHAT: &'static str = "a word";
 
+    fn right() -> String {
+        "a word that looks like a number with a point, or like a bool, needs quotes".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         match scalar {
             Scalar::Int(number) => Ok(Self(number.to_string())),
-            _ => text(scalar, Self::WHAT).map(|text| Self(text.to_owned())),
+            _ => text::<Self>(scalar).map(|text| Self(text.to_owned())),
         }
     }
 }
@@ -81,8 +85,7 @@ impl Name {
     /// The name `text`, if it is one.
     pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return Err(Mistake::new(format!("`{}` is not a name", shortened(text)))
-                .help("a name has letters, digits, `-` and `_` only"));
+            return Err(Mistake::new(format!("`{}` is not a name", shortened(text))).help(Self::right()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -91,8 +94,12 @@ impl Name {
 impl Form for Name {
     const WHAT: &'static str = "a name";
 
+    fn right() -> String {
+        "a name has letters, digits, `-` and `_` only; one that looks like a number or a bool needs quotes".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        Self::parse(text(scalar, Self::WHAT)?)
+        Self::parse(text::<Self>(scalar)?)
     }
 }
 
@@ -105,11 +112,14 @@ pub(crate) struct MasterName(pub(crate) String);
 impl Form for MasterName {
     const WHAT: &'static str = "a master name";
 
+    fn right() -> String {
+        "write the name of a master, such as `mymaster`; it has letters, digits, `.`, `-` and `_` only, and quotes if it looks like a number".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let name = text(scalar, Self::WHAT)?;
+        let name = text::<Self>(scalar)?;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) {
-            return Err(Mistake::new(format!("`{}` is not a master name", shortened(name)))
-                .help("a master name has letters, digits, `.`, `-` and `_` only"));
+            return Err(Mistake::new(format!("`{}` is not a master name", shortened(name))).help(Self::right()));
         }
         Ok(Self(name.to_owned()))
     }
@@ -124,13 +134,17 @@ pub(crate) struct Count(pub(crate) u64);
 impl Form for Count {
     const WHAT: &'static str = "a whole number";
 
+    fn right() -> String {
+        "write a number without unit or quotes, such as `3`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         match scalar {
             Scalar::Int(n) => u64::try_from(n).map(Self).map_err(|_| {
                 let what = if n < 0 { "a number from 0" } else { "a smaller number" };
-                Mistake::expected(what, &scalar.describe())
+                Mistake::expected(what, &scalar.describe()).help(Self::right())
             }),
-            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe())),
+            _ => Err(Self::mistaken(&scalar.describe())),
         }
     }
 }
@@ -144,8 +158,12 @@ pub(crate) struct Broken(pub(crate) Rule);
 impl Form for Broken {
     const WHAT: &'static str = "a rule";
 
+    fn right() -> String {
+        "name an invariant or an expectation, such as `I1` or `recovered_within`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let word = text(scalar, Self::WHAT)?;
+        let word = text::<Self>(scalar)?;
         Rule::all().find(|rule| rule.word() == word).map(Self).ok_or_else(|| {
             let rules: Vec<String> = Rule::all().map(Rule::word).collect();
             let known = || rules.iter().map(String::as_str);
@@ -170,10 +188,14 @@ pub(crate) struct Flag(pub(crate) bool);
 impl Form for Flag {
     const WHAT: &'static str = "`true` or `false`";
 
+    fn right() -> String {
+        "there is no other word for it".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         match scalar {
             Scalar::Bool(flag) => Ok(Self(flag)),
-            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe())),
+            _ => Err(Self::mistaken(&scalar.describe())),
         }
     }
 }
@@ -186,6 +208,10 @@ pub(crate) struct Span(pub(crate) Duration);
 
 impl Form for Span {
     const WHAT: &'static str = "a duration";
+
+    fn right() -> String {
+        "write a number with a unit: `500ms`, `5s`, `1m 30s`".to_owned()
+    }
 
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         duration::read(scalar).map(Self)
@@ -205,10 +231,14 @@ pub(crate) struct Jump(pub(crate) i64);
 impl Form for Jump {
     const WHAT: &'static str = "a duration with a sign";
 
+    fn right() -> String {
+        "write a number with a unit: `-3s`, `3s`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         match scalar {
             Scalar::Text(text) => duration::parse_signed_ms(text).map(Self),
-            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe()).help("write a number with a unit: `-3s`, `3s`")),
+            _ => Err(Self::mistaken(&scalar.describe())),
         }
     }
 }
@@ -226,10 +256,14 @@ pub(crate) struct Rate(pub(crate) Duration);
 impl Form for Rate {
     const WHAT: &'static str = "a rate";
 
+    fn right() -> String {
+        "write `10/s` or `30/m`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         match scalar {
             Scalar::Text(text) => duration::parse_rate(text).map(Self),
-            _ => Err(Mistake::expected(Self::WHAT, &scalar.describe()).help("write `10/s` or `30/m`")),
+            _ => Err(Self::mistaken(&scalar.describe())),
         }
     }
 }
@@ -247,18 +281,21 @@ pub(crate) struct NodeName(pub(crate) NodeId);
 impl NodeName {
     /// The node called `text`.
     pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
-        text.parse().map(Self).map_err(|()| {
-            Mistake::new(format!("`{}` is not a node name", shortened(text)))
-                .help("data nodes are `redis-1`, `redis-2` …, Sentinels `sentinel-1`, `sentinel-2` …")
-        })
+        text.parse()
+            .map(Self)
+            .map_err(|()| Mistake::new(format!("`{}` is not a node name", shortened(text))).help(Self::right()))
     }
 }
 
 impl Form for NodeName {
     const WHAT: &'static str = "a node name";
 
+    fn right() -> String {
+        "data nodes are `redis-1`, `redis-2` …, Sentinels `sentinel-1`, `sentinel-2` …".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        Self::parse(text(scalar, Self::WHAT)?)
+        Self::parse(text::<Self>(scalar)?)
     }
 }
 
@@ -271,11 +308,14 @@ pub(crate) struct HostOf(pub(crate) Host);
 impl Form for HostOf {
     const WHAT: &'static str = "a node or an IP address";
 
+    fn right() -> String {
+        "write a node such as `redis-1`, or an address such as `10.0.0.9`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let text = text(scalar, Self::WHAT)?;
+        let text = text::<Self>(scalar)?;
         text.parse().map(Self).map_err(|()| {
-            Mistake::new(format!("`{}` is neither a node nor an IP address", shortened(text)))
-                .help("write a node such as `redis-1`, or an address such as `10.0.0.9`")
+            Mistake::new(format!("`{}` is neither a node nor an IP address", shortened(text))).help(Self::right())
         })
     }
 }
@@ -293,8 +333,7 @@ impl HostName {
             !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         if text.len() > 253 || !text.split('.').all(label) {
-            return Err(Mistake::new(format!("`{}` is not the name of a machine", shortened(text)))
-                .help("it has letters, digits, `-` and `_`, in parts with `.` between"));
+            return Err(Mistake::new(format!("`{}` is not the name of a machine", shortened(text))).help(Self::right()));
         }
         if model::hosts::literal(text).is_some() {
             return Err(
@@ -308,8 +347,13 @@ impl HostName {
 impl Form for HostName {
     const WHAT: &'static str = "the name of a machine";
 
+    fn right() -> String {
+        "it has letters, digits, `-` and `_`, in parts with `.` between; one that looks like a number needs quotes"
+            .to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        Self::parse(text(scalar, Self::WHAT)?)
+        Self::parse(text::<Self>(scalar)?)
     }
 }
 
@@ -341,13 +385,29 @@ const TARGETS: [&str; 15] = [
 impl Form for Aim {
     const WHAT: &'static str = "a target";
 
+    fn right() -> String {
+        "write one target, such as `master`, `replica:best`, `redis-1`, `sentinels` or `zone:a`; for several, a step each".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let text = text(scalar, Self::WHAT)?;
+        let text = text::<Self>(scalar)?;
         text.parse().map(Self).map_err(|()| {
             let help = did_you_mean(text, TARGETS)
                 .unwrap_or_else(|| format!("targets are {}", TARGETS.map(|target| format!("`{target}`")).join(", ")));
             Mistake::new(format!("`{}` is not a target", shortened(text))).help(help)
         })
+    }
+
+    fn map<'de, A: MapAccess<'de>>(map: A) -> Result<Result<Self, Mistake>, A::Error> {
+        let entries = Entries::<Text>::map(map)?.map_or_else(|_| Vec::new(), |entries| entries.0);
+        // `{node: redis-1}` and `{master: mymaster}` tell what is meant.
+        let meant = entries.into_iter().find_map(|(_, key, node)| {
+            let value = node.value.ok().map(|Text(value)| value);
+            let named = value.as_ref().map(|value| format!("{key}:{value}"));
+            [value, named, Some(key)].into_iter().flatten().find(|text| text.parse::<Target>().is_ok())
+        });
+        let help = meant.map_or_else(Self::right, |target| format!("write the target alone: `{target}`"));
+        Ok(Err(Mistake::expected(Self::WHAT, "a map").help(help)))
     }
 }
 
@@ -371,8 +431,12 @@ pub(crate) struct Event(pub(crate) EventName);
 impl Form for Event {
     const WHAT: &'static str = "an event of Sentinel";
 
+    fn right() -> String {
+        "write one such as `+switch-master` or `+odown`".to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let text = text(scalar, Self::WHAT)?;
+        let text = text::<Self>(scalar)?;
         text.parse().map(Self).map_err(|()| {
             let names = || EventName::ALL.iter().map(|event| event.as_str());
             let help = did_you_mean(text, names())
@@ -402,10 +466,14 @@ pub(crate) const WORKLOADS: [&str; Workload::ALL.len()] = {
 impl Form for Work {
     const WHAT: &'static str = "a workload";
 
+    fn right() -> String {
+        format!("there are {}", listed(WORKLOADS))
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        let text = text(scalar, Self::WHAT)?;
+        let text = text::<Self>(scalar)?;
         Workload::ALL.into_iter().find(|workload| workload.name() == text).map(Self).ok_or_else(|| {
-            let help = did_you_mean(text, WORKLOADS).unwrap_or_else(|| format!("there are {}", WORKLOADS.join(", ")));
+            let help = did_you_mean(text, WORKLOADS).unwrap_or_else(Self::right);
             Mistake::new(format!("`{}` is not a workload", shortened(text))).help(help)
         })
     }
@@ -424,15 +492,17 @@ pub(crate) const ANSWERS: [(&str, AnswerWord); 4] = [
 impl Form for AnswerWord {
     const WHAT: &'static str = "an answer";
 
+    fn right() -> String {
+        "there are stale, null, hang, no_switch_event, and the maps {error: ..}, {slow: ..}, {wrong_address: ..}, \
+         {late_switch_event: ..}"
+            .to_owned()
+    }
+
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         // A bare `null` is not text in YAML.
-        let text = if let Scalar::Null = scalar { "null" } else { text(scalar, Self::WHAT)? };
+        let text = if let Scalar::Null = scalar { "null" } else { text::<Self>(scalar)? };
         ANSWERS.iter().find(|(word, _)| *word == text).map(|(_, answer)| *answer).ok_or_else(|| {
-            let help = did_you_mean(text, ANSWERS.map(|(word, _)| word)).unwrap_or_else(|| {
-                "there are stale, null, hang, no_switch_event, and the maps {error: ..}, {slow: ..}, \
-                 {wrong_address: ..}, {late_switch_event: ..}"
-                    .to_owned()
-            });
+            let help = did_you_mean(text, ANSWERS.map(|(word, _)| word)).unwrap_or_else(Self::right);
             Mistake::new(format!("`{}` is not an answer", shortened(text))).help(help)
         })
     }

@@ -45,8 +45,9 @@
 //! - `expect` may waive invariants, each with its reason: `waive: {I1: "no replica may be promoted"}`. I4 allows what
 //!   asynchronous replication loses without a waiver; with one, those losses are listed, and more is a violation still.
 //!
-//! A step may undo what was never done, such as `restart: redis-1` of a node that runs: whether it does depends on what
-//! the roles are then.
+//! What is right and of which nothing can come is a mistake too, and told once all else is right: a step that undoes
+//! nothing, a fault that outlasts the run, an expectation that nobody can miss ([`Options::lenient`] takes them). Where that
+//! depends on what the roles are then, the run tells, which proves nothing then.
 
 mod collect;
 mod convert;
@@ -60,6 +61,7 @@ mod raw;
 mod render;
 mod schema;
 mod suggest;
+mod yaml;
 
 pub use files::files;
 pub use parse::{Options, load, parse, parse_fault, step_places};

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use model::Fault;
 use model::plan::{Cluster, Plan, Workload};
-use serde_yaml::{MessageFormatter as _, UserMessageFormatter};
 
-use crate::convert;
 use crate::form::{Mistake, Node, Record};
-use crate::problems::{LoadError, Place, Problem, ScenarioErrors};
+use crate::problems::{LoadError, Place, ScenarioErrors};
 use crate::raw;
+use crate::{convert, yaml};
 
 /// The largest file that is read.
 const MOST_BYTES: usize = 1 << 20;
@@ -24,6 +23,9 @@ pub struct Options<'a> {
     /// The workload at which alone a client is wrong that is so on purpose, by the name of its driver; `None` to take any client for
     /// wrong at everything.
     pub wrong_at: Option<fn(&str) -> Option<Workload>>,
+    /// Takes also what is right and of which nothing can come: steps that undo nothing, faults that outlast the run, expectations that
+    /// nobody can miss. For plans that a program has drawn, and takes apart.
+    pub lenient: bool,
 }
 
 /// Reads a scenario. `file_name` is for messages only.
@@ -34,11 +36,11 @@ pub fn parse(source: &str, file_name: &str, options: &Options<'_>) -> Result<Pla
     let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
     if source.len() > MOST_BYTES {
         let mistake = Mistake::new("the file is too large").help("a scenario has at most 1 MiB");
-        return fail(vec![problem(START, mistake)]);
+        return fail(vec![mistake.at(yaml::START)]);
     }
-    match serde_yaml::from_str_with_options::<Node<Record<raw::Scenario>>>(source, yaml_options()) {
+    match yaml::read::<Node<Record<raw::Scenario>>>(source) {
         Ok(root) => convert::plan(root, options).or_else(fail),
-        Err(error) => fail(vec![broken(&error)]),
+        Err(problem) => fail(vec![problem]),
     }
 }
 
@@ -53,15 +55,15 @@ pub fn parse_fault(
     cluster: &Cluster,
 ) -> Result<(Fault, Option<Duration>), ScenarioErrors> {
     let fail = |problems| Err(ScenarioErrors::new(file_name, source, problems));
-    match serde_yaml::from_str_with_options::<Node<Record<raw::Step>>>(source, yaml_options()) {
+    match yaml::read::<Node<Record<raw::Step>>>(source) {
         Ok(root) => convert::lone_fault(root, cluster).or_else(fail),
-        Err(error) => fail(vec![broken(&error)]),
+        Err(problem) => fail(vec![problem]),
     }
 }
 
 /// Where each step of the timeline of a scenario stands, for messages about it. Empty if it is no scenario.
 pub fn step_places(source: &str) -> Vec<Place> {
-    let root = serde_yaml::from_str_with_options::<Node<Record<raw::Scenario>>>(source, yaml_options());
+    let root = yaml::read::<Node<Record<raw::Scenario>>>(source);
     root.map_or_else(|_| Vec::new(), convert::step_places)
 }
 
@@ -78,45 +80,4 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<Plan, LoadError> {
     };
     let source = read().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     Ok(parse(&source, &path.display().to_string(), options)?)
-}
-
-/// The start of a file.
-const START: Place = Place { offset: 0, len: 0, line: 1, column: 1 };
-
-fn problem(place: Place, Mistake { message, help }: Mistake) -> Problem {
-    Problem { message, help, place }
-}
-
-/// What is wrong with the YAML, in a reader's words, and where.
-fn broken(error: &serde_yaml::Error) -> Problem {
-    let mistake = match error.without_snippet() {
-        serde_yaml::Error::Budget { .. } => {
-            Mistake::new("the file is too deep, has too many parts, or more than one document")
-                .help("a scenario is one YAML document, some maps and lists deep")
-        }
-        error => Mistake::new(UserMessageFormatter.format_message(error)),
-    };
-    problem(error.location().map_or(START, Place::from), mistake)
-}
-
-/// YAML 1.2 with budgets that no honest scenario meets.
-fn yaml_options() -> serde_yaml::Options {
-    serde_yaml::options! {
-        strict_booleans: true,
-        with_snippet: false,
-        budget: serde_yaml::budget! {
-            max_depth: 16,
-            flow_nesting_limit: 16,
-            max_nodes: 100_000,
-            max_events: 300_000,
-            max_aliases: 1_000,
-            max_anchors: 1_000,
-            max_documents: 1,
-        },
-        alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: 10_000,
-            max_replay_stack_depth: 8,
-            max_alias_expansions_per_anchor: 1_000,
-        },
-    }
 }

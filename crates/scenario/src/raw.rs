@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+use serde::de::MapAccess;
 
 use crate::form::{Either, Entries, Field, Form, Mistake, Node, Record, Scalar};
 use crate::leaf::{
@@ -234,7 +234,8 @@ pub(crate) struct Step {
     pub(crate) client_kill: Field<Aim>,
     /// The data node does not obey `CLIENT KILL`, so that a reconfiguration leaves its clients connected.
     pub(crate) keep_clients: Field<Aim>,
-    /// An operator sends a command to the node, on a connection of its own that has logged in. With `undo` it lasts.
+    /// An operator sends a command to the node, on a connection of its own that has logged in. With `undo` it lasts; without, clients have
+    /// their budget from then on.
     pub(crate) send: Field<Record<Send>>,
     /// The Sentinel's clock jumps.
     pub(crate) clock_jump: Field<Record<ClockJump>>,
@@ -246,7 +247,7 @@ pub(crate) struct Step {
     /// The Sentinel answers its clients otherwise than it knows.
     #[serde(rename = "override")]
     pub(crate) overriding: Field<Record<Override>>,
-    /// Undoes whatever stands at the target.
+    /// Undoes whatever stands at the target. Of `all`, also if there is nothing to undo: from there on all is well.
     pub(crate) heal: Field<Aim>,
 }
 
@@ -288,6 +289,10 @@ pub(crate) enum Aims {
 
 impl Form for Aims {
     const WHAT: &'static str = "a target or a list of targets";
+
+    fn right() -> String {
+        "write one such as `zone:a` or `redis-1`, or several: `[redis-1, sentinel-1]`".to_owned()
+    }
 
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         Aim::scalar(scalar).map(Self::One)
@@ -342,8 +347,9 @@ pub(crate) struct Send {
     pub(crate) to: Field<Aim>,
     /// The command, `SENTINEL RESET mymaster`, or a list of its words: `[CONFIG, SET, requirepass, ""]`.
     pub(crate) command: Field<Words>,
-    /// The command that takes it back, on the same connection or, if the node has closed that, on another. Until then nothing that clients do at the node is held
-    /// against them.
+    /// The command that takes it back, on the same connection or, if the node has closed that, on another, at the end of `for` or with a
+    /// `heal`. Until then nothing that clients do at the node is held against them; without it, they have their budget from the command
+    /// on, so that what hinders them for longer, such as `CLIENT PAUSE 20000`, has every client fail.
     pub(crate) undo: Field<Words>,
 }
 
@@ -357,6 +363,11 @@ pub(crate) enum Words {
 
 impl Form for Words {
     const WHAT: &'static str = "a command";
+
+    fn right() -> String {
+        "write it in a line, `SENTINEL RESET mymaster`, or as a list of its words: `[CONFIG, SET, requirepass, \"\"]`"
+            .to_owned()
+    }
 
     fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
         Text::scalar(scalar).map(Self::Line)
@@ -468,26 +479,11 @@ pub(crate) struct Expect {
 #[derive(Debug)]
 pub(crate) struct Catches(pub(crate) Entries<Broken>);
 
-impl Catches {
-    /// For messages.
-    pub(crate) const EXAMPLE: &str = "`catches: {wrong-gives-up: I1}`";
-
-    fn mistaken(found: &str) -> Mistake {
-        Mistake::expected(Self::WHAT, found)
-            .help(format!("name each with the rule that it must violate: {}", Self::EXAMPLE))
-    }
-}
-
 impl Form for Catches {
     const WHAT: &'static str = "a map of wrong clients";
 
-    fn scalar(scalar: Scalar<'_>) -> Result<Self, Mistake> {
-        Err(Self::mistaken(&scalar.describe()))
-    }
-
-    fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Result<Self, Mistake>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(Self::mistaken("a list")))
+    fn right() -> String {
+        "name each with the rule that it must violate: `catches: {wrong-gives-up: I1}`".to_owned()
     }
 
     fn map<'de, A: MapAccess<'de>>(map: A) -> Result<Result<Self, Mistake>, A::Error> {

@@ -85,20 +85,24 @@ impl World {
         }
     }
 
-    /// Undoes what a target's heal is for: all that stands at its nodes and clients.
+    /// Undoes what a target's heal is for: all that stands at its nodes and clients. Gives the nodes at which there was something to
+    /// undo; of all, whoever heals them means all.
     pub(crate) fn heal(&mut self, target: &Target) -> Vec<usize> {
-        let mut nodes = self.resolve(target);
+        let nodes = self.resolve(target);
         let side = self.side(std::slice::from_ref(target));
-        let lifted = self.lift(&nodes, &side, |_| true);
+        let mut healed = self.lift(&nodes, &side, |_| true);
         for &node in &nodes {
-            self.nodes[node].cut_replies.clear();
+            let before = self.nodes[node].state;
             self.start(node);
             self.thaw(node);
+            let pending = std::mem::take(&mut self.nodes[node].cut_replies);
+            if self.nodes[node].state != before || !pending.is_empty() {
+                healed.push(node);
+            }
         }
-        if nodes.is_empty() {
-            nodes = lifted;
-        }
-        nodes
+        healed.sort_unstable();
+        healed.dedup();
+        if *target == Target::All { nodes } else { healed }
     }
 
     /// Undoes the kills and shutdowns of these nodes.

@@ -124,7 +124,7 @@ pub(crate) enum MergeFormat {
     Json,
 }
 
-fn seeds(text: &str) -> Result<Range<u64>, String> {
+pub(crate) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let parsed = text.split_once("..").and_then(|(from, to)| {
         let (from, to) = (from.trim().parse().ok()?, to.trim());
         Some(match to.strip_prefix('=') {

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use chaos::case::{Case, carry_out};
+use scenario::Options;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -29,7 +30,7 @@ pub(crate) fn work() -> Exit {
     for line in stdin.lines() {
         let Ok(line) = line else { break };
         let Ok(order) = serde_json::from_str::<Order>(&line) else { return Exit::Unusable };
-        let plan = scenario::parse(&order.scenario, "schedule", &scenario::Options::default());
+        let plan = scenario::parse(&order.scenario, "schedule", &Options { lenient: true, ..Options::default() });
         let answer = match plan {
             Ok(plan) => {
                 let case = Case { seed: order.seed, number: order.number, driver: order.driver, plan };

@@ -5,7 +5,7 @@ use model::plan::Host;
 
 use super::names::{Aimed, Names};
 use crate::collect::Collector;
-use crate::form::{Either, Field, Mistake, Node, Record};
+use crate::form::{Either, Field, Form as _, Mistake, Node, Record};
 use crate::leaf::{Aim, Flag, HostName, HostOf, Jump, MasterName, Span, Text, Word};
 use crate::problems::Place;
 use crate::raw::{self, AnswerWord};
@@ -40,8 +40,16 @@ pub(crate) const FAULTS: [&str; 25] = [
     "heal",
 ];
 
-/// The one fault of a step; else a problem.
-pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: &mut Collector) -> Option<Fault> {
+/// An address that no node has, unless a scenario moves one there.
+const FREE: &str = "10.0.1.1";
+
+/// The one fault of a step, `None` if it is mistaken, and where it stands; else a problem.
+pub(super) fn fault(
+    raw: raw::Step,
+    owner: Place,
+    names: &Names<'_>,
+    collector: &mut Collector,
+) -> Option<(Place, Option<Fault>)> {
     let mut reader = Reader { names, collector };
     let mut found = Vec::new();
     reader.simple(&mut found, raw.kill, Aimed::Nodes, Fault::Kill);
@@ -93,7 +101,9 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
         let target = reader.required_target(raw.of, place, "of", Aimed::Sentinels);
         let (Jump(by_ms), by_place) = reader.collector.required(raw.by, place, "by", "-3s")?;
         if by_ms == 0 {
-            reader.collector.add(by_place, Mistake::new("the clock does not jump"));
+            reader
+                .collector
+                .add(by_place, Mistake::new("the clock does not jump").help("write by how much, such as `by: -3s`"));
         }
         Some(Fault::ClockJump { target: target?, by_ms })
     });
@@ -115,15 +125,19 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
     reader.with(&mut found, raw.moving, |reader, record, place| {
         let raw = reader.collector.fields(record, place);
         let target = reader.required_target(raw.node, place, "node", Aimed::Nodes);
-        let (HostOf(host), place) = reader.collector.required(raw.to, place, "to", "10.0.1.1")?;
+        let (HostOf(host), place) = reader.collector.required(raw.to, place, "to", FREE)?;
         let Host::Ip(to) = host else {
-            let help = "the machine gets an address of its own, such as 10.0.1.1";
+            let help = format!("the machine gets an address of its own, such as {FREE}");
             reader.collector.add(place, Mistake::new(format!("`{host}` is a node, no IP address")).help(help));
             return None;
         };
         let cluster = reader.names.cluster();
         if let Some(node) = cluster.nodes().into_iter().find(|node| *cluster.address(*node).host == *to.to_string()) {
-            reader.collector.add(place, Mistake::new(format!("`{to}` is the address of {node}")));
+            reader.collector.add(
+                place,
+                Mistake::new(format!("`{to}` is the address of {node}"))
+                    .help(format!("choose one that no node has, such as {FREE}")),
+            );
             return None;
         }
         Some(Fault::Move { target: target?, to })
@@ -150,7 +164,7 @@ pub(super) fn fault(raw: raw::Step, owner: Place, names: &Names<'_>, collector: 
             collector.add(found[1].0, Mistake::new("a second fault in one step").help(help));
         }
     }
-    found.into_iter().next().and_then(|(_, fault)| fault)
+    found.into_iter().next()
 }
 
 /// Faults that a step names, each `None` if it is mistaken.
@@ -257,7 +271,7 @@ impl Reader<'_, '_> {
         match aims {
             raw::Aims::One(Aim(target)) => self.checked(target, place, Aimed::Links).map(|target| vec![target]),
             raw::Aims::Many(nodes) if nodes.is_empty() => {
-                self.collector.add(place, Mistake::new("this side of the partition is empty"));
+                self.collector.add(place, Mistake::new("this side of the partition is empty").help(raw::Aims::right()));
                 None
             }
             raw::Aims::Many(nodes) => self.targets(nodes),
@@ -335,7 +349,8 @@ impl Reader<'_, '_> {
         }
         if let Some((Text(error), place)) = self.collector.field(raw.error) {
             if error.is_empty() || error.contains(['\r', '\n']) {
-                self.collector.add(place, Mistake::new("the error is not one line of text"));
+                self.collector
+                    .add(place, Mistake::new("the error is not one line of text").help("write one such as `ERR busy`"));
             }
             return Some(Answer::Error(error));
         }

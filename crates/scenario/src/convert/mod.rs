@@ -4,12 +4,14 @@ mod clients;
 mod cluster;
 mod faults;
 mod names;
+mod sense;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::Fault;
-use model::plan::{Client, Cluster, Expect, Plan, WRONG, Workload};
+use model::plan::{Client, Cluster, Expect, Plan, WRONG};
 use model::verdict::{Invariant, Rule};
 
 use crate::collect::Collector;
@@ -21,6 +23,7 @@ use crate::raw::{self, Catches};
 use crate::suggest::did_you_mean;
 pub(crate) use faults::FAULTS;
 use names::Names;
+use sense::Places;
 
 /// How long a run takes that does not say.
 pub(crate) const DEFAULT_RUN_FOR: Duration = Duration::from_secs(45);
@@ -31,8 +34,14 @@ const TICK: Duration = Duration::from_millis(1);
 pub(crate) fn plan(root: Node<Record<raw::Scenario>>, options: &Options<'_>) -> Result<Plan, Vec<Problem>> {
     let mut collector = Collector::default();
     let plan = collector.record(root).map(|(raw, place)| scenario(raw, place, options, &mut collector));
+    if let Some((plan, places)) = &plan
+        && collector.problems.is_empty()
+        && !options.lenient
+    {
+        sense::check(plan, places, &mut collector);
+    }
     match plan {
-        Some(plan) if collector.problems.is_empty() => Ok(plan),
+        Some((plan, _)) if collector.problems.is_empty() => Ok(plan),
         _ => Err(collector.problems),
     }
 }
@@ -58,7 +67,7 @@ pub(crate) fn lone_fault(
                 collector.add(place, Mistake::new(format!("`{key}` means nothing here: it happens at once")));
             }
         }
-        timeline::fault(&mut raw, place, &names, &mut collector)
+        timeline::fault(&mut raw, place, &names, &mut collector).map(|(fault, lasting, _)| (fault, lasting))
     });
     match fault {
         Some(fault) if collector.problems.is_empty() => Ok(fault),
@@ -66,7 +75,7 @@ pub(crate) fn lone_fault(
     }
 }
 
-fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: &mut Collector) -> Plan {
+fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: &mut Collector) -> (Plan, Places) {
     let title = title(raw.title, place, collector);
     let mut run_for = DEFAULT_RUN_FOR;
     collector.duration(raw.run_for, TICK, &mut run_for);
@@ -74,9 +83,9 @@ fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: 
     let names = Names::new(&cluster, zones);
     let clients = clients::clients(raw.clients, &names, run_for, options, collector);
     let names = names.with_clients(&clients);
-    let timeline = timeline::timeline(raw.timeline, &names, run_for, collector);
-    let expect = expect(raw.expect, &cluster, &clients, options, collector);
-    Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }
+    let (timeline, steps) = timeline::timeline(raw.timeline, &names, run_for, collector);
+    let (expect, rules) = expect(raw.expect, &cluster, &clients, options, collector);
+    (Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }, Places { steps, rules })
 }
 
 fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String {
@@ -84,7 +93,7 @@ fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String 
         return String::new();
     };
     if title.trim().is_empty() || title.chars().any(char::is_control) {
-        collector.add(place, Mistake::new("the title is not one line of text"));
+        collector.add(place, Mistake::new("the title is not one line of text").help("say in a line what happens"));
     }
     title
 }
@@ -95,9 +104,10 @@ fn expect(
     clients: &[Client],
     options: &Options<'_>,
     collector: &mut Collector,
-) -> Expect {
-    let Some((record, place)) = collector.field(field) else { return Expect::default() };
+) -> (Expect, BTreeMap<Rule, Place>) {
+    let Some((record, place)) = collector.field(field) else { return Default::default() };
     let raw = collector.fields(record, place);
+    let rules = places(&raw);
     let mut expect = Expect {
         recovered_within: collector.value(raw.recovered_within).map(|Span(s)| s),
         longest_gap: collector.value(raw.longest_gap).map(|Span(s)| s),
@@ -139,7 +149,21 @@ fn expect(
         can_be_violated(rule, &expect, cluster, clients).unwrap_or_else(|mistake| collector.add(place, mistake));
         expect.catches.insert(driver, rule);
     }
-    expect
+    (expect, rules)
+}
+
+/// Where each expectation stands.
+fn places(raw: &raw::Expect) -> BTreeMap<Rule, Place> {
+    let places = [
+        (Rule::RecoveredWithin, raw.recovered_within.place()),
+        (Rule::Failovers, raw.failovers.place()),
+        (Rule::AcknowledgedWritesLost, raw.acknowledged_writes_lost.place()),
+        (Rule::FailedAtMost, raw.failed_at_most.place()),
+        (Rule::MostConnects, raw.most_connects.place()),
+        (Rule::LongestGap, raw.longest_gap.place()),
+        (Rule::BackToReplicaWithin, raw.back_to_replica_within.place()),
+    ];
+    places.into_iter().filter_map(|(rule, place)| Some((rule, place?))).collect()
 }
 
 /// Whether there is such a client, it is wrong on purpose, and it is so at something that the clients of the scenario do.
@@ -172,39 +196,27 @@ fn wrong_client(driver: &str, clients: &[Client], options: &Options<'_>) -> Resu
 /// Whether a run of the scenario looks at the rule at all.
 fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster, clients: &[Client]) -> Result<(), Mistake> {
     let word = rule.word();
-    let about_writes =
-        matches!(rule, Rule::Invariant(Invariant::I2 | Invariant::I3 | Invariant::I4) | Rule::AcknowledgedWritesLost);
-    let reads = |client: &Client| client.workload == Workload::ReplicaReads;
-    if rule == Rule::BackToReplicaWithin && !clients.iter().any(reads) {
-        return Err(Mistake::new(format!("`{word}` is about reads from replicas, and no client does any"))
-            .help("add a client that does, such as `{id: reader, workload: replica_reads}`, or name another rule"));
-    }
-    if about_writes && !clients.is_empty() && clients.iter().all(reads) {
-        return Err(Mistake::new(format!("`{word}` is about what is asked of a master, and no client asks one"))
-            .help("add a client that writes, such as `{id: writer, workload: counter}`, or name another rule"));
-    }
-    let (set, example) = match rule {
-        Rule::RecoveredWithin => (expect.recovered_within.is_some(), "`recovered_within: 12s` to `expect`"),
-        Rule::Failovers => (expect.failovers.is_some(), "`failovers: 1` to `expect`"),
-        Rule::AcknowledgedWritesLost => {
-            (expect.acknowledged_writes_lost.is_some(), "`acknowledged_writes_lost: 0` to `expect`")
-        }
-        Rule::FailedAtMost => (expect.failed_at_most.is_some(), "`failed_at_most: 10` to `expect`"),
-        Rule::MostConnects => (expect.most_connects.is_some(), "`most_connects: {count: 100, within: 1s}` to `expect`"),
-        Rule::LongestGap => (expect.longest_gap.is_some(), "`longest_gap: 2s` to `expect`"),
-        Rule::BackToReplicaWithin => {
-            (expect.back_to_replica_within.is_some(), "`back_to_replica_within: 10s` to `expect`")
-        }
-        Rule::Astray => (cluster.nat, "`nat: true` to `cluster`"),
+    sense::concerns_somebody(rule, clients)?;
+    let example = match rule {
+        Rule::RecoveredWithin => "`recovered_within: 12s` to `expect`",
+        Rule::Failovers => "`failovers: 1` to `expect`",
+        Rule::AcknowledgedWritesLost => "`acknowledged_writes_lost: 0` to `expect`",
+        Rule::FailedAtMost => "`failed_at_most: 10` to `expect`",
+        Rule::MostConnects => "`most_connects: {count: 100, within: 1s}` to `expect`",
+        Rule::LongestGap => "`longest_gap: 2s` to `expect`",
+        Rule::BackToReplicaWithin => "`back_to_replica_within: 10s` to `expect`",
+        Rule::Astray if cluster.nat => return Ok(()),
+        Rule::Astray => "`nat: true` to `cluster`",
         // A waiver of I4 forgives honest losses only.
-        Rule::Invariant(Invariant::I4) | Rule::Evidence => (true, ""),
-        Rule::Invariant(invariant) if expect.waive.iter().any(|(waived, _)| *waived == invariant) => {
+        Rule::Invariant(invariant) => {
+            let waived = invariant != Invariant::I4 && expect.waive.iter().any(|(waived, _)| *waived == invariant);
             let help = format!("take `{word}` out of `waive`, or name a rule that counts here");
-            return Err(Mistake::new(format!("`{word}` is waived in this scenario")).help(help));
+            let mistake = Mistake::new(format!("`{word}` is waived in this scenario")).help(help);
+            return if waived { Err(mistake) } else { Ok(()) };
         }
-        Rule::Invariant(_) => (true, ""),
+        Rule::Evidence => return Ok(()),
     };
-    if set {
+    if expect.sets(rule) {
         return Ok(());
     }
     Err(Mistake::new(format!("`{word}` is not set in this scenario, so that nobody can violate it"))

@@ -18,8 +18,8 @@ pub(super) fn timeline(
     names: &Names<'_>,
     run_for: Duration,
     collector: &mut Collector,
-) -> Vec<Step> {
-    let mut steps = Vec::new();
+) -> (Vec<Step>, Vec<StepPlace>) {
+    let (mut steps, mut places) = (Vec::new(), Vec::new());
     for node in collector.value(field).unwrap_or_default() {
         let Some((mut raw, place)) = collector.record(node) else { continue };
         let times = Times {
@@ -29,22 +29,32 @@ pub(super) fn timeline(
         };
         let when = times.trigger(place, run_for, collector);
         let fault = fault(&mut raw, place, names, collector);
-        if let (Some(when), Some((fault, lasting))) = (when, fault) {
+        if let (Some(when), Some((fault, lasting, place))) = (when, fault) {
             steps.push(Step { when, fault, lasting });
+            places.push(place);
         }
     }
-    steps
+    (steps, places)
 }
 
-/// The fault of a step, and how long it lasts.
+/// Where the parts of a step stand.
+pub(super) struct StepPlace {
+    /// What the fault is for.
+    pub(super) fault: Place,
+    /// How long it lasts, or the same as `fault`.
+    pub(super) lasting: Place,
+}
+
+/// The fault of a step, how long it lasts, and where that stands.
 pub(super) fn fault(
     raw: &mut raw::Step,
     place: Place,
     names: &Names<'_>,
     collector: &mut Collector,
-) -> Option<(Fault, Option<Duration>)> {
+) -> Option<(Fault, Option<Duration>, StepPlace)> {
     let lasting = std::mem::take(&mut raw.lasting);
     let fault = faults::fault(std::mem::take(raw), place, names, collector);
+    let (fault_place, fault) = fault.map_or((place, None), |(place, fault)| (place, fault));
     let lasting = collector.field(lasting);
     if let (Some(Fault::DebugSleep(_)), None) = (&fault, &lasting) {
         let help = "add `for: 5s`";
@@ -58,10 +68,11 @@ pub(super) fn fault(
                 if send { "remove `for`, or add `undo` with the command that takes it back" } else { "remove `for`" };
             collector.add(*place, Mistake::new(message).help(help));
         } else if lasting.is_zero() {
-            collector.add(*place, Mistake::new("the fault lasts no time"));
+            collector.add(*place, Mistake::new("the fault lasts no time").help("write how long, such as `for: 5s`"));
         }
     }
-    Some((fault?, lasting.map(|(Span(lasting), _)| lasting)))
+    let places = StepPlace { fault: fault_place, lasting: lasting.map_or(fault_place, |(_, place)| place) };
+    Some((fault?, lasting.map(|(Span(lasting), _)| lasting), places))
 }
 
 /// The keys of a step that say when.
@@ -95,7 +106,7 @@ impl Times {
             }
         }
         match (at_given, on_given) {
-            (false, false) if collector.is_misspelt(owner) => None,
+            (false, false) if collector.is_misspelt(owner) || after.is_some() => None,
             (false, false) => {
                 let help = "add `at: 10s`, or `on: +switch-master`";
                 collector.add(owner, Mistake::new("the step does not say when").help(help));

@@ -208,6 +208,108 @@ fn expectations() {
 }
 
 #[test]
+fn steps_that_undo_nothing() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s, kill: redis-2}
+- {at: 2s, heal: redis-3}
+- {at: 3s, cut: master}
+- {at: 4s, heal: sentinels}
+- {at: 5s, freeze: sentinel-1, for: 2s}
+- {at: 8s, thaw: sentinel-1}
+- {on: +switch-master, restart: sentinel-2}
+- {at: 9s, heal: client:w}
+- {at: 10s, heal: all}
+"
+    ));
+}
+
+#[test]
+fn what_never_ends() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 10s, send: {to: master, command: CLIENT PAUSE 5000, undo: CLIENT UNPAUSE}}
+- {at: 11s, send: {to: redis-2, command: CLIENT PAUSE 5000, undo: CLIENT UNPAUSE}, for: 5s}
+- {at: 12s, freeze: redis-2, for: 33s}
+- {on: +switch-master, after: 20s, hang: redis-2, for: 20s}
+- {on: +switch-master, after: 10s, hang: redis-2, for: 1s}
+"
+    ));
+}
+
+#[test]
+fn expectations_that_nobody_can_miss() {
+    let of = |workload: &str, expect: &str| {
+        errors(&format!(
+            "title: t\nclients: [{{id: w, workload: {workload}}}]\ntimeline: [{{at: 10s, kill: master}}]\nexpect: {{{expect}}}"
+        ))
+    };
+    assert_snapshot!(
+        [
+            of("counter", "back_to_replica_within: 5s"),
+            of("replica_reads", "recovered_within: 5s, acknowledged_writes_lost: 0, failed_at_most: 1"),
+            of("pubsub", "recovered_within: 5s"),
+            of("counter", "longest_gap: 42s"),
+            of("counter", "recovered_within: 36s"),
+            of("replica_reads", "back_to_replica_within: 36s, longest_gap: 50s"),
+            errors("title: t\nclients: [{id: w, workload: counter}]\nexpect: {recovered_within: 5s, most_connects: {count: 3, within: 1s}}"),
+        ]
+        .join("\n")
+    );
+    let least = "title: t\nclients: [{id: w, workload: counter}]\ntimeline: [{at: 10s, kill: master}]\n\
+                 expect: {longest_gap: 41s, recovered_within: 35s}";
+    assert!(parse(least, "s.yaml", &Options::default()).is_ok(), "these can be missed");
+}
+
+#[test]
+fn values_of_another_kind() {
+    assert_snapshot!(errors(
+        "\
+title: 5
+cluster: {replicas: 2.5, sentinels: -1, zones: [a], priorities: {redis-2: high}, nat: yes, hosts: {db: 7}}
+clients:
+  id: w
+timeline:
+  - {at: , kill: 5}
+expect: {failed_at_most: 1s, failovers: -1, longest_gap: -1, waive: all}
+"
+    ));
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s, kill: {node: redis-1}}
+- {at: 1s, kill: {master: mymaster}}
+- {at: 1s, kill: {zone: default}}
+- {at: 1s, kill: {master: }}
+- {at: 1s, kill: {what: ever}}
+- {at: 1s, kill: [redis-1]}
+- {at: 1s, partition: {from: {zone: a}, to: master}}
+- {at: 1s, latency: 50ms}
+- kill
+"
+    ));
+}
+
+#[test]
+fn keys_of_other_tools_and_slips() {
+    assert_snapshot!(timeline(
+        "\
+- {at: 1s, drop: master}
+- {at: 1s, delay: master}
+- {at: 1s, disconnect: master}
+- {at: 1s, pause: master}
+- {at: 1s, stop: master}
+- {at: 1s, crash: master}
+- {at: 1s, explode: master}
+- {at: 1s, kill: slave}
+- {at: 1s, kill: slaves}
+- {at: 1s, kill: primary}
+- {at: 1s, kill:master}
+- {at:1s, kill: master}
+"
+    ));
+}
+
+#[test]
 fn broken_yaml_is_one_error_with_its_place() {
     assert_snapshot!(errors("title: t\ncluster: {master: [\n"));
     assert_snapshot!(errors("title: t\ncluster:\n   master: m\n  replicas: 2\n"));
@@ -215,6 +317,11 @@ fn broken_yaml_is_one_error_with_its_place() {
     assert_snapshot!(errors("title: t\ncluster: {master: \"m}\n"));
     assert_snapshot!(errors("title: t\nclients: [a, b\nrun_for: 3s\n"));
     assert_snapshot!(errors("title: t\ntitle: u\n"));
+    assert_snapshot!(errors("title: t\ntimeline:\n  - {at: 1s, kill: master\n  - {at: 2s, heal: all}\n"));
+    assert_snapshot!(errors("title: t\ntimeline:\n  - at: 1s\n     kill: master\n"));
+    assert_snapshot!(errors("title: t\ntimeline:\n  - at: 1s\n    kill:master\n"));
+    assert_snapshot!(errors("title: t\nclients: [{id: w]}\n"));
+    assert_snapshot!(errors("title: t: u\n"));
     assert_snapshot!(errors("title: t\n---\ntitle: u\n"));
     assert_snapshot!(errors(""));
     assert_snapshot!(errors("- title: t"));

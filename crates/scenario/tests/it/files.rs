@@ -65,6 +65,7 @@ fn the_committed_schema_is_up_to_date() {
 #[test]
 fn the_schema_finds_what_is_wrong_with_one_key() {
     for wrong in [
+        "title: t\nrun_for: 100 msec",
         "title: t\nclients: [{id: w}]",
         "title: t\ncluster: {down_after: 5}",
         "title: t\ntimeline: [{at: 5s, kill: slave}]",

@@ -317,16 +317,9 @@ fn expect() -> impl Strategy<Value = Expect> {
                 catches,
             };
             let set = |rule: &Rule| match rule {
-                Rule::RecoveredWithin => recovered_within.is_some(),
-                Rule::Failovers => failovers.is_some(),
-                Rule::AcknowledgedWritesLost => acknowledged_writes_lost.is_some(),
-                Rule::FailedAtMost => failed_at_most.is_some(),
-                Rule::MostConnects => most_connects.is_some(),
-                Rule::LongestGap => longest_gap.is_some(),
-                Rule::BackToReplicaWithin => back_to_replica_within.is_some(),
-                Rule::Astray | Rule::Evidence => false,
                 Rule::Invariant(Invariant::I4) => true,
                 Rule::Invariant(invariant) => expect.waive.iter().all(|(waived, _)| waived != invariant),
+                rule => expect.sets(*rule),
             };
             let unset: Vec<String> =
                 expect.catches.iter().filter(|(_, rule)| !set(rule)).map(|(driver, _)| driver.clone()).collect();
@@ -354,15 +347,11 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
             (text(), Just(cluster), Just(clients), vec(step(&known), 0..6), expect())
         })
         .prop_map(|(title, cluster, clients, timeline, mut expect)| {
-            // Wrong clients take the place of all, and some rules are about what is asked of a master, or of a replica.
-            let replaceable = clients.iter().all(|client| client.driver.is_none());
-            let reads = |client: &Client| client.workload == Workload::ReplicaReads;
-            if !replaceable || clients.iter().all(reads) {
+            // Wrong clients take the place of all, and some rules are about what only some workloads do.
+            if clients.is_empty() || clients.iter().any(|client| client.driver.is_some()) {
                 expect.catches.clear();
             }
-            if !clients.iter().any(reads) {
-                expect.catches.retain(|_, rule| *rule != Rule::BackToReplicaWithin);
-            }
+            expect.catches.retain(|_, rule| clients.iter().any(|client| rule.concerns(client.workload)));
             Plan { title, cluster, clients, timeline, run_for: Duration::from_secs(7_200), expect }
         })
 }

@@ -8,7 +8,8 @@ use sentinel_lab_scenario::{Options, parse, render};
 #[track_caller]
 fn read_back(plan: &Plan) -> String {
     let text = render(plan);
-    let read = parse(&text, "rendered.yaml", &Options::default()).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    let read = parse(&text, "rendered.yaml", &Options { lenient: true, ..Options::default() })
+        .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert_eq!(&read, plan, "{text}");
     text
 }
