@@ -93,13 +93,17 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// True if something weighs so much.
+    pub(crate) fn has(&self, severity: Severity) -> bool {
+        self.all.iter().any(|finding| finding.severity == severity)
+    }
+
     /// The findings in the order of time, and what they come to.
     pub(crate) fn conclude(mut self) -> (Outcome, Vec<Finding>) {
         self.all.sort_by_key(|finding| finding.at);
-        let has = |severity| self.all.iter().any(|finding| finding.severity == severity);
-        let outcome = if has(Severity::Violation) {
+        let outcome = if self.has(Severity::Violation) {
             Outcome::Fail
-        } else if has(Severity::NoEvidence) {
+        } else if self.has(Severity::NoEvidence) {
             Outcome::Inconclusive
         } else {
             Outcome::Pass
