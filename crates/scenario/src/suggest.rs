@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that is nearest to an unknown one.
 
 /// What other tools, or Redis before version 5, call what has another name here, the likelier first.
-const SYNONYMS: [(&str, &str); 42] = [
+const SYNONYMS: [(&str, &str); 43] = [
     ("slave", "replica:best"),
     ("slaves", "replicas"),
     ("replica", "replica:best"),
@@ -25,6 +25,7 @@ const SYNONYMS: [(&str, &str); 42] = [
     ("promote", "failover"),
     ("slaveof", "replicaof"),
     ("recover", "heal"),
+    ("switch", "+switch-master"),
     ("time", "at"),
     ("duration", "for"),
     ("duration", "run_for"),
