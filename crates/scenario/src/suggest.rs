@@ -75,12 +75,12 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     // As many as any map has keys: only names that the author gave are ever cut.
     const MOST: usize = 40;
     let mut names = names.into_iter();
-    let mut text = names.by_ref().take(MOST).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let rest = names.count();
-    if rest > 0 {
-        text.push_str(&format!(" and {rest} more"));
+    let text = names.by_ref().take(MOST).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 if text.is_empty() => "none".to_owned(),
+        0 => text,
+        rest => format!("{text} and {rest} more"),
     }
-    if text.is_empty() { "none".to_owned() } else { text }
 }
 
 #[cfg(test)]

@@ -480,6 +480,9 @@ fn heal_undoes_whatever_stands() {
     lab.inject(&Fault::Unreachable(node("sentinels:minority")));
     lab.run_for(100);
     assert_eq!(lab.inject(&Fault::Heal(node("redis-3"))), [NodeId::data(3)]);
+    assert_eq!(lab.inject(&Fault::Heal(node("redis-3"))), [], "nothing is left to undo");
+    lab.inject(&Fault::CutReply { target: node("redis-3"), command: None, times: 1 });
+    assert_eq!(lab.inject(&Fault::Heal(node("redis-3"))), [NodeId::data(3)], "a reply that was to be cut");
     assert_eq!(lab.healed().len(), 1);
     lab.inject(&Fault::Heal(Target::All));
     assert_eq!(lab.healed().len(), 4);
