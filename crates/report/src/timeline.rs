@@ -46,18 +46,15 @@ fn fold(entries: Vec<Entry>) -> Vec<Line> {
             (who, text, detail) == (&entry.who, &entry.text, &entry.detail)
         };
         let repeated = if entry.folds { lines[block..].iter_mut().find(same) } else { lines.last_mut().filter(same) };
-        match repeated {
-            Some(line) => {
-                line.last = entry.at;
-                line.last_seq = entry.seq;
-                line.count += 1;
-            }
-            None => {
-                let folds = entry.folds;
-                lines.push(Line { last: entry.at, last_seq: entry.seq, count: 1, first: entry });
-                if !folds {
-                    block = lines.len();
-                }
+        if let Some(line) = repeated {
+            line.last = entry.at;
+            line.last_seq = entry.seq;
+            line.count += 1;
+        } else {
+            let folds = entry.folds;
+            lines.push(Line { last: entry.at, last_seq: entry.seq, count: 1, first: entry });
+            if !folds {
+                block = lines.len();
             }
         }
     }
