@@ -79,6 +79,8 @@ struct Auditor<'a> {
     wrong: Vec<Wrong>,
     /// The current epoch of each Sentinel, as it last told.
     epochs: BTreeMap<NodeId, Epoch>,
+    /// The epoch before the one that a Sentinel has taken for an attempt, until it votes: only then is that in its file.
+    unfiled: BTreeMap<NodeId, Epoch>,
     /// The epoch of the attempt of each Sentinel at each master.
     attempts: BTreeMap<(NodeId, String), Epoch>,
     /// The Sentinel that the operator asked for a failover, and when.
@@ -113,6 +115,7 @@ impl<'a> Auditor<'a> {
             plan,
             wrong: Vec::new(),
             epochs: BTreeMap::new(),
+            unfiled: BTreeMap::new(),
             attempts: BTreeMap::new(),
             by_hand: None,
             forced: Vec::new(),
@@ -151,6 +154,9 @@ impl<'a> Auditor<'a> {
             What::State { node, state: NodeState::Down } => {
                 self.idle.remove(node);
                 self.tilted.remove(node);
+                if let Some(before) = self.unfiled.remove(node) {
+                    self.epochs.insert(*node, before);
+                }
                 // One that was overtaken is in its file.
                 let promoted = &self.promoted;
                 self.unfinished
@@ -178,8 +184,12 @@ impl<'a> Auditor<'a> {
                     self.found("epochs", at, format!("{node} went from epoch {before} to {epoch}"));
                 }
             }
+            (EventName::VoteForLeader, _) => {
+                self.unfiled.remove(&node);
+            }
             (EventName::TryFailover, ["master", master, ..]) => {
                 let epoch = self.epochs.get(&node).copied().unwrap_or(0);
+                self.unfiled.insert(node, epoch.saturating_sub(1));
                 // The operator's command and what it causes happen at one time.
                 if self.by_hand == Some((node, at)) {
                     self.forced.push((node, (*master).to_owned(), epoch));

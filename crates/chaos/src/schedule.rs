@@ -231,9 +231,15 @@ pub(crate) fn recovery(cluster: &Cluster, timeline: &[Step]) -> Duration {
         _ => false,
     };
     let tilt = if timeline.iter().any(tilts) { TILT } else { Duration::ZERO };
+    // Who leads a failover waits by its clock.
+    let put_back = |step: &Step| match &step.fault {
+        Fault::ClockJump { by_ms, .. } if *by_ms < 0 => Duration::from_millis(by_ms.unsigned_abs()),
+        _ => Duration::ZERO,
+    };
+    let put_back: Duration = timeline.iter().map(put_back).sum();
     let usurped = has_usurper(timeline);
     let settling = cluster.groups.iter().map(|group| settling(group, usurped)).max().unwrap_or_default();
-    tilt + settling + MARGIN
+    tilt + put_back + settling + MARGIN
 }
 
 /// True if a target means nodes of a kind, or may.

@@ -7,7 +7,7 @@ use model::{Fault, Plan, Time};
 
 use crate::facts::{Facts, Mastership, Op};
 use crate::findings::{Findings, counted, seconds};
-use crate::periods::Periods;
+use crate::periods::{Period, Periods};
 use crate::{converge, stale};
 
 /// Fewer operations than that show nothing.
@@ -102,7 +102,9 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
     }
     let changes = facts.group_of(client).into_iter().flat_map(|group| facts.failovers(group));
     for change in changes {
-        let visible = periods.standing.iter().any(|p| p.node == change.node && p.until > change.answered);
+        // Who comes and goes while a client is cut off need not be noticed.
+        let seen = |p: &Period| p.node == change.node && p.until.since(p.from.max(change.answered)) > client.budget;
+        let visible = periods.good.iter().any(seen);
         if visible && !noticed(facts, client, change) {
             let text = format!("{id} never noticed that {} became the master at {}", change.node, change.answered);
             findings.unproven(Some(id), change.answered, text);
@@ -187,7 +189,9 @@ mod tests {
         story.fault(10_000, 0, "kill sentinels", &sentinels);
         for node in sentinels {
             story.state(10_000, node, model::history::NodeState::Down);
-            until.into_iter().for_each(|ms| story.state(ms, node, model::history::NodeState::Up));
+            if let Some(ms) = until {
+                story.state(ms, node, model::history::NodeState::Up);
+            }
         }
         unproven(&plan, &story)
     }
@@ -259,6 +263,25 @@ mod tests {
         });
         let texts = unproven(&plan(), &story);
         assert_eq!(texts[0], "writer never noticed that redis-2 became the master at 14.500s");
+    }
+
+    #[test]
+    fn a_master_that_is_gone_within_the_budget_need_not_be_noticed() {
+        let mut plan = plan();
+        let texts = |plan: &Plan, story: &Story| unproven(plan, story).iter().filter(|t| t.contains("noticed")).count();
+        let mut story = Story::failover();
+        story.history.records.retain(|record| {
+            let of_client = matches!(
+                record.what,
+                What::Started { .. } | What::Ended { .. } | What::Executed(_) | What::Opened { .. }
+            );
+            record.at < model::Time::from_millis(9_999) || !of_client
+        });
+        assert_eq!(texts(&plan, &story), 1);
+        story.state(17_000, plan.cluster.data_nodes()[1].0, model::history::NodeState::Down);
+        assert_eq!(texts(&plan, &story), 0);
+        plan.clients[0].budget = std::time::Duration::from_secs(2);
+        assert_eq!(texts(&plan, &story), 1);
     }
 
     #[test]

@@ -88,9 +88,9 @@ pub(crate) async fn master_of_its_own(
 }
 
 /// A connection to a replica of `name` that is in sync, or else to what the settings allow instead: the master, or a
-/// replica that has lost its master.
-pub(crate) async fn replica(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
-    let Replicas { synced, stale, none } = replicas(core, name, true).await?;
+/// replica that has lost its master. The one at `lost`, which was just of no more use, is tried last.
+pub(crate) async fn replica(core: &Core, name: &str, lost: Option<&Address>) -> Result<Link, DiscoveryError> {
+    let Replicas { synced, stale, none } = replicas(core, name, true, lost).await?;
     if let Some(link) = synced.into_iter().next() {
         return Ok(link);
     }
@@ -112,13 +112,15 @@ struct Replicas {
 
 /// A connection to a replica of `name` that is in sync.
 pub(crate) async fn synced_replica(core: &Core, name: &str) -> Option<Link> {
-    replicas(core, name, true).await.ok()?.synced.into_iter().next()
+    replicas(core, name, true, None).await.ok()?.synced.into_iter().next()
 }
 
-/// Connections to the replicas of `name`, in random order; with `one`, no more are tried once one in sync is found.
-async fn replicas(core: &Core, name: &str, one: bool) -> Result<Replicas, DiscoveryError> {
+/// Connections to the replicas of `name`, in random order, but the one at `lost` last; with `one`, no more are tried once one
+/// in sync is found.
+async fn replicas(core: &Core, name: &str, one: bool, lost: Option<&Address>) -> Result<Replicas, DiscoveryError> {
     let mut addresses = replica_addresses(core, name).await?;
     core.shuffle(&mut addresses);
+    addresses.sort_by_key(|address| Some(address) == lost);
     let (mut synced, mut stale, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
     for address in &addresses {
         core.turn().await;
@@ -152,7 +154,7 @@ async fn replicas(core: &Core, name: &str, one: bool) -> Result<Replicas, Discov
 
 /// Where the replicas of `name` are that say that they are in sync.
 pub(crate) async fn synced_addresses(core: &Core, name: &str) -> Result<Vec<Address>, DiscoveryError> {
-    let Replicas { synced, none, .. } = replicas(core, name, false).await?;
+    let Replicas { synced, none, .. } = replicas(core, name, false, None).await?;
     let mut addresses: Vec<Address> = synced.iter().map(|link| link.address().clone()).collect();
     addresses.sort();
     if addresses.is_empty() { Err(none) } else { Ok(addresses) }

@@ -267,20 +267,21 @@ impl Shared {
 /// Searches, holds what was found for as long as it is good, and searches again.
 async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiver<Hint>) {
     let mut next = Next::Search;
-    // When the last connection was of no more use; `None` before the first one.
-    let mut lost: Option<Instant> = None;
+    // When the last connection was of no more use, and to which node it was; `None` before the first one.
+    let mut lost: Option<(Instant, Address)> = None;
     // Connections in a row that did not last; `None` before the first one.
     let mut brief: Option<u32> = None;
     // The latest epoch in which the master was named.
     let mut latest: Option<u64> = None;
     loop {
         let before = shared.state.borrow().failed_rounds;
+        let node = lost.as_ref().map(|(_, node)| node);
         let kept = match next {
             Next::Use(kept) => *kept,
-            Next::Search => search(&core, &shared, &mut hints, None, brief, latest).await,
+            Next::Search => search(&core, &shared, &mut hints, None, node, brief, latest).await,
             Next::Try(place) => {
                 latest = latest.max(place.epoch);
-                search(&core, &shared, &mut hints, Some(place), brief, latest).await
+                search(&core, &shared, &mut hints, Some(place), node, brief, latest).await
             }
         };
         let Kept { link, mut place, by } = kept;
@@ -295,7 +296,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
             state.error = None;
             state.unknown_since = None;
         });
-        if let Some(lost) = lost {
+        if let Some((lost, _)) = lost {
             let metrics = core.settings.metrics.get();
             metrics.rediscovery(&shared.name, link.address(), rounds);
             metrics.outage(&shared.name, lost.elapsed());
@@ -304,7 +305,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
         let mut paused = None;
         next = hold(&core, &shared, &mut hints, &link, &mut place, by, &mut paused).await;
         latest = latest.max(place.epoch);
-        lost = Some(paused.unwrap_or_else(Instant::now));
+        lost = Some((paused.unwrap_or_else(Instant::now), link.address().clone()));
         let lasted = since.elapsed() >= core.settings.check_interval;
         brief = Some(if lasted { 0 } else { brief.unwrap_or(0) + 1 });
         tracing::info!(name = shared.name, node = %link.address(), "connection given up");
@@ -314,13 +315,14 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
 
 /// Round after round until one succeeds. Begins with the node at `first`, if that is given. Else it begins with a wait if
 /// there was a connection before: a short one, or as after a round that failed if `brief` connections in a row did not
-/// last, more than one. A Sentinel that names a place of an earlier epoch than `latest` is behind the others, or they have
-/// begun anew.
+/// last, more than one. The last one was to `lost`. A Sentinel that names a place of an earlier epoch than `latest` is behind
+/// the others, or they have begun anew.
 async fn search(
     core: &Core,
     shared: &Shared,
     hints: &mut broadcast::Receiver<Hint>,
     mut first: Option<Place>,
+    lost: Option<&Address>,
     brief: Option<u32>,
     latest: Option<u64>,
 ) -> Kept {
@@ -360,7 +362,7 @@ async fn search(
                         }
                     }
                 }
-                (Target::Replica, _) => Ok(Kept::replica(discovery::replica(core, &shared.name).await?)),
+                (Target::Replica, _) => Ok(Kept::replica(discovery::replica(core, &shared.name, lost).await?)),
             }
         };
         // A switch that is announced meanwhile makes the round, and the wait after it, pointless.
