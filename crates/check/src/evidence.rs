@@ -103,7 +103,10 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
     let changes = facts.group_of(client).into_iter().flat_map(|group| facts.failovers(group));
     for change in changes {
         // Who comes and goes while a client is cut off need not be noticed.
-        let seen = |p: &Period| p.node == change.node && p.until.since(p.from.max(change.answered)) > client.budget;
+        let seen = |p: &Period| {
+            let stood = p.until.min(change.until).since(p.from.max(change.answered));
+            p.node == change.node && stood > client.budget
+        };
         let visible = periods.good.iter().any(seen);
         if visible && !noticed(facts, client, change) {
             let text = format!("{id} never noticed that {} became the master at {}", change.node, change.answered);
