@@ -32,7 +32,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
         };
         let ended = read.ended_at(facts.end);
         let connected =
-            |open: &Connection<'_>| open.node == period.node && open.opened <= ended && read.started < open.closed;
+            |open: &Connection<'_>| open.node == period.node && open.opened <= ended && read.started <= open.closed;
         if !connections.iter().any(connected) {
             let text = format!(
                 "{} was answered at {ended} without a connection to {}, which alone can vouch for what was cached",

@@ -125,10 +125,11 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
         let waits = facts.ops_of(client).filter(open).last().filter(|_| period.from + client.budget < facts.end);
         let text = match waits {
             Some(op) => format!(
-                "{} was begun at {} and still open when the run ended, before its deadline of {}: nothing that {id} did shows whether it \
+                "{} was begun at {} and still open when the run ended, {} its deadline of {}: nothing that {id} did shows whether it \
                  had recovered",
                 op.id,
                 op.started,
+                if op.started + client.deadline > facts.end { "before" } else { "after" },
                 seconds(client.deadline)
             ),
             None => format!("the run ended before {id} had to have recovered: nothing it did was held to that"),

@@ -60,6 +60,10 @@ pub(crate) fn chosen(option: &str, asked: &[String]) -> Option<Vec<Arc<dyn Drive
         match name.as_str() {
             "all" => chosen.extend(drivers::all()),
             "zoo" => chosen.extend(zoo::all()),
+            "" => {
+                print::error(&format!("{option}: a name is missing; write `{option} NAME,NAME`"));
+                return None;
+            }
             name if name.starts_with(drivers::EXEC) => match drivers::Program::new(&name[drivers::EXEC.len()..]) {
                 Ok(program) => chosen.push(Arc::new(program)),
                 Err(error) => {

@@ -106,11 +106,15 @@ impl Collector {
     pub(crate) fn duration(&mut self, field: Field<Span>, least: Duration, to: &mut Duration) {
         if let Some((Span(duration), place)) = self.field(field) {
             if duration < least {
-                let least = crate::duration::write(least);
-                self.add(place, Mistake::new("this is too short").help(format!("it must be at least {least}")));
+                self.add(place, too_short(least));
             } else {
                 *to = duration;
             }
         }
     }
+}
+
+/// That a duration is less than `least`.
+pub(crate) fn too_short(least: Duration) -> Mistake {
+    Mistake::new("this is too short").help(format!("it must be at least {}", crate::duration::write(least)))
 }

@@ -36,7 +36,8 @@ impl World {
         match firing.fault {
             Fault::Kill(target) => self.lasting_at(firing, target, Process::listens, |world, node, _| world.stop(node)),
             Fault::Restart(target) => {
-                let nodes = self.present(target, |process| !process.listens());
+                let mut nodes = self.resolve_hit(target);
+                nodes.retain(|node| !self.nodes[*node].listens());
                 self.restart(&nodes);
                 nodes
             }
@@ -51,7 +52,8 @@ impl World {
                 self.lasting_at(firing, target, awake, |world, node, _| world.freeze(node))
             }
             Fault::Thaw(target) => {
-                let nodes = self.present(target, |process| process.listens() && !process.is_up());
+                let mut nodes = self.resolve_hit(target);
+                nodes.retain(|node| self.nodes[*node].listens() && !self.nodes[*node].is_up());
                 self.unfreeze(&nodes);
                 nodes
             }

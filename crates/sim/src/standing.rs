@@ -88,7 +88,7 @@ impl World {
     /// Undoes what a target's heal is for: all that stands at its nodes and clients. Gives the nodes at which there was something to
     /// undo; of all, whoever heals them means all.
     pub(crate) fn heal(&mut self, target: &Target) -> Vec<usize> {
-        let nodes = self.resolve(target);
+        let nodes = self.resolve_hit(target);
         let side = self.side(std::slice::from_ref(target));
         let mut healed = self.lift(&nodes, &side, |_| true);
         for &node in &nodes {

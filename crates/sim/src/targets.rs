@@ -22,10 +22,7 @@ impl Client {
 impl World {
     /// The nodes that a target means now, in the order of the cluster.
     pub(crate) fn resolve(&self, target: &Target) -> Vec<usize> {
-        let group = |name: &Option<String>| match name {
-            Some(name) => self.cluster.group(name),
-            None => (!self.cluster.groups.is_empty()).then_some(0),
-        };
+        let group = |name: &Option<String>| self.group_named(name.as_deref());
         match target {
             Target::Node(id) => self.node_index(*id).into_iter().collect(),
             Target::Master(name) => group(name).and_then(|group| self.master_of(group)).into_iter().collect(),
@@ -55,6 +52,22 @@ impl World {
             }
             Target::All => (0..self.nodes.len()).collect(),
             Target::Client(_) => Vec::new(),
+        }
+    }
+
+    /// The nodes that a target means where something is undone: of replicas also those that do not run.
+    pub(crate) fn resolve_hit(&self, target: &Target) -> Vec<usize> {
+        let Target::Replicas(name) = target else { return self.resolve(target) };
+        let Some(group) = self.group_named(name.as_deref()) else { return Vec::new() };
+        let master = self.master_of(group);
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].group == Some(group) && Some(*node) != master).collect()
+    }
+
+    /// The group of that name; without one the first.
+    fn group_named(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            Some(name) => self.cluster.group(name),
+            None => (!self.cluster.groups.is_empty()).then_some(0),
         }
     }
 

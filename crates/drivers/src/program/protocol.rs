@@ -231,6 +231,9 @@ impl Said {
         let what = match (value, message, error) {
             (Some(value), None, None) => What::Value(value),
             (None, Some(message), None) => What::Message(message),
+            (None, None, Some(text)) if text.trim().is_empty() => {
+                return Err("`error` is empty: say what happened".to_owned());
+            }
             (None, None, Some(text)) => What::Error(CallError {
                 may_have_run: may_have_run.unwrap_or(true),
                 cause: cause.unwrap_or(Cause::Other),
@@ -379,6 +382,7 @@ mod tests {
             (r#"{"id":1,"message":"m"}"#, Ok(What::Message("m".into()))),
             (r#"{"id":1,"error":"x"}"#, Ok(error(true, Cause::Other))),
             (r#"{"id":1,"error":"x","cause":"no_master","may_have_run":false}"#, Ok(error(false, Cause::NoMaster))),
+            (r#"{"id":1,"error":" "}"#, Err("`error` is empty: say what happened")),
             (r#"{"id":1}"#, Err("one of `value`, `error` and `message` is needed")),
             (r#"{"id":1,"value":1,"error":"x"}"#, Err("one of `value`, `error` and `message` is needed")),
             (r#"{"id":1,"value":1,"cause":"auth"}"#, Err("`cause` and `may_have_run` go with an `error`")),

@@ -14,7 +14,7 @@ use model::Fault;
 use model::plan::{Client, Cluster, Expect, Plan, WRONG};
 use model::verdict::{Invariant, Rule};
 
-use crate::collect::Collector;
+use crate::collect::{Collector, too_short};
 use crate::form::{Field, Mistake, Node, Record, shortened};
 use crate::leaf::{Broken, Count, Span, Text};
 use crate::parse::Options;
@@ -127,6 +127,11 @@ fn expect(
         let raw = collector.fields(record, place);
         let count = collector.required(raw.count, place, "count", "100");
         let within = collector.required(raw.within, place, "within", "1s");
+        if let Some((Span(within), place)) = within
+            && within < TICK
+        {
+            collector.add(place, too_short(TICK));
+        }
         expect.most_connects = count.zip(within).map(|((Count(count), _), (Span(within), _))| (count, within));
     }
     for (place, key, reason) in collector.value(raw.waive).map(|entries| entries.0).unwrap_or_default() {

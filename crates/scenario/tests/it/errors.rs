@@ -256,6 +256,7 @@ fn expectations_that_nobody_can_miss() {
         ]
         .join("\n")
     );
+    assert!(of("counter", "most_connects: {count: 3, within: 0s}").contains("too short"));
     let least = "title: t\nclients: [{id: w, workload: counter}]\ntimeline: [{at: 10s, kill: master}]\n\
                  expect: {longest_gap: 41s, recovered_within: 35s}";
     assert!(parse(least, "s.yaml", &Options::default()).is_ok(), "these can be missed");

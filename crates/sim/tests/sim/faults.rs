@@ -70,6 +70,23 @@ fn a_kill_may_last() {
 }
 
 #[test]
+fn what_was_done_to_the_replicas_is_undone_at_the_replicas() {
+    let mut lab = Lab::ready();
+    let replicas = [NodeId::data(2), NodeId::data(3)];
+    let those = || Target::Replicas(None);
+    for (fault, undo) in [
+        (Fault::Kill(those()), Fault::Restart(those())),
+        (Fault::Freeze(those()), Fault::Thaw(those())),
+        (Fault::Kill(those()), Fault::Heal(those())),
+    ] {
+        assert_eq!(lab.inject(&fault), replicas);
+        lab.run_for(100);
+        assert_eq!(lab.inject(&undo), replicas, "{undo}");
+        lab.run_for(2_000);
+    }
+}
+
+#[test]
 fn a_killed_first_master_restarts_as_a_master() {
     let mut lab = Lab::ready();
     let conn = lab.open(MASTER);
