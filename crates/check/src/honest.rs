@@ -18,9 +18,10 @@ use model::history::{Action, Cause, OpError, OpResult};
 use model::plan::Client;
 use model::verdict::Invariant;
 
-use crate::facts::{Facts, Op, is_question};
+use crate::facts::{Facts, Firing, Op, is_question};
 use crate::faults::{Path, Standing, Witness};
 use crate::findings::Findings;
+use crate::periods::ends_connections;
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, findings: &mut Findings<'_>) {
@@ -92,7 +93,7 @@ pub(crate) fn contradiction(
     }
 }
 
-/// True if nothing stood between the client and the Sentinel, at any time of `from..=until`.
+/// True if nothing stood between the client and the Sentinel, at any time of `from..=until`, nor ended its connections.
 fn reachable_throughout(
     facts: &Facts<'_>,
     faults: &Standing<'_>,
@@ -101,6 +102,12 @@ fn reachable_throughout(
     from: Time,
     until: Time,
 ) -> bool {
+    let ends = |firing: &Firing<'_>| {
+        from <= firing.at && firing.at <= until && firing.nodes.contains(&sentinel) && ends_connections(facts, firing)
+    };
+    if facts.firings.iter().any(ends) {
+        return false;
+    }
     let inside = facts.changes.iter().copied().filter(|at| from < *at && *at <= until);
     std::iter::once(from).chain(inside).all(|at| {
         facts.up(sentinel, at)
@@ -160,6 +167,13 @@ mod tests {
         assert!(against(&plan, &story).is_empty(), "it hung");
         plan.timeline[1].fault = Fault::Override { target: Target::Sentinels, answer: Answer::Null };
         assert_eq!(against(&plan, &story).len(), 1, "it answered that it does not know the master");
+        for (ms, lies) in [(15_499, 1), (15_560, 0), (15_601, 1)] {
+            let mut story = claim(Cause::NoSentinel);
+            story.asked(15_550, 3);
+            plan.timeline[1].fault = Fault::Silence(Target::Sentinels);
+            story.fault(ms, 1, "silence sentinels", &[NodeId::sentinel(3)]);
+            assert_eq!(against(&plan, &story).len(), lies, "its connections fell silent at {ms} ms");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use model::plan::Client;
 use model::{Fault, NodeId, Time};
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Firing};
 use crate::faults::{Path, Standing, Witness, fault_of};
 
 /// A time during which one node is the one that a client has to use.
@@ -167,12 +167,17 @@ fn overtaken(facts: &Facts<'_>, group: usize, master: NodeId, at: Time) -> bool 
 /// Errors by which a healthy process that is a master tells that it does not serve at present.
 const NOT_SERVING: [&str; 5] = ["NOREPLICAS", "LOADING", "MASTERDOWN", "MISCONF", "BUSY"];
 
-/// When a node showed the client that it does not serve, in the order of time.
-fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
-    let cut = facts.firings.iter().filter(|firing| match fault_of(facts, firing) {
+/// True for a fault that ends the connections of the moment at its nodes, or may, or loses what is said on them.
+pub(crate) fn ends_connections(facts: &Facts<'_>, firing: &Firing<'_>) -> bool {
+    match fault_of(facts, firing) {
         Some(fault) => matches!(fault, Fault::Cut(_) | Fault::ClientKill(_) | Fault::Silence(_) | Fault::Send { .. }),
         None => ["cut ", "client_kill ", "silence ", "send "].iter().any(|word| firing.sentence.starts_with(word)),
-    });
+    }
+}
+
+/// When a node showed the client that it does not serve, in the order of time.
+fn interruptions(facts: &Facts<'_>, client: &Client) -> Vec<(Time, NodeId)> {
+    let cut = facts.firings.iter().filter(|firing| ends_connections(facts, firing));
     let cut = cut.flat_map(|firing| firing.nodes.iter().map(|node| (firing.at, *node)));
     let refused = facts
         .executions_of(client)
