@@ -6,7 +6,8 @@
 //!  10.005s..13.905s   writer      INCR failed ×40 (#70..#109): connection refused
 //! ```
 //! What one client did again and again between two events of the cluster is one line, at the time of the first; so is an event
-//! that comes several times in a row.
+//! that comes several times in a row. Clients that did the same at the same times are one line as well, which names the first of
+//! them: `client-1 +199`.
 
 use model::{History, Time};
 
@@ -25,7 +26,9 @@ pub(crate) fn marked(history: &History, from: Time, to: Time, marks: &[(Time, St
     let mut entries: Vec<Entry> =
         describe(history).into_iter().filter(|entry| inside(&entry.at)).chain(marks).collect();
     entries.sort_by_key(|entry| entry.at);
-    fold(entries).iter().map(|line| line.text(style)).collect::<Vec<_>>().join("\n")
+    let lines = together(fold(entries));
+    let column = lines.iter().map(|line| line.who().chars().count()).max().unwrap_or(0).clamp(11, 20);
+    lines.iter().map(|line| line.text(style, column)).collect::<Vec<_>>().join("\n")
 }
 
 /// One line of the timeline: an entry, or several that say the same.
@@ -34,6 +37,8 @@ struct Line {
     last: Time,
     last_seq: Option<u64>,
     count: u64,
+    /// Clients of which the same is to be said, besides the first.
+    others: u64,
 }
 
 /// Folds what clients did between one event of the cluster and the next, and an event that comes several times in a row.
@@ -52,7 +57,7 @@ fn fold(entries: Vec<Entry>) -> Vec<Line> {
             line.count += 1;
         } else {
             let folds = entry.folds;
-            lines.push(Line { last: entry.at, last_seq: entry.seq, count: 1, first: entry });
+            lines.push(Line { last: entry.at, last_seq: entry.seq, count: 1, others: 0, first: entry });
             if !folds {
                 block = lines.len();
             }
@@ -61,9 +66,40 @@ fn fold(entries: Vec<Entry>) -> Vec<Line> {
     lines
 }
 
+/// Makes one line of those in a block that differ in nothing but the client.
+fn together(lines: Vec<Line>) -> Vec<Line> {
+    let mut told: Vec<Line> = Vec::new();
+    for line in lines {
+        let mut here = told.iter_mut().rev().take_while(|other| other.first.folds && other.first.at == line.first.at);
+        match here.find(|other| other.is_like(&line)) {
+            Some(same) => same.others += 1,
+            None => told.push(line),
+        }
+    }
+    told
+}
+
 impl Line {
-    fn text(&self, style: Style) -> String {
-        let Entry { at, who, text, detail, ink, seq, .. } = &self.first;
+    /// True if only who it is about is another.
+    fn is_like(&self, other: &Self) -> bool {
+        let Entry { at, text, detail, seq, folds, .. } = &self.first;
+        let of = &other.first;
+        (at, text, detail, seq, folds) == (&of.at, &of.text, &of.detail, &of.seq, &of.folds)
+            && (self.last, self.last_seq, self.count) == (other.last, other.last_seq, other.count)
+    }
+
+    /// `client-1`, or `client-1 +199` if 199 more did the same.
+    fn who(&self) -> String {
+        match self.others {
+            0 => self.first.who.clone(),
+            others => format!("{} +{others}", self.first.who),
+        }
+    }
+
+    /// The line, with at least `column` characters for who it is about.
+    fn text(&self, style: Style, column: usize) -> String {
+        let Entry { at, text, detail, ink, seq, .. } = &self.first;
+        let who = self.who();
         let first = format!("{:>8}", at.to_string());
         let range = if self.last > *at { format!("{first}..{}", self.last) } else { first };
         let times = if self.count > 1 { format!(" ×{}", self.count) } else { String::new() };
@@ -73,10 +109,10 @@ impl Line {
             _ => String::new(),
         };
         let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-        let used = 19 + 1 + 11 + 1;
+        let used = 19 + 1 + column + 1;
         let what = shorten(&format!("{text}{times}{numbers}{detail}"), style.width.max(60) - used);
         let what = ink.map_or(what.clone(), |ink| style.paint(ink, &what));
-        format!("{} {who:<11} {what}", style.paint(Ink::Faint, &format!("{range:<19}")))
+        format!("{} {who:<column$} {what}", style.paint(Ink::Faint, &format!("{range:<19}")))
     }
 }
 
@@ -111,9 +147,8 @@ mod tests {
         insta::assert_snapshot!(text);
     }
 
-    #[test]
-    fn the_same_folds_within_a_block_only() {
-        let entry = |ms, text: &str, folds| Entry {
+    fn entry(ms: u64, text: &str, folds: bool) -> Entry {
+        Entry {
             at: Time::from_millis(ms),
             who: "x".into(),
             text: text.into(),
@@ -121,7 +156,28 @@ mod tests {
             ink: None,
             seq: None,
             folds,
+        }
+    }
+
+    #[test]
+    fn clients_that_do_the_same_at_the_same_time_are_one_line() {
+        let by = |who: usize, ms, text: &str, seq| Entry {
+            who: format!("client-{who}"),
+            seq: Some(seq),
+            ..entry(ms, text, true)
         };
+        let all = |ms, text: &'static str, seq| (1..=200).map(move |who| by(who, ms, text, seq));
+        let mut entries: Vec<Entry> = all(1, "a", 1).chain(all(1, "b", 2)).chain(all(3, "a", 4)).collect();
+        // These three are not alike: another number, another time, another block.
+        entries.extend([by(1, 5, "c", 5), by(2, 5, "c", 6), by(3, 6, "c", 5), entry(6, "event", false)]);
+        entries.push(by(4, 6, "c", 5));
+        let lines = together(fold(entries));
+        let text: Vec<String> = lines.iter().map(|line| line.text(Style::default(), 13)).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn the_same_folds_within_a_block_only() {
         let entries = vec![
             entry(1, "a", true),
             entry(2, "b", true),
