@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use model::verdict::{Finding, Invariant, Recovery, Rule, Severity};
+use model::verdict::{Finding, Recovery, Rule, Severity};
 use model::words::plain;
 use model::{Outcome, Seed};
-use report::matrix::{Cell, Column, Matrix, Standing, Why};
+use report::matrix::{Cell, Column, Matrix, Standing, Why, weight};
 use testbed::driver::Driver;
 use testbed::{Run, RunError, RunOutcome};
 
@@ -140,7 +140,7 @@ impl Made<'_> {
                 let cell = Cell { result: Standing::Broken, runs: 1, not_passed: 1, ..Cell::default() };
                 let reason = error.to_string();
                 let cause = plain(&reason);
-                return self.explained(cell, reason, cause);
+                return self.explained(cell, None, reason, cause);
             }
         };
         let result = match verdict.outcome {
@@ -161,22 +161,22 @@ impl Made<'_> {
             documented: documented.map(|found| format!("\"{}\" ({})", found.quote, found.source)),
             ..Cell::default()
         };
-        // The first of the gravest. That an error does not name the true cause is the least.
-        let weight = |finding: &&Finding| (finding.severity, finding.rule == Rule::Invariant(Invariant::I7));
-        match verdict.findings.iter().min_by_key(weight).filter(|_| result != Standing::Pass) {
+        // The first of the gravest.
+        let gravity = |finding: &&Finding| (finding.severity, weight(&finding.rule));
+        match verdict.findings.iter().min_by_key(gravity).filter(|_| result != Standing::Pass) {
             None => cell,
             Some(first) => {
                 let more =
                     if first.count > 1 { format!("; and {} more of the kind", first.count - 1) } else { String::new() };
                 let cause = format!("{}: {}", first.rule, first.gist());
-                self.explained(cell, format!("{}: {}{more}", first.rule, first.text), cause)
+                self.explained(cell, Some(first.rule), format!("{}: {}{more}", first.rule, first.text), cause)
             }
         }
     }
 
-    fn explained(&self, cell: Cell, reason: String, cause: String) -> Cell {
+    fn explained(&self, cell: Cell, rule: Option<Rule>, reason: String, cause: String) -> Cell {
         let replay = run::replay(self.file, self.driver, self.seed);
-        let why = Why { reason, cause, seed: self.seed, replay, mark: cell.mark() };
+        let why = Why { reason, rule, cause, seed: self.seed, replay, mark: cell.mark() };
         Cell { why: Some(why), ..cell }
     }
 }

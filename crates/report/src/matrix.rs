@@ -1,6 +1,7 @@
 //! [`Matrix`]: clients against scenarios, as text, as JSON and as a page of Markdown.
 
 mod findings;
+mod text;
 mod zoo;
 
 use std::collections::BTreeMap;
@@ -14,11 +15,11 @@ use serde::{Serialize, Serializer};
 use self::findings::Finding;
 
 use crate::phases::short;
-use crate::style::{Ink, Style};
+use crate::style::Ink;
 
-/// What [`Mark::WrongError`] is, for who reads the table.
-const WRONG_ERROR: &str = "a failure, but by I7 alone: the client recovered in time, or did what else was asked of it, and an error that it gave \
-                           meanwhile does not name the true cause.";
+/// What else a cell of the text may have in it, and what that means.
+const SIGNS: [(&str, &str); 2] =
+    [("+", "so many more rules were broken."), ("(doc)", "the client's documentation announces it.")];
 
 /// How the reasons of the page are to be read.
 const REASONS: &str = "\n## Reasons\n\nScenarios in which a driver fails for the same reason are told together, with what happened in the \
@@ -81,10 +82,10 @@ pub struct Cell {
     /// The longest that a recovery took; in JSON in microseconds.
     #[serde(rename = "worst_recovery_us", serialize_with = "micros")]
     pub worst_recovery: Option<Duration>,
-    /// Rules that were broken in any run; in JSON as `I1` or `recovered_within`.
+    /// Rules that were broken in any run, first that of the reason; in JSON as `I1` or `recovered_within`.
     #[serde(serialize_with = "names")]
     pub rules: Vec<Rule>,
-    /// Why the first of the worst runs did not pass.
+    /// Why the first of the worst runs did not pass, by the [gravest](weight) rule that any of them broke.
     #[serde(flatten)]
     pub why: Option<Why>,
     /// In which words the client's documentation announces every failure, and where.
@@ -98,6 +99,9 @@ pub struct Cell {
 pub struct Why {
     /// What speaks against it.
     pub reason: String,
+    /// The rule that speaks against it, unless the run broke.
+    #[serde(skip)]
+    pub rule: Option<Rule>,
     /// What of the reason is alike where the cause is.
     #[serde(skip)]
     pub cause: String,
@@ -161,6 +165,35 @@ impl Mark {
             Self::NotApplicable => "n/a",
         }
     }
+
+    /// What a cell of the text begins with.
+    const fn sign(self) -> &'static str {
+        match self {
+            Self::Fail => "!",
+            Self::WrongError => "~",
+            mark => mark.word(),
+        }
+    }
+
+    /// What it means, for who reads the table.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Broken => "a run broke: the client panicked, or hung the clock.",
+            Self::Fail => "rules were broken; the first that is named is that of the reason given.",
+            Self::WrongError => {
+                "a failure, but by I7 alone: the client recovered in time, or did what else was asked of it, and an error that \
+                 it gave meanwhile does not name the true cause. A time beside it is the longest recovery."
+            }
+            Self::Inconclusive => "a run proved nothing, such as when a client did too little.",
+            Self::Pass => "every run passed. A time is the longest recovery: from the fault to the first good write.",
+            Self::NotApplicable => "the client cannot do what the scenario asks.",
+        }
+    }
+}
+
+/// The order in which broken rules are told. The least is I7, that an error does not name the true cause.
+pub fn weight(rule: &Rule) -> (bool, Rule) {
+    (*rule == Rule::Invariant(Invariant::I7), *rule)
 }
 
 /// What JSON has of a matrix besides its fields.
@@ -214,68 +247,6 @@ impl Matrix {
     /// The marks that any cell has, the best first.
     fn marks(&self) -> impl Iterator<Item = Mark> {
         Mark::ALL.into_iter().filter(|mark| self.cells.iter().any(|cell| cell.mark() == *mark))
-    }
-
-    /// A table for a terminal, with numbers for the drivers, and the reasons below.
-    pub fn text(&self, style: Style) -> String {
-        let mut out = String::new();
-        for (number, Column { name, about, .. }) in self.drivers.iter().enumerate() {
-            let _ = writeln!(out, "{:>3}  {name:26} {}", number + 1, style.paint(Ink::Faint, about));
-        }
-        let width = self.scenarios.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(8);
-        let _ = write!(out, "\n{:width$}", "scenario");
-        for number in 1..=self.drivers.len() {
-            let _ = write!(out, " {number:>9}");
-        }
-        out.push('\n');
-        for (row, scenario) in self.scenarios.iter().enumerate() {
-            let _ = write!(out, "{scenario:width$}");
-            for column in 0..self.drivers.len() {
-                let cell = self.cell(row, column);
-                let _ = write!(out, " {}", style.paint(cell.ink(), &format!("{:>9}", cell.short())));
-            }
-            out.push('\n');
-        }
-        for mark in self.marks() {
-            let _ = write!(out, "{:width$}", mark.word());
-            for column in 0..self.drivers.len() {
-                let _ = write!(out, " {:>9}", self.count(column, mark));
-            }
-            out.push('\n');
-        }
-        if self.marks().any(|mark| mark == Mark::WrongError) {
-            let legend = format!("{WRONG_ERROR} A time after ~ is the longest recovery.");
-            let _ = writeln!(out, "\n{}", style.wrap("~ wrong error: ", &legend));
-        }
-        if self.clauses().next().is_some() {
-            let _ = write!(out, "\n{:width$}", "guideline");
-            for number in 1..=self.drivers.len() {
-                let _ = write!(out, " {number:>9}");
-            }
-            out.push('\n');
-            for clause in self.clauses() {
-                let _ = write!(out, "{:width$}", format!("clause {}", clause.number));
-                for column in 0..self.drivers.len() {
-                    let _ = write!(out, " {:>9}", self.keeps(column, clause));
-                }
-                let _ = writeln!(out, "  {}", style.paint(Ink::Faint, clause.text));
-            }
-            let _ = write!(out, "{:width$}", "kept");
-            for column in 0..self.drivers.len() {
-                let _ = write!(out, " {:>9}", self.conformance(column));
-            }
-            out.push('\n');
-        }
-        for (column, Column { name: driver, .. }) in self.drivers.iter().enumerate() {
-            for (lacks, scenarios) in self.lacks(column) {
-                let text = format!("not applicable, for it lacks {lacks}: {}", scenarios.join(", "));
-                let _ = writeln!(out, "\n{driver}\n{}", style.wrap("  ", &text));
-            }
-            for finding in self.findings(column) {
-                finding.text(style, &mut out);
-            }
-        }
-        out
     }
 
     /// Adds what a run of a driver showed of the guideline; `place` says which run.
@@ -343,15 +314,21 @@ impl Matrix {
     pub fn markdown(&self) -> String {
         let mut out = String::from("# Clients against scenarios\n\n");
         let seeds = self.seeds();
-        let _ = writeln!(
+        let _ = write!(
             out,
-            "Made by `{}`. Each cell is the worst of {seeds}, or of one run for a driver in real time. A time is the longest \
-             recovery: from the fault to the first good write. A driver is one way of using a client, not the client; \
-             `sentinel-lab drivers` says which. The rules I1 to I8 are those of the README. `n/a`: the client cannot do what \
-             the scenario asks. `inconclusive`: a run proved nothing, such as when a client did too little. `wrong error`: \
-             {WRONG_ERROR} The time beside it is how long that took. `(doc)`: the client's documentation announces it.\n",
+            "Made by `{}`. Each cell is the worst of {seeds}, or of one run for a driver in real time. A driver is one way of using \
+             a client, not the client; `sentinel-lab drivers` says which. The rules I1 to I8 are those of the README.",
             self.command
         );
+        for mark in self.marks() {
+            let _ = write!(out, " `{}`: {}", mark.word(), mark.meaning());
+        }
+        for (sign, meaning) in SIGNS {
+            if self.cells.iter().any(|cell| cell.told().contains(sign)) {
+                let _ = write!(out, " `{sign}`: {meaning}");
+            }
+        }
+        out.push_str("\n\n");
         out.push_str(&self.tally_page());
         out.push_str("| scenario |");
         for driver in &self.drivers {
@@ -482,10 +459,11 @@ impl Cell {
         self.unproven += run.unproven;
         self.worst_recovery = self.worst_recovery.max(run.worst_recovery);
         self.rules.extend(run.rules);
-        self.rules.sort_unstable();
+        self.rules.sort_by_key(weight);
         self.rules.dedup();
+        let order = |why: &Why| (why.mark, why.rule.as_ref().map(weight));
         if let Some(why) = run.why
-            && self.why.as_ref().is_none_or(|known| why.mark < known.mark)
+            && self.why.as_ref().is_none_or(|known| order(&why) < order(known))
         {
             self.why = Some(why);
         }
@@ -505,25 +483,9 @@ impl Cell {
         self.worst_recovery.map(|worst| short(Some(worst)))
     }
 
-    /// In nine characters.
-    fn short(&self) -> String {
-        match self.mark() {
-            Mark::NotApplicable => "n/a".to_owned(),
-            Mark::Pass => self.recovery().unwrap_or_else(|| "pass".to_owned()),
-            Mark::Inconclusive => "unproven".to_owned(),
-            Mark::WrongError => format!("~{}", self.recovery().unwrap_or_else(|| "I7".to_owned())),
-            Mark::Fail => {
-                let invariant = |rule: &&Rule| matches!(rule, Rule::Invariant(_));
-                let broken: Vec<String> = self.rules.iter().filter(invariant).copied().map(Rule::word).collect();
-                match &broken[..] {
-                    [] => "FAIL".to_owned(),
-                    // As many as there is room for.
-                    [one, rest @ ..] if rest.len() > 2 => format!("!{one},+{}", rest.len()),
-                    all => format!("!{}", all.join(",")),
-                }
-            }
-            Mark::Broken => "BROKEN".to_owned(),
-        }
+    /// Whether documentation announces it.
+    const fn announced(&self) -> &'static str {
+        if self.documented.is_some() { " (doc)" } else { "" }
     }
 
     /// For the page.
@@ -538,16 +500,14 @@ impl Cell {
             Mark::Fail => self.rules.iter().for_each(|rule| text.extend([" ", &rule.word()])),
             Mark::Broken | Mark::Inconclusive | Mark::NotApplicable => {}
         }
-        if self.documented.is_some() {
-            text.push_str(" (doc)");
-        }
-        text
+        text + self.announced()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::style::Style;
 
     fn column(name: &str, about: &str) -> Column {
         Column { name: name.to_owned(), about: about.to_owned(), real_time: false }
@@ -563,6 +523,7 @@ mod tests {
             rules: vec![Rule::Invariant(Invariant::I7)],
             why: Some(Why {
                 reason: "I7 honest error: writer#9 failed at 9.100s with \"no such master\", which is not so".into(),
+                rule: Some(Rule::Invariant(Invariant::I7)),
                 cause: "I7: which is not so".into(),
                 seed: 2,
                 replay: "sentinel-lab run kill.yaml --seed 2".into(),
@@ -583,6 +544,7 @@ mod tests {
             rules: vec![Rule::Invariant(Invariant::I1), Rule::RecoveredWithin],
             why: wrong_error().why.map(|why| Why {
                 reason: "I1 converge: writer#7 failed".into(),
+                rule: Some(Rule::Invariant(Invariant::I1)),
                 cause: "I1: failed".into(),
                 mark: Mark::Fail,
                 ..why
@@ -644,7 +606,8 @@ mod tests {
         let reason = |cell: &Cell| cell.why.as_ref().expect("a reason").reason[..2].to_owned();
         let cell = add(&[&pass, &wrong_error, &fail, &pass]);
         assert_eq!((cell.result, cell.mark(), cell.runs, cell.not_passed), (Standing::Fail, Mark::Fail, 4, 2));
-        assert_eq!(cell.rules, [Rule::Invariant(Invariant::I1), Rule::Invariant(Invariant::I7), Rule::RecoveredWithin]);
+        assert_eq!(cell.rules, [Rule::Invariant(Invariant::I1), Rule::RecoveredWithin, Rule::Invariant(Invariant::I7)]);
+        assert_eq!(cell.short(), "!I1,+2");
         assert_eq!((reason(&cell).as_str(), cell.worst_recovery), ("I1", wrong_error.worst_recovery));
         assert_eq!(cell.documented, None, "of one failure only");
         assert_eq!(add(&[&fail, &pass, &fail]).documented, fail.documented);
@@ -657,6 +620,49 @@ mod tests {
         );
         let lacking = add(&[&Cell { lacks: Some("TLS".into()), ..Cell::default() }]);
         assert_eq!((lacking.mark(), lacking.lacks.as_deref()), (Mark::NotApplicable, Some("TLS")));
+    }
+
+    #[test]
+    fn a_cell_names_the_rule_of_its_reason_first() {
+        let fails = |rules: &[Rule]| Cell {
+            rules: rules.to_vec(),
+            why: wrong_error().why.map(|why| {
+                let rule = rules.iter().copied().min_by_key(weight);
+                Why { reason: rule.expect("a rule").word(), rule, mark: Mark::Fail, ..why }
+            }),
+            documented: None,
+            ..wrong_error()
+        };
+        let told = |runs: &[&[Rule]]| {
+            let mut cell = Cell::default();
+            for rules in runs {
+                cell.add(fails(rules));
+            }
+            (cell.short(), cell.told(), cell.why.expect("a reason").reason)
+        };
+        let of =
+            |short: &str, told: &str, reason: &str| (short.to_owned(), format!("**fail** {told}"), reason.to_owned());
+        let [i1, i2, i7] = [Invariant::I1, Invariant::I2, Invariant::I7].map(Rule::Invariant);
+        let seen = told(&[&[i7, Rule::FailedAtMost]]);
+        assert_eq!(seen, of("!failed_at_most,+1", "failed_at_most I7", "failed_at_most"));
+        assert_eq!(told(&[&[Rule::FailedAtMost]]), of("!failed_at_most", "failed_at_most", "failed_at_most"));
+        assert_eq!(told(&[&[i2], &[i1, i7]]), of("!I1,I2,I7", "I1 I2 I7", "I1"), "the gravest came with another seed");
+    }
+
+    #[test]
+    fn every_mark_that_occurs_is_explained_in_the_same_words() {
+        let mut matrix = with_wrong_errors();
+        matrix.cells[0].result = Standing::Inconclusive;
+        matrix.cells[2].result = Standing::Broken;
+        matrix.cells[4] = Cell::default();
+        let (text, page) = (matrix.text(Style { width: 1_000, ..Style::default() }), matrix.markdown());
+        for mark in matrix.marks() {
+            assert!(text.contains(&format!("{}: {}\n", mark.word(), mark.meaning())), "{mark:?}: {text}");
+            assert!(page.contains(&format!(" `{}`: {}", mark.word(), mark.meaning())), "{mark:?}: {page}");
+        }
+        assert_eq!(matrix.marks().count(), 5, "a cell that passes there is none of");
+        assert!(!text.contains("pass:") && !page.contains("`pass`:"));
+        assert!(text.contains("\n(doc): the client's") && text.contains("\n+: so many"));
     }
 
     #[test]
