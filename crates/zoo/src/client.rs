@@ -247,8 +247,11 @@ impl Client {
         for kept in std::mem::take(&mut self.queue) {
             let _ = run(&mut connection, &kept).await;
         }
+        let unbounded = Some(request).filter(|_| self.has(Defect::BlocksForEver)).and_then(without_timeout);
+        let request = unbounded.as_ref().unwrap_or(request);
         if let Some(seconds) = request.blocks() {
-            connection.set_response_timeout(Duration::from_secs(seconds) + PATIENCE);
+            let blocked = if unbounded.is_some() { FOR_EVER } else { Duration::from_secs(seconds) };
+            connection.set_response_timeout(blocked + PATIENCE);
         }
         let pinged = self.master.clone().filter(|_| self.has(Defect::TrustsPing));
         if pinged.is_some() {
@@ -529,6 +532,15 @@ fn is_refusal(error: &CallError) -> bool {
 /// True of a client that looks for another master only when one is announced.
 fn listens(defect: Defect) -> bool {
     matches!(defect, Defect::EventsOnly | Defect::FollowsPayload | Defect::MapsAnswersOnly | Defect::DropsEvents)
+}
+
+/// The same pop without a time-out at the node; `None` if `request` is no blocking pop.
+fn without_timeout(request: &Request) -> Option<Request> {
+    match request {
+        Request::Pop(key, _) => Some(Request::Pop(key.clone(), 0)),
+        Request::Take(jobs, _) => Some(Request::Take(jobs.clone(), 0)),
+        _ => None,
+    }
 }
 
 /// Returns when the node at `addr` does not answer PING any more, on a connection for nothing else.

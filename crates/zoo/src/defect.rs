@@ -77,6 +77,7 @@ defects! {
     DropsEvents = "drops-events", "it is busy for five seconds with what a Sentinel announces, and drops what is announced meanwhile";
     // Calls.
     WaitsForEver = "waits-for-ever", "it waits for ever for a connection or a reply";
+    BlocksForEver = "blocks-for-ever", "it bounds every command but a blocking pop, which it sends with time-out 0 and for which it waits as long as the connection lives";
     TrustsPing = "trusts-ping", "it waits for a reply as long as the node answers PING on another connection";
     TriesForEver = "tries-for-ever", "it looks for the master until it finds one, however long its caller may wait";
     ResendsBlindly = "resends-blindly", "it sends a command again whose reply did not come";

@@ -74,16 +74,17 @@ impl Session for InLine {
 impl Session for Client {
     fn call<'a>(&'a mut self, request: &'a Request) -> BoxFuture<'a, Result<Answer, CallError>> {
         // Deadlines are the caller's, who is told when one is over, unless the defect is not to keep them.
-        let keeps = !matches!(
-            self.defect,
+        let keeps = match self.defect {
             Some(
                 Defect::WaitsForEver
-                    | Defect::TrustsPing
-                    | Defect::TriesForEver
-                    | Defect::ClosesPolitely
-                    | Defect::FixedDelay
-            )
-        );
+                | Defect::TrustsPing
+                | Defect::TriesForEver
+                | Defect::ClosesPolitely
+                | Defect::FixedDelay,
+            ) => false,
+            Some(Defect::BlocksForEver) => request.blocks().is_none(),
+            _ => true,
+        };
         if !keeps {
             return Box::pin(Client::call(self, request));
         }
