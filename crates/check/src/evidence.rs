@@ -253,11 +253,10 @@ mod tests {
         assert_eq!(texts, ["no operation of writer succeeded", "no data node saw a command of writer"]);
     }
 
-    #[test]
-    fn a_client_must_notice_a_change_of_master() {
+    /// A failover in which the client does nothing from before the fault on.
+    fn standing_still() -> Story {
         let mut story = Story::failover();
-        // It stood still from before the fault on.
-        let after = model::Time::from_millis(9_999);
+        let after = Time::from_millis(9_999);
         story.history.records.retain(|record| {
             let of_client = matches!(
                 record.what,
@@ -265,6 +264,12 @@ mod tests {
             );
             record.at < after || !of_client
         });
+        story
+    }
+
+    #[test]
+    fn a_client_must_notice_a_change_of_master() {
+        let story = standing_still();
         let texts = unproven(&plan(), &story);
         assert_eq!(texts[0], "writer never noticed that redis-2 became the master at 14.500s");
     }
@@ -275,14 +280,7 @@ mod tests {
         let unnoticed = |plan: &Plan, story: &Story| {
             story.judge(plan).findings.iter().filter(|finding| finding.text.contains("never noticed")).count()
         };
-        let mut story = Story::failover();
-        story.history.records.retain(|record| {
-            let of_client = matches!(
-                record.what,
-                What::Started { .. } | What::Ended { .. } | What::Executed(_) | What::Opened { .. }
-            );
-            record.at < model::Time::from_millis(9_999) || !of_client
-        });
+        let mut story = standing_still();
         assert_eq!(unnoticed(&plan, &story), 1);
         story.state(17_000, plan.cluster.data_nodes()[1].0, model::history::NodeState::Down);
         assert_eq!(unnoticed(&plan, &story), 0);

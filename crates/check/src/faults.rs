@@ -220,14 +220,12 @@ fn side(facts: &Facts<'_>, firing: &Firing<'_>, targets: &[Target]) -> Side {
 fn resolve(facts: &Facts<'_>, firing: &Firing<'_>, target: &Target, side: &mut Side) {
     let cluster = &facts.plan.cluster;
     let at = firing.at;
-    let group = |name: &Option<String>| name.as_deref().map_or(Some(0), |name| cluster.group(name));
+    let group = |name: &Option<String>| cluster.group_meant(name.as_deref());
     let master = |group: usize| facts.masterships[group].iter().rev().find(|m| m.answered <= at).map(|m| m.node);
     let replicas = |group: usize| {
         let members = cluster.data_nodes().into_iter().filter(move |(_, of)| *of == group).map(|(node, _)| node);
         members.filter(move |node| Some(*node) != master(group))
     };
-    let sentinels = cluster.sentinel_nodes();
-    let minority = (sentinels.len().saturating_sub(1)) / 2;
     match target {
         Target::Node(node) => {
             side.nodes.insert(*node);
@@ -250,9 +248,9 @@ fn resolve(facts: &Facts<'_>, firing: &Firing<'_>, target: &Target, side: &mut S
             let first = || firing.nodes.iter().copied().find(|node| node.is_sentinel());
             side.nodes.extend(leader.or_else(first));
         }
-        Target::SentinelsMinority => side.nodes.extend(&sentinels[..minority]),
-        Target::SentinelsMajority => side.nodes.extend(&sentinels[..sentinels.len() - sentinels.len() / 2]),
-        Target::Sentinels => side.nodes.extend(&sentinels),
+        Target::SentinelsMinority => side.nodes.extend(cluster.minority()),
+        Target::SentinelsMajority => side.nodes.extend(cluster.majority()),
+        Target::Sentinels => side.nodes.extend(cluster.sentinel_nodes()),
         Target::Zone(zone) => {
             side.nodes.extend(cluster.nodes().into_iter().filter(|node| cluster.zone(*node) == zone));
             let clients = facts.plan.clients.iter().filter(|client| client.zone == *zone);

@@ -68,9 +68,7 @@ fn fault(facts: &Facts<'_>, group: usize, change: &Mastership, since: Time, seen
     let began = |firing: &&Firing<'_>| {
         let manual = match fault_of(facts, firing) {
             Some(Fault::Restart(_) | Fault::Thaw(_) | Fault::Heal(_)) => return false,
-            Some(Fault::Failover { master, .. }) => {
-                master.as_deref().map_or(Some(0), |name| facts.plan.cluster.group(name)) == Some(group)
-            }
+            Some(Fault::Failover { master, .. }) => facts.plan.cluster.group_meant(master.as_deref()) == Some(group),
             Some(_) => false,
             None => firing.sentence.starts_with("failover"),
         };

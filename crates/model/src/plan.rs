@@ -234,6 +234,28 @@ impl Cluster {
         self.groups.iter().position(|group| group.name == name)
     }
 
+    /// The index of the group called `name`; without a name that of the first.
+    pub fn group_meant(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            Some(name) => self.group(name),
+            None => (!self.groups.is_empty()).then_some(0),
+        }
+    }
+
+    /// As many Sentinels, the first, as leave a majority alive.
+    pub fn minority(&self) -> Vec<NodeId> {
+        let mut sentinels = self.sentinel_nodes();
+        sentinels.truncate(sentinels.len().saturating_sub(1) / 2);
+        sentinels
+    }
+
+    /// As few Sentinels, the first, as leave no majority alive.
+    pub fn majority(&self) -> Vec<NodeId> {
+        let mut sentinels = self.sentinel_nodes();
+        sentinels.truncate(sentinels.len() - sentinels.len() / 2);
+        sentinels
+    }
+
     /// The group that a data node belongs to, and its place in it (0 is the first master).
     pub fn place(&self, node: NodeId) -> Option<(usize, usize)> {
         let mut number = usize::from(node.number).checked_sub(1)?;

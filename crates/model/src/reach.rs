@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fault::{Fault, Target};
 use crate::id::NodeId;
-use crate::plan::{Cluster, Plan, Step, Trigger};
+use crate::plan::{Plan, Step, Trigger};
 
 /// Nodes and clients.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +66,10 @@ impl Plan {
         let mut reach = Reach::default();
         for target in fault.targets() {
             let of_group = |name: &Option<String>| {
-                let group = name.as_deref().map_or(Some(0), |name| self.cluster.group(name));
+                let group = self.cluster.group_meant(name.as_deref());
                 let members = self.cluster.data_nodes().into_iter().filter(move |(_, of)| Some(*of) == group);
                 members.map(|(node, _)| node)
             };
-            let sentinels = || self.cluster.sentinel_nodes();
             let clients = |zone: Option<&str>| {
                 let inside = self.clients.iter().filter(move |client| zone.is_none_or(|zone| client.zone == zone));
                 inside.map(|client| client.id.clone()).collect::<Vec<_>>()
@@ -82,9 +81,9 @@ impl Plan {
                 | Target::ReplicaBest(group)
                 | Target::ReplicaOther(group)
                 | Target::Replicas(group) => reach.nodes.extend(of_group(group)),
-                Target::SentinelLeader | Target::Sentinels => reach.nodes.extend(sentinels()),
-                Target::SentinelsMinority => reach.nodes.extend(sentinels().into_iter().take(self.cluster.minority())),
-                Target::SentinelsMajority => reach.nodes.extend(sentinels().into_iter().take(self.cluster.majority())),
+                Target::SentinelLeader | Target::Sentinels => reach.nodes.extend(self.cluster.sentinel_nodes()),
+                Target::SentinelsMinority => reach.nodes.extend(self.cluster.minority()),
+                Target::SentinelsMajority => reach.nodes.extend(self.cluster.majority()),
                 Target::Zone(zone) => {
                     reach
                         .nodes
@@ -131,18 +130,6 @@ impl<'a> Undoing<'a> {
     }
 }
 
-impl Cluster {
-    /// As many Sentinels as leave a majority alive.
-    fn minority(&self) -> usize {
-        usize::from(self.sentinels.saturating_sub(1)) / 2
-    }
-
-    /// As few Sentinels as leave no majority alive.
-    fn majority(&self) -> usize {
-        usize::from(self.sentinels - self.sentinels / 2)
-    }
-}
-
 impl Fault {
     /// True if it may undo what the other does. A command of an operator may do anything to a process.
     fn undoes(&self, other: &Self) -> bool {
@@ -160,7 +147,7 @@ impl Fault {
 mod tests {
     use super::*;
     use crate::event::EventName;
-    use crate::plan::{Client, Expect, Workload};
+    use crate::plan::{Client, Cluster, Expect, Workload};
 
     /// A plan with these steps: when in seconds (an event if negative), the fault, for how many seconds.
     fn plan(steps: &[(i64, Fault, Option<u64>)]) -> Plan {

@@ -327,8 +327,8 @@ impl Run<'_> {
             }
             Target::Replicas(_) => self.replicas(),
             Target::SentinelLeader => self.leader.or(sentinels.first().copied()).into_iter().collect(),
-            Target::SentinelsMinority => sentinels[..sentinels.len().saturating_sub(1) / 2].to_vec(),
-            Target::SentinelsMajority => sentinels[..sentinels.len() - sentinels.len() / 2].to_vec(),
+            Target::SentinelsMinority => self.plan.cluster.minority(),
+            Target::SentinelsMajority => self.plan.cluster.majority(),
             Target::Sentinels => sentinels,
             Target::All => self.plan.cluster.nodes(),
             Target::Zone(_) | Target::Client(_) => Vec::new(),

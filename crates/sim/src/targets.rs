@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use model::{NodeKind, Target};
+use model::{NodeId, NodeKind, Target};
 
 use crate::clients::Client;
 use crate::world::World;
@@ -22,7 +22,8 @@ impl Client {
 impl World {
     /// The nodes that a target means now, in the order of the cluster.
     pub(crate) fn resolve(&self, target: &Target) -> Vec<usize> {
-        let group = |name: &Option<String>| self.group_named(name.as_deref());
+        let group = |name: &Option<String>| self.cluster.group_meant(name.as_deref());
+        let indices = |nodes: Vec<NodeId>| nodes.into_iter().filter_map(|node| self.node_index(node)).collect();
         match target {
             Target::Node(id) => self.node_index(*id).into_iter().collect(),
             Target::Master(name) => group(name).and_then(|group| self.master_of(group)).into_iter().collect(),
@@ -38,14 +39,8 @@ impl World {
                 let first = || self.sentinels().into_iter().find(|node| self.nodes[*node].is_up());
                 self.leader.or_else(first).into_iter().collect()
             }
-            Target::SentinelsMinority => {
-                let sentinels = self.sentinels();
-                sentinels[..sentinels.len().saturating_sub(1) / 2].to_vec()
-            }
-            Target::SentinelsMajority => {
-                let sentinels = self.sentinels();
-                sentinels[..sentinels.len() - sentinels.len() / 2].to_vec()
-            }
+            Target::SentinelsMinority => indices(self.cluster.minority()),
+            Target::SentinelsMajority => indices(self.cluster.majority()),
             Target::Sentinels => self.sentinels(),
             Target::Zone(zone) => {
                 (0..self.nodes.len()).filter(|node| self.cluster.zone(self.nodes[*node].id) == zone).collect()
@@ -58,17 +53,9 @@ impl World {
     /// The nodes that a target means where something is undone: of replicas also those that do not run.
     pub(crate) fn resolve_hit(&self, target: &Target) -> Vec<usize> {
         let Target::Replicas(name) = target else { return self.resolve(target) };
-        let Some(group) = self.group_named(name.as_deref()) else { return Vec::new() };
+        let Some(group) = self.cluster.group_meant(name.as_deref()) else { return Vec::new() };
         let master = self.master_of(group);
         (0..self.nodes.len()).filter(|node| self.nodes[*node].group == Some(group) && Some(*node) != master).collect()
-    }
-
-    /// The group of that name; without one the first.
-    fn group_named(&self, name: Option<&str>) -> Option<usize> {
-        match name {
-            Some(name) => self.cluster.group(name),
-            None => (!self.cluster.groups.is_empty()).then_some(0),
-        }
     }
 
     /// The nodes that any of the targets means, each once.
