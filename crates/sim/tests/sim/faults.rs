@@ -376,6 +376,24 @@ fn failover_is_asked_of_a_sentinel() {
     assert_eq!(lab.faults().len(), 2);
 }
 
+/// As with Redis 7.0.15, where the file changes some 50 ms after the answer to `SENTINEL FAILOVER`.
+#[test]
+fn a_sentinel_writes_the_epoch_of_an_attempt_to_its_file_with_its_vote() {
+    let mut lab = Lab::ready();
+    let leader = NodeId::sentinel(1);
+    lab.inject(&Fault::Failover { via: Some(Target::Node(leader)), master: None });
+    let epoch = |lab: &Lab| {
+        let (_, file) = lab.world.sentinel_file(leader, 0).expect("it has written its file");
+        file.lines().find_map(|line| line.strip_prefix("sentinel current-epoch ").map(str::to_owned))
+    };
+    assert_eq!(lab.events(EventName::NewEpoch).len(), 1);
+    assert_eq!(epoch(&lab).as_deref(), Some("0"));
+    while lab.events(EventName::VoteForLeader).is_empty() {
+        lab.run_for(1);
+    }
+    assert_eq!(epoch(&lab).as_deref(), Some("1"));
+}
+
 #[test]
 fn commands_of_the_operator_log_in() {
     let mut plan = crate::common::plan();
