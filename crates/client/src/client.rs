@@ -139,7 +139,7 @@ impl Client {
     /// Why the last round found none.
     pub async fn discover_master(&self, name: &str) -> Result<Address, DiscoveryError> {
         let core = &self.inner.core;
-        self.discover(|| async { Ok(discovery::master(core, name).await?.link.address().clone()) }).await
+        self.discover(|| async { Ok(discovery::master(core, name).await?.address().clone()) }).await
     }
 
     /// Where the replicas of the master called `name` are: those that the Sentinels name as healthy, and that say that

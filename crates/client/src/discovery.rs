@@ -13,13 +13,11 @@ use crate::role::Role;
 use crate::settings::ReplicaFallback;
 use crate::survey::{self, Answer};
 
-/// A master that was found.
-pub(crate) struct Found {
-    /// A connection to it.
-    pub(crate) link: Link,
-    /// Where it is, and since which epoch, as the Sentinel said.
+/// What the Sentinel said that answered first.
+pub(crate) struct Named {
+    /// Where the master is, and since which epoch.
     pub(crate) place: Place,
-    /// The Sentinel that named it.
+    /// The Sentinel.
     pub(crate) by: Address,
 }
 
@@ -30,7 +28,13 @@ type Answered = (Told, Option<Others>);
 type Others = Vec<(Address, Option<String>)>;
 
 /// A connection to the master called `name`, which says that it is one.
-pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryError> {
+pub(crate) async fn master(core: &Core, name: &str) -> Result<Link, DiscoveryError> {
+    let mut named = named(core, name).await?;
+    master_named(core, name, &mut named).await
+}
+
+/// Where the first Sentinel that names it says that the master called `name` is.
+pub(crate) async fn named(core: &Core, name: &str) -> Result<Named, DiscoveryError> {
     let mut questions = ballot::questions(name);
     questions.add_command(question("SENTINELS", name));
     let read = |replies: &[Value]| match replies {
@@ -49,22 +53,21 @@ pub(crate) async fn master(core: &Core, name: &str) -> Result<Found, DiscoveryEr
     if let Some(others) = others {
         core.learn(&by, others);
     }
-    let mut place = Place::from(ballot::mapped(core, vote));
-    let mut found = master_at(core, &place.master).await;
+    Ok(Named { place: Place::from(ballot::mapped(core, vote)), by })
+}
+
+/// A connection to the master called `name` where it was named, if it says that it is one. `named` becomes the place that
+/// the other Sentinels name, if that was the wrong one.
+pub(crate) async fn master_named(core: &Core, name: &str, named: &mut Named) -> Result<Link, DiscoveryError> {
+    let mut found = master_at(core, &named.place.master).await;
     // A refusal ends the calls that wait, so it must not come from a node that only one Sentinel takes for the master.
     if found.as_ref().is_err_and(DiscoveryError::is_refusal)
-        && let Some(moved) = ballot::has_moved(core, name, &mut place, Some(&by)).await
+        && let Some(moved) = ballot::has_moved(core, name, &mut named.place, Some(&named.by)).await
     {
-        place = moved;
-        found = master_at(core, &place.master).await;
+        named.place = moved;
+        found = master_at(core, &named.place.master).await;
     }
-    match found {
-        Ok(link) => Ok(Found { link, place, by }),
-        Err(error) => {
-            core.sentinels().demote(&by);
-            Err(error)
-        }
-    }
+    found.inspect_err(|_| core.sentinels().demote(&named.by))
 }
 
 /// A connection to the node at `address`, if it says that it is a master.
@@ -95,7 +98,7 @@ pub(crate) async fn replica(core: &Core, name: &str, lost: Option<&Address>) -> 
         return Ok(link);
     }
     let master = match core.settings.replica_fallback {
-        ReplicaFallback::Master => master(core, name).await.map(|found| found.link),
+        ReplicaFallback::Master => master(core, name).await,
         ReplicaFallback::Fail => Err(none.clone()),
     };
     master.or_else(|error| stale.into_iter().next().ok_or(if error.is_refusal() { error } else { none }))

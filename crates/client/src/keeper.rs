@@ -44,12 +44,13 @@ struct State {
     error: Option<(DiscoveryError, Instant)>,
 }
 
-/// The longest wait before a connection that was lost is searched for. Chance says how much of it: clients that lost
-/// theirs together, because its node died, do not all dial in the same millisecond.
+/// The longest wait before a connection that was lost is searched for, and before a master is dialled that the Sentinels
+/// told of. Chance says how much of it: clients that lost theirs together, because its node died, or heard the same
+/// announcement, do not all dial in the same millisecond.
 const SPREAD: Duration = Duration::from_millis(50);
 
 /// For how long the other Sentinels are waited for before a connection is used that took the place of one that was lost. If
-/// a later epoch was known before, they are waited for as long as for any answer.
+/// it leads elsewhere than was known before, and of no later epoch, they are waited for as long as for any answer.
 const SECOND_OPINION: Duration = Duration::from_millis(50);
 
 /// For how long all Sentinels may deny to know the name before calls take their word for it: longer than it takes to
@@ -93,6 +94,9 @@ struct Shared {
     doubts: Notify,
     /// When the last check began that found the connection to be the right one.
     confirmed: watch::Sender<Option<Instant>>,
+    /// Where the master was named in the latest epoch. What came to nothing counts too: a search that did not reach the new
+    /// master must not take the word of one Sentinel for the old one.
+    latest: Mutex<Option<Place>>,
 }
 
 impl Node {
@@ -110,6 +114,7 @@ impl Node {
             check: Notify::new(),
             doubts: Notify::new(),
             confirmed: watch::Sender::default(),
+            latest: Mutex::default(),
         });
         Self { core, target, shared, hints, _listener: listener, keeper: Mutex::default() }
     }
@@ -258,6 +263,21 @@ impl Shared {
         self.state.send_if_modified(|state| std::mem::replace(&mut state.paused, paused) != paused);
     }
 
+    /// Keeps in mind where a Sentinel says that the master is, if it says so of a later epoch than was known. False if it was
+    /// elsewhere by what was known: the Sentinel is behind the others, or wrong, or they have begun anew.
+    fn learn(&self, told: &Place) -> bool {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.as_ref().is_none_or(|latest| latest.epoch < told.epoch) {
+            *latest = Some(told.clone());
+        }
+        latest.as_ref().is_some_and(|latest| latest.master == told.master)
+    }
+
+    /// Keeps in mind where the Sentinels together say that the master is.
+    fn settle(&self, ruled: &Place) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(ruled.clone());
+    }
+
     async fn retired(&self) {
         let mut states = self.state.subscribe();
         let _ = states.wait_for(|state| state.link.is_none()).await;
@@ -271,18 +291,13 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
     let mut lost: Option<(Instant, Address)> = None;
     // Connections in a row that did not last; `None` before the first one.
     let mut brief: Option<u32> = None;
-    // The latest epoch in which the master was named.
-    let mut latest: Option<u64> = None;
     loop {
         let before = shared.state.borrow().failed_rounds;
         let node = lost.as_ref().map(|(_, node)| node);
         let kept = match next {
             Next::Use(kept) => *kept,
-            Next::Search => search(&core, &shared, &mut hints, None, node, brief, latest).await,
-            Next::Try(place) => {
-                latest = latest.max(place.epoch);
-                search(&core, &shared, &mut hints, Some(place), node, brief, latest).await
-            }
+            Next::Search => search(&core, &shared, &mut hints, None, node, brief).await,
+            Next::Try(place) => search(&core, &shared, &mut hints, Some(place), node, brief).await,
         };
         let Kept { link, mut place, by } = kept;
         let link = Arc::new(link);
@@ -304,7 +319,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
         let since = Instant::now();
         let mut paused = None;
         next = hold(&core, &shared, &mut hints, &link, &mut place, by, &mut paused).await;
-        latest = latest.max(place.epoch);
+        shared.learn(&place);
         lost = Some((paused.unwrap_or_else(Instant::now), link.address().clone()));
         let lasted = since.elapsed() >= core.settings.check_interval;
         brief = Some(if lasted { 0 } else { brief.unwrap_or(0) + 1 });
@@ -315,8 +330,7 @@ async fn keep(core: Arc<Core>, shared: Arc<Shared>, mut hints: broadcast::Receiv
 
 /// Round after round until one succeeds. Begins with the node at `first`, if that is given. Else it begins with a wait if
 /// there was a connection before: a short one, or as after a round that failed if `brief` connections in a row did not
-/// last, more than one. The last one was to `lost`. A Sentinel that names a place of an earlier epoch than `latest` is behind
-/// the others, or they have begun anew.
+/// last, more than one. The last one was to `lost`.
 async fn search(
     core: &Core,
     shared: &Shared,
@@ -324,31 +338,33 @@ async fn search(
     mut first: Option<Place>,
     lost: Option<&Address>,
     brief: Option<u32>,
-    latest: Option<u64>,
 ) -> Kept {
     let mut failures = brief.unwrap_or(0).saturating_sub(1);
     if brief.is_some() && first.is_none() {
-        let pause = if failures > 0 {
-            core.settings.retry.wait(failures, core.chance())
-        } else {
-            SPREAD.mul_f64(core.chance())
-        };
+        let pause = if failures > 0 { core.settings.retry.wait(failures, core.chance()) } else { spread(core) };
         first = wait(pause, hints, shared).await;
     }
     loop {
+        let told = first.take();
+        let dialled = told.as_ref().map(|place| place.master.clone());
         let round = async {
-            match (shared.target, first.take()) {
+            match (shared.target, told) {
                 (Target::Master, Some(place)) => {
+                    sleep(spread(core)).await;
                     let link = discovery::master_at(core, &place.master).await?;
                     Ok(Kept { link, place, by: None })
                 }
                 (Target::Master, None) => {
-                    let discovery::Found { link, mut place, by } = discovery::master(core, &shared.name).await?;
+                    let mut named = discovery::named(core, &shared.name).await?;
+                    let fits = shared.learn(&named.place);
+                    let link = discovery::master_named(core, &shared.name, &mut named).await;
+                    shared.learn(&named.place);
+                    let discovery::Named { mut place, by } = named;
+                    let link = link?;
                     // Where a connection was lost the master may have moved, and the Sentinel that answered first may be
                     // behind the others. At the start it is taken at its word: nothing says that anything has happened.
                     let moved = if brief.is_some() {
-                        let behind = place.epoch < latest;
-                        let patience = if behind { core.settings.response_timeout } else { SECOND_OPINION };
+                        let patience = if fits { SECOND_OPINION } else { core.settings.response_timeout };
                         let others = ballot::has_moved(core, &shared.name, &mut place, Some(&by));
                         timeout(patience, others).await.ok().flatten()
                     } else {
@@ -357,6 +373,7 @@ async fn search(
                     match moved {
                         None => Ok(Kept { link, place, by: Some(by) }),
                         Some(place) => {
+                            shared.settle(&place);
                             let link = discovery::master_at(core, &place.master).await?;
                             Ok(Kept { link, place, by: None })
                         }
@@ -365,10 +382,11 @@ async fn search(
                 (Target::Replica, _) => Ok(Kept::replica(discovery::replica(core, &shared.name, lost).await?)),
             }
         };
-        // A switch that is announced meanwhile makes the round, and the wait after it, pointless.
+        // A switch that is announced meanwhile makes the round, and the wait after it, pointless, unless it is to the node that
+        // is being dialled: each Sentinel announces it.
         first = tokio::select! {
             biased;
-            place = switched(hints, shared) => Some(place),
+            place = switched(hints, shared, dialled.as_ref()) => Some(place),
             result = round => match result {
                 Ok(kept) => return kept,
                 Err(error) => {
@@ -395,16 +413,24 @@ async fn search(
 async fn wait(pause: Duration, hints: &mut broadcast::Receiver<Hint>, shared: &Shared) -> Option<Place> {
     tokio::select! {
         biased;
-        place = switched(hints, shared) => Some(place),
+        place = switched(hints, shared, None) => Some(place),
         () = sleep(pause) => None,
     }
 }
 
-/// Returns the new place when the master is said to have moved. A search for a replica goes on undisturbed.
-async fn switched(hints: &mut broadcast::Receiver<Hint>, shared: &Shared) -> Place {
+/// How long to wait, so that clients that learned the same at once do not do the same at once.
+fn spread(core: &Core) -> Duration {
+    SPREAD.mul_f64(core.chance())
+}
+
+/// Returns the new place when the master is said to have moved elsewhere than to `dialled`. A search for a replica goes on
+/// undisturbed.
+async fn switched(hints: &mut broadcast::Receiver<Hint>, shared: &Shared, dialled: Option<&Address>) -> Place {
     loop {
         match hints.recv().await {
-            Ok(Hint::Switched { name, address }) if name == shared.name && shared.target == Target::Master => {
+            Ok(Hint::Switched { name, address })
+                if name == shared.name && shared.target == Target::Master && Some(&address) != dialled =>
+            {
                 return Place { master: address, epoch: None };
             }
             // What was missed does not matter while a search is on.
@@ -629,7 +655,9 @@ async fn examine(
         Ruling::Stays { disputed } => return Found::Good { disputed },
     };
     tracing::info!(name = shared.name, from = %link.address(), to = %new.master, "the sentinels name another master");
+    shared.settle(&new);
     pause();
+    sleep(spread(core)).await;
     Found::Next(match discovery::master_at(core, &new.master).await {
         Ok(link) => Next::Use(Box::new(Kept { link, place: new, by: None })),
         Err(_) => Next::Try(new),
