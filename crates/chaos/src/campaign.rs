@@ -1,7 +1,7 @@
 //! [`Campaign`]: many cases, one after the other and several at a time, and [`Summary`], what they came to.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -255,8 +255,10 @@ impl Summary {
                 }),
             }
         }
-        for text in &result.missing {
-            let known = self.missing.entry(model::words::plain(text)).or_default();
+        // The same may be missing of several clients.
+        let missing: BTreeSet<String> = result.missing.iter().map(|text| model::words::plain(text)).collect();
+        for text in missing {
+            let known = self.missing.entry(text).or_default();
             known.runs += 1;
             keep_first(&mut known.seeds, result.id());
         }

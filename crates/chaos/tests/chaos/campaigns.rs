@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::fault::{Fault, Target};
+use sentinel_lab_chaos::campaign::Summary;
 use sentinel_lab_chaos::case::{Case, CaseResult, Ending, Failure, carry_out};
 use sentinel_lab_chaos::profile::{Mix, Profile};
 use sentinel_lab_chaos::regression::{Origin, replay, text};
@@ -110,6 +111,19 @@ fn regressions_stand_before_the_audit() {
             assert_eq!(result.failures, [], "{} with seed {seed}", file.display());
         }
     }
+}
+
+/// What several clients of a run lack is told of one run.
+#[test]
+fn runs_are_counted_that_lack_evidence_and_not_their_clients() {
+    let case = Case::random(7, drivers::DEFAULT, plan(&Mix::of(Profile::Gentle), 7));
+    let mut result = CaseResult::lost(&case, "watchdog".to_owned(), "it hung".to_owned());
+    result.missing = ["client-1", "client-2"].map(|id| format!("no operation of {id} succeeded")).to_vec();
+    let mut summary = Summary::default();
+    summary.add(&result);
+    let missing: Vec<(&str, u64)> =
+        summary.missing.iter().map(|(text, missing)| (text.as_str(), missing.runs)).collect();
+    assert_eq!(missing, [("no operation of _ succeeded", 1)]);
 }
 
 #[test]
