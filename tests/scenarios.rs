@@ -99,3 +99,22 @@ fn who_dials_an_address_of_the_inside_is_told() {
         );
     }
 }
+
+/// Two hundred clients that hear the same announcement dial the new master one after the other.
+#[test]
+fn clients_do_not_dial_all_at_once_where_a_switch_is_announced() {
+    let text = "
+title: two hundred clients hear of a failover at once
+cluster: {master: mymaster, replicas: 2, sentinels: 3, quorum: 2, down_after: 5s, failover_timeout: 20s}
+clients:
+  - {id: writer, count: 200, workload: counter, every: 2s, budget: 10s, max_connects_per_second: 12}
+timeline:
+  - {at: 9s, keep_clients: master}
+  - {at: 10s, failover: mymaster}
+run_for: 24s
+expect: {failovers: 1, most_connects: {count: 100, within: 10ms}}
+";
+    let plan = scenario::parse(text, "announced.yaml", &scenario::Options::default()).expect("a scenario");
+    let verdict = run(&plan, 1, drivers::DEFAULT);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{:?}", verdict.findings);
+}
