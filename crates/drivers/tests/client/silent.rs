@@ -292,10 +292,11 @@ async fn after_the_first_announcement_nothing_is_written_to_the_old_master() {
         };
         let (late, first_on_new) = (written(true).into_iter().filter(|at| *at > arrived).count(), written(false)[0]);
         assert_eq!(late, 0, "seed {seed}: the announcement came at {arrived}");
-        // It was writing when the announcement came, and goes on where it leads.
+        // It was writing when the announcement came, and goes on where it leads, after the random wait of up to 50 ms before it
+        // dials.
         let last_on_old = *written(true).last().expect("a write");
         assert!(arrived.since(last_on_old) <= ms(1), "seed {seed}: {last_on_old} {arrived}");
-        assert!(first_on_new.since(arrived) <= ms(10), "seed {seed}: {first_on_new} {arrived}");
+        assert!(first_on_new.since(arrived) <= ms(60), "seed {seed}: {first_on_new} {arrived}");
     }
 }
 
