@@ -39,6 +39,22 @@ pub enum Target {
     Client(String),
 }
 
+impl Target {
+    /// True if it never means more than one node or client.
+    pub fn is_one(&self) -> bool {
+        matches!(
+            self,
+            Self::Node(_)
+                | Self::Master(_)
+                | Self::OldMaster(_)
+                | Self::ReplicaBest(_)
+                | Self::ReplicaOther(_)
+                | Self::SentinelLeader
+                | Self::Client(_)
+        )
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |f: &mut fmt::Formatter<'_>, base: &str, name: &Option<String>| match name {
@@ -301,6 +317,11 @@ impl Fault {
                 | Self::Move { .. }
                 | Self::Heal(_)
         )
+    }
+
+    /// True if all that it ever does is to undo what others did.
+    pub fn only_undoes(&self) -> bool {
+        matches!(self, Self::Restart(_) | Self::Thaw(_) | Self::Heal(_))
     }
 
     /// Every target that it names.

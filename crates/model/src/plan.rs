@@ -303,6 +303,17 @@ impl Cluster {
         hosts
     }
 
+    /// True if somebody looks this name up: a client, which is told of a Sentinel by it, a Sentinel, which watches the first master by
+    /// it, or whoever hears a node announce itself by it. Of the names of a node that is the first.
+    pub fn looks_up(&self, name: &str) -> bool {
+        let is_told = |node: &NodeId| {
+            let is_first = || (0..self.groups.len()).any(|group| self.first_master(group) == *node);
+            node.is_sentinel() || self.announce_hostnames || self.resolve_hostnames && is_first()
+        };
+        let is_called = |node: NodeId| self.host_name(node).is_some_and(|known| known.eq_ignore_ascii_case(name));
+        self.nodes().into_iter().filter(is_told).any(is_called)
+    }
+
     /// The name of a node, the first of several; `None` if it has none.
     pub fn host_name(&self, node: NodeId) -> Option<&str> {
         self.hosts.iter().find(|(_, host)| **host == Host::Node(node)).map(|(name, _)| name.as_str())
@@ -632,6 +643,23 @@ mod tests {
         assert_eq!(cluster.zone(NodeId::data(2)), "default");
         assert_eq!(cluster.zone(NodeId::sentinel(2)), "b");
         assert_eq!(cluster.zone(NodeId::sentinel(3)), "default");
+    }
+
+    #[test]
+    fn a_name_is_looked_up_if_somebody_hears_it() {
+        let mut cluster = Cluster::standard();
+        for (name, node) in
+            [("a", NodeId::data(1)), ("b", NodeId::data(1)), ("c", NodeId::data(2)), ("s", NodeId::sentinel(1))]
+        {
+            cluster.hosts.insert(name.to_owned(), Host::Node(node));
+        }
+        cluster.hosts.insert("far".to_owned(), Host::Ip([10, 9, 9, 9].into()));
+        let heard = |cluster: &Cluster| ["a", "b", "c", "S", "far", "other"].map(|name| cluster.looks_up(name));
+        assert_eq!(heard(&cluster), [false, false, false, true, false, false]);
+        cluster.resolve_hostnames = true;
+        assert_eq!(heard(&cluster), [true, false, false, true, false, false]);
+        cluster.announce_hostnames = true;
+        assert_eq!(heard(&cluster), [true, false, true, true, false, false]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Whom a target may mean, whatever the roles come to be in a run, and what follows from that for a plan: steps that undo
-//! nothing, and what is never taken back.
+//! Whom a target may mean, whatever the roles come to be in a run, and what follows from that for a plan: steps that reach nobody,
+//! steps that undo nothing, and what is never taken back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,14 +23,14 @@ impl Reach {
 
 impl Plan {
     /// The steps that can have nothing to undo: no step before them does anything to their target that they would undo and that is
-    /// not over by then. One for `all` undoes whatever there may be, and is none of them.
+    /// not over by then. One for `all` undoes whatever there may be, and is one of them only if no step does anything.
     pub fn idle_steps(&self) -> Vec<usize> {
         let undoing = Undoing::new(self);
         let is_idle = |index: &usize| {
             let fault = &self.timeline[*index].fault;
-            let undoes = matches!(fault, Fault::Restart(_) | Fault::Thaw(_) | Fault::Heal(_));
-            let whatever = || fault.targets() == [&Target::All];
-            undoes && !whatever() && !(0..self.timeline.len()).any(|other| undoing.may_undo(*index, other))
+            let whatever =
+                || fault.targets() == [&Target::All] && self.timeline.iter().any(|step| !step.fault.only_undoes());
+            fault.only_undoes() && !whatever() && !(0..self.timeline.len()).any(|other| undoing.may_undo(*index, other))
         };
         (0..self.timeline.len()).filter(is_idle).collect()
     }
@@ -61,10 +61,41 @@ impl Plan {
         earliest.collect()
     }
 
-    /// Everybody whom a fault may hit.
-    fn reach(&self, fault: &Fault) -> Reach {
+    /// The first target of a fault that means nobody for whom the fault could be, such as a zone without nodes, or the minority of two
+    /// Sentinels.
+    pub fn nobody_at<'f>(&self, fault: &'f Fault) -> Option<&'f Target> {
+        let clients_too = matches!(fault, Fault::Latency { .. } | Fault::Partition { .. } | Fault::Heal(_));
+        let is_nobody = |target: &&Target| {
+            let reach = self.reach([*target]);
+            reach.nodes.is_empty() && (reach.clients.is_empty() || !clients_too)
+        };
+        fault.targets().into_iter().find(is_nobody)
+    }
+
+    /// True if anything may pass between somebody of the one side and somebody of the other: between two nodes, or a node and a client.
+    pub fn may_pass(&self, from: &[Target], to: &[Target]) -> bool {
+        let between = |one: &Target, other: &Target| {
+            let [a, b] = [one, other].map(|target| self.reach([target]));
+            let is_another = a.nodes.union(&b.nodes).nth(1).is_some() && !(one == other && one.is_one());
+            let [at_a, at_b] = [&a, &b].map(|reach| !reach.nodes.is_empty());
+            at_a && at_b && is_another || at_a && !b.clients.is_empty() || at_b && !a.clients.is_empty()
+        };
+        from.iter().any(|one| to.iter().any(|other| between(one, other)))
+    }
+
+    /// True if anybody looks this name up: as the cluster has it, or since an operator gives it to a node.
+    pub fn looks_up(&self, name: &str) -> bool {
+        let is_given = |fault: &Fault| match fault {
+            Fault::Send { command, .. } => command.iter().any(|word| word.eq_ignore_ascii_case(name)),
+            _ => false,
+        };
+        self.cluster.looks_up(name) || self.timeline.iter().any(|step| is_given(&step.fault))
+    }
+
+    /// Everybody whom these targets may mean.
+    fn reach<'t>(&self, targets: impl IntoIterator<Item = &'t Target>) -> Reach {
         let mut reach = Reach::default();
-        for target in fault.targets() {
+        for target in targets {
             let of_group = |name: &Option<String>| {
                 let group = self.cluster.group_meant(name.as_deref());
                 let members = self.cluster.data_nodes().into_iter().filter(move |(_, of)| Some(*of) == group);
@@ -110,7 +141,7 @@ struct Undoing<'a> {
 
 impl<'a> Undoing<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let reach = plan.timeline.iter().map(|step| plan.reach(&step.fault)).collect();
+        let reach = plan.timeline.iter().map(|step| plan.reach(step.fault.targets())).collect();
         Self { plan, earliest: plan.earliest(), reach }
     }
 
@@ -206,10 +237,83 @@ mod tests {
             ),
             (vec![(10, Fault::Freeze(target("master")), None), (-1, Fault::Thaw(target("old-master")), None)], vec![]),
             (vec![(10, Fault::Failover { via: None, master: None }, None), (20, heal("all"), None)], vec![]),
+            (vec![(10, Fault::Cut(target("master")), None), (20, Fault::Thaw(target("all")), None)], vec![]),
+            (vec![(20, heal("all"), None), (30, heal("all"), None)], vec![0, 1]),
+            (vec![(20, heal("all"), None), (30, kill("master"), None)], vec![]),
         ];
         for (steps, idle) in table {
             assert_eq!(plan(&steps).idle_steps(), idle, "{steps:?}");
         }
+    }
+
+    /// Two Sentinels, a zone `b` with the reader alone, and one without anybody.
+    fn divided() -> Plan {
+        let mut plan = plan(&[]);
+        plan.cluster.sentinels = 2;
+        plan.clients.push(Client { zone: "b".to_owned(), ..Client::new("reader", Workload::ReplicaReads) });
+        plan
+    }
+
+    #[test]
+    fn a_target_may_mean_nobody() {
+        let plan = divided();
+        let apart = |one: &str, other: &str| Fault::Partition {
+            from: vec![target(one)],
+            to: vec![target(other)],
+            one_way: false,
+        };
+        let table = [
+            (Fault::Kill(target("sentinels:minority")), Some("sentinels:minority")),
+            (Fault::Kill(target("sentinels:majority")), None),
+            (Fault::Kill(target("zone:b")), Some("zone:b")),
+            (Fault::Kill(target("zone:default")), None),
+            (apart("master", "zone:b"), None),
+            (apart("master", "zone:c"), Some("zone:c")),
+            (heal("zone:b"), None),
+        ];
+        for (fault, nobody) in table {
+            assert_eq!(plan.nobody_at(&fault).map(ToString::to_string).as_deref(), nobody, "{fault}");
+        }
+    }
+
+    #[test]
+    fn nothing_passes_within_one_node_or_between_clients() {
+        let mut plan = divided();
+        let passes = |plan: &Plan, from: &[&str], to: &[&str]| {
+            let [from, to] = [from, to].map(|side| side.iter().map(|text| target(text)).collect::<Vec<_>>());
+            plan.may_pass(&from, &to)
+        };
+        let table: [(&[&str], &[&str], bool); 12] = [
+            (&["master"], &["master"], false),
+            (&["redis-2"], &["redis-2"], false),
+            (&["redis-2"], &["redis-3"], true),
+            (&["master"], &["redis-1"], true),
+            (&["sentinels"], &["sentinels"], true),
+            (&["all"], &["all"], true),
+            (&["client:writer"], &["client:reader"], false),
+            (&["client:writer"], &["zone:b"], false),
+            (&["client:writer"], &["zone:default"], true),
+            (&["zone:default"], &["client:writer"], true),
+            (&["master", "client:writer"], &["client:reader", "master"], true),
+            (&["sentinels:majority"], &["sentinel-1"], false),
+        ];
+        for (from, to, expected) in table {
+            assert_eq!(passes(&plan, from, to), expected, "{from:?} {to:?}");
+        }
+        plan.cluster.sentinels = 1;
+        plan.cluster.groups[0].replicas = 0;
+        assert!(!passes(&plan, &["master"], &["redis-1"]), "there is no other");
+        assert!(!passes(&plan, &["sentinels:majority"], &["sentinels"]), "nor another Sentinel");
+    }
+
+    #[test]
+    fn an_operator_may_give_a_name_to_a_node() {
+        let mut plan = plan(&[]);
+        assert!(!plan.looks_up("db-9"));
+        let command = ["REPLICAOF", "DB-9", "6379"].map(str::to_owned).to_vec();
+        let send = Fault::Send { target: target("redis-2"), command, undo: None };
+        plan.timeline.push(Step { when: Trigger::At(Duration::ZERO), fault: send, lasting: None });
+        assert!(plan.looks_up("db-9"));
     }
 
     #[test]

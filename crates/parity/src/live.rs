@@ -253,9 +253,10 @@ impl Run<'_> {
                 return Ok(Vec::new());
             }
             Fault::ReplicaOf { target, of } => {
-                let of = of.as_ref().map(|of| self.resolve(of)).transpose()?;
-                let of = of.and_then(|of| of.first().copied()).map(|of| self.cluster.addr(of)).transpose()?;
-                let nodes = self.resolve(target)?;
+                let of = of.as_ref().map(|of| self.resolve(of)).transpose()?.and_then(|of| of.first().copied());
+                let mut nodes = self.resolve(target)?;
+                nodes.retain(|node| Some(*node) != of);
+                let of = of.map(|of| self.cluster.addr(of)).transpose()?;
                 for node in &nodes {
                     self.cluster.node_mut(*node)?.replica_of(of)?;
                 }

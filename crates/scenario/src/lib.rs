@@ -45,7 +45,7 @@
 //! - `expect` may waive invariants, each with its reason: `waive: {I1: "no replica may be promoted"}`. I4 allows what
 //!   asynchronous replication loses without a waiver; with one, those losses are listed, and more is a violation still.
 //!
-//! What is right and of which nothing can come is a mistake too, and told once all else is right: a step that undoes
+//! What is right and of which nothing can come is a mistake too, and told once all else is right: a step that does or undoes
 //! nothing, a fault that outlasts the run, an expectation that nobody can miss ([`Options::lenient`] takes them). Where that
 //! depends on what the roles are then, the run tells, which proves nothing then.
 

@@ -135,10 +135,10 @@ impl World {
         nodes
     }
 
-    /// Lets a fault stand on the paths between two sides, each of which must have somebody.
+    /// Lets a fault stand on the paths between two sides, if there are any: from a node to itself nothing passes.
     fn on_paths(&mut self, firing: &Firing<'_>, from: &[Target], to: &[Target]) -> Vec<usize> {
         let (from, to) = (self.side(from), self.side(to));
-        if from.is_empty() || to.is_empty() {
+        if from.is_empty() || to.is_empty() || from.len() == 1 && from == to {
             return Vec::new();
         }
         let mut nodes: Vec<usize> = from.iter().chain(&to).copied().filter(|end| *end < self.nodes.len()).collect();
@@ -216,14 +216,17 @@ impl World {
     fn make_replica(&mut self, target: &Target, of: Option<&Target>) -> Vec<usize> {
         let master = match of {
             Some(of) => match self.resolve(of).first() {
-                Some(node) => Some(self.nodes[*node].addr.clone()),
+                Some(node) => Some(*node),
                 None => return Vec::new(),
             },
             None => None,
         };
-        let nodes = self.present(target, is_running_data);
+        let mut nodes = self.present(target, is_running_data);
+        // Of all replicas one may be the master of the others: nobody is told to follow itself.
+        nodes.retain(|node| Some(*node) != master);
+        let command = replica_of(master.map(|node| &self.nodes[node].addr));
         for &node in &nodes {
-            self.operate(node, replica_of(master.as_ref()));
+            self.operate(node, command.clone());
         }
         nodes
     }

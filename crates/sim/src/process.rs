@@ -202,6 +202,9 @@ impl World {
     pub(crate) fn resolve_to(&mut self, name: &str, to: Option<Host>) -> Vec<usize> {
         let before = self.hosts.resolve(name);
         let ip = to.map(|host| self.cluster.host(host));
+        if ip == before {
+            return Vec::new();
+        }
         self.hosts.set(name, ip.as_deref());
         self.tell_hosts();
         let at = |ip: Option<Arc<str>>| ip.and_then(|ip| self.nodes.iter().position(|node| node.addr.host == ip));

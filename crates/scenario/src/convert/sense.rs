@@ -1,16 +1,20 @@
-//! What is written as it should be, and nothing can come of: steps that undo nothing, faults that outlast the run, expectations that
-//! nobody can miss. Asked once all else is right, since these are about how the parts of a scenario go together.
+//! What is written as it should be, and nothing can come of: steps that do or undo nothing, faults that outlast the run, expectations
+//! that nobody can miss. Asked once all else is right, since these are about how the parts of a scenario go together.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 
-use model::plan::{Client, Plan, Workload};
+use model::fault::Answer;
+use model::plan::{Client, Plan, Step, Trigger, Workload};
 use model::verdict::{Invariant, Rule};
+use model::{Fault, Target};
 
 use super::timeline::StepPlace;
 use crate::collect::Collector;
 use crate::duration::write;
 use crate::form::Mistake;
 use crate::problems::Place;
+use crate::suggest::did_you_mean;
 
 /// Where the parts of a plan stand.
 pub(super) struct Places {
@@ -22,11 +26,18 @@ pub(super) struct Places {
 
 /// Adds everything of which nothing can come.
 pub(super) fn check(plan: &Plan, places: &Places, collector: &mut Collector) {
+    for (step, place) in plan.timeline.iter().zip(&places.steps) {
+        can_act(step, plan).unwrap_or_else(|mistake| collector.add(place.fault, mistake));
+    }
     for index in plan.idle_steps() {
         let fault = &plan.timeline[index].fault;
         let target = fault.targets()[0];
+        let instead = match fault {
+            Fault::Restart(_) => format!("to restart what runs, write `kill: {target}, for: 1s`; or else "),
+            _ => String::new(),
+        };
         let help = format!(
-            "name whom a step before has hit with something that lasts until then, or remove the step; what happens at once, such as `cut`, \
+            "{instead}name whom a step before has hit with something that lasts until then, or remove the step; what happens at once, such as `cut`, \
              and what ended by its `for` needs no `{}`",
             fault.name()
         );
@@ -49,6 +60,61 @@ pub(super) fn check(plan: &Plan, places: &Places, collector: &mut Collector) {
     for (rule, place) in &places.rules {
         can_be_missed(*rule, plan).unwrap_or_else(|mistake| collector.add(*place, mistake));
     }
+}
+
+/// A mistake if the step does nothing, whatever the roles are when it fires.
+fn can_act(step: &Step, plan: &Plan) -> Result<(), Mistake> {
+    let fault = &step.fault;
+    let mistake = |message: &str, help: &str| Err(Mistake::new(message).help(help));
+    if let Some(nobody) = plan.nobody_at(fault) {
+        let help = "name a node or another role, such as `master`, or change `cluster`";
+        return mistake(&format!("`{nobody}` means no node of this cluster"), help);
+    }
+    let no_way = |one: &Target, other: &Target| {
+        let help = "name two sides that talk to each other, such as `[master, sentinels]`: clients and nodes, or several nodes";
+        mistake(&format!("nothing passes between `{one}` and `{other}`"), help)
+    };
+    match fault {
+        Fault::Latency { delay, jitter, .. } if delay.is_zero() && jitter.is_zero() => {
+            mistake("nothing is delayed", "write by how much, such as `delay: 50ms`")
+        }
+        Fault::Latency { between, and, .. } if !plan.may_pass(from_ref(between), from_ref(and)) => no_way(between, and),
+        Fault::Partition { from, to, .. } if !plan.may_pass(from, to) => no_way(&from[0], &to[0]),
+        Fault::ReplicaOf { target, of: Some(of) } if !plan.may_pass(from_ref(target), from_ref(of)) => {
+            let help = "name another node, or leave `of` out to make it a master";
+            mistake(&format!("`{target}` cannot follow itself"), help)
+        }
+        Fault::Override { answer: Answer::Slow(by) | Answer::LateSwitchEvent(by), .. } if by.is_zero() => {
+            mistake("nothing is late", "write by how much, such as `slow: 300ms`")
+        }
+        Fault::Resolve { name, .. } if !plan.looks_up(name) => {
+            mistake(&format!("nobody looks up `{name}`"), &names(name, plan))
+        }
+        Fault::Cut(target) | Fault::Silence(target) => {
+            let first = plan.clients.iter().map(|client| client.start).min();
+            let Some(first) = first.filter(|first| matches!(step.when, Trigger::At(at) if at < *first)) else {
+                return Ok(());
+            };
+            let help = "let it happen later, or have a client `start` earlier";
+            mistake(
+                &format!("no client has a connection to `{target}` yet: the first starts at {}", write(first)),
+                help,
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What would have `name` looked up.
+fn names(name: &str, plan: &Plan) -> String {
+    let hosts = &plan.cluster.hosts;
+    let near = || did_you_mean(name, hosts.keys().map(String::as_str).filter(|known| plan.looks_up(known)));
+    if hosts.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+        return "a node is known by the first of its names in `hosts`, and a data node only with `resolve_hostnames: true` and \
+                `announce_hostnames: true` in `cluster`"
+            .to_owned();
+    }
+    near().unwrap_or_else(|| format!("give a node this name in `cluster`: `hosts: {{{name}: sentinel-1}}`"))
 }
 
 /// A mistake if no run of the plan can be against the rule, which it sets.

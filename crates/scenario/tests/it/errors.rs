@@ -224,6 +224,62 @@ fn steps_that_undo_nothing() {
     ));
 }
 
+/// The errors of a scenario with this step, in a cluster with two Sentinels of which one has a name, and with two clients.
+fn of_step(step: &str) -> String {
+    let text = format!(
+        "title: t\n\
+         cluster: {{sentinels: 2, hosts: {{db-1.lab: redis-1, s-1.lab: sentinel-1}}, zones: {{empty: []}}}}\n\
+         clients: [{{id: w, workload: counter}}, {{id: r, workload: replica_reads, start: 4s}}]\n\
+         timeline: [{{{step}}}]"
+    );
+    parse(&text, "s.yaml", &Options::default()).map_or_else(|errors| errors.to_string(), |_| String::new())
+}
+
+#[test]
+fn steps_that_can_do_nothing() {
+    let wrong = [
+        "at: 5s, partition: [master, master]",
+        "at: 5s, partition: {from: client:w, to: [client:r, client:w]}",
+        "at: 5s, partition: [sentinels:majority, sentinel-1]",
+        "at: 5s, latency: {between: redis-2, and: redis-2, delay: 50ms}",
+        "at: 5s, latency: {between: master, and: all, delay: 0s}",
+        "at: 5s, latency: {between: master, and: zone:empty, delay: 50ms}",
+        "at: 5s, override: {of: sentinel-1, answer: {slow: 0s}}",
+        "at: 5s, override: {of: sentinel-1, answer: {late_switch_event: 0ms}}",
+        "at: 5s, replicaof: {node: redis-2, of: redis-2}",
+        "at: 5s, replicaof: {node: master, of: master}",
+        "at: 5s, kill: sentinels:minority",
+        "at: 5s, freeze: zone:empty",
+        "at: 5s, resolve: {name: db-1.lab}",
+        "at: 5s, resolve: {name: s-l.lab, to: redis-2}",
+        "at: 5s, resolve: {name: elsewhere, to: redis-2}",
+        "at: 2s, cut: master",
+        "at: 2999ms, silence: all",
+        "at: 5s, heal: all",
+        "at: 5s, restart: redis-3",
+        "on: +switch-master, thaw: all",
+    ];
+    assert_snapshot!(wrong.map(of_step).join("\n"));
+    for right in [
+        "at: 5s, partition: [master, redis-1]",
+        "at: 5s, partition: [replicas, replicas]",
+        "at: 5s, partition: {from: client:w, to: [client:r, master]}",
+        "at: 5s, latency: {between: all, and: all, delay: 0s, jitter: 1ms}",
+        "at: 5s, override: {of: sentinel-1, answer: {slow: 1ms}}",
+        "at: 5s, replicaof: {node: replicas, of: redis-2}",
+        "at: 5s, resolve: {name: S-1.lab}",
+        "at: 3s, cut: master",
+        "on: +sdown, cut: master",
+        "at: 2s, cut_reply: master",
+    ] {
+        assert_eq!(of_step(right), "", "{right}");
+    }
+    let given =
+        "at: 5s, send: {to: redis-2, command: REPLICAOF db-9 6379}}, {at: 6s, resolve: {name: db-9, to: redis-1}";
+    assert_eq!(of_step(given), "", "an operator has told a node this name");
+    assert_eq!(of_step("at: 5s, cut: master}, {at: 6s, heal: all"), "", "a heal of all may find nothing");
+}
+
 #[test]
 fn what_never_ends() {
     assert_snapshot!(timeline(

@@ -27,7 +27,7 @@ proptest! {
 fn short_forms_and_defaults() {
     let text = "\
 title: two writers, one cut off
-cluster: {master: mymaster, replicas: 2, quorum: 2, down_after: 5s, failover_timeout: 20s, sentinels: 3}
+cluster: {master: mymaster, replicas: 2, quorum: 2, down_after: 5s, failover_timeout: 20s, sentinels: 3, hosts: {db-1: sentinel-1}}
 clients:
   - {id: writer, count: 2, workload: counter}
   - {id: reader, workload: replica_reads, every: 50ms}

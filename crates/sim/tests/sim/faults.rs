@@ -486,6 +486,16 @@ fn replicaof_goes_to_the_node_itself() {
 }
 
 #[test]
+fn nobody_is_told_to_follow_itself() {
+    let mut lab = Lab::ready();
+    let follow = |target: &str| Fault::ReplicaOf { target: node(target), of: Some(node("redis-2")) };
+    assert_eq!(lab.inject(&follow("replicas")), [NodeId::data(3)]);
+    assert_eq!(lab.inject(&follow("redis-2")), []);
+    lab.run_for(100);
+    assert_eq!([2, 3].map(|number| last_role(&lab, NodeId::data(number))), ["redis-1", "redis-2"]);
+}
+
+#[test]
 fn client_kill_drops_the_clients_and_the_node_goes_on() {
     let mut lab = Lab::ready();
     let conn = lab.open(MASTER);

@@ -226,5 +226,6 @@ fn a_name_that_is_lost_is_a_fault_at_the_node_that_had_it() {
     assert_eq!(lab.inject(&resolve(None)), [NodeId::data(3)]);
     assert_eq!(lab.inject(&resolve(None)), [], "it stood for nothing");
     assert_eq!(lab.inject(&resolve(Some(Host::Node(NodeId::data(2))))), [NodeId::data(2)]);
+    assert_eq!(lab.inject(&resolve(Some(Host::Node(NodeId::data(2))))), [], "it stands for that already");
     assert_eq!(lab.inject(&resolve(Some(Host::Ip([10, 9, 9, 9].into())))), [NodeId::data(2)]);
 }

@@ -30,6 +30,21 @@ fn what_a_partition_holds_arrives_in_order_when_it_heals() {
 }
 
 #[test]
+fn nothing_stands_between_a_node_and_itself() {
+    let mut lab = Lab::ready();
+    let latency = |between: &str, and: &str| Fault::Latency {
+        between: node(between),
+        and: node(and),
+        delay: Duration::from_millis(50),
+        jitter: Duration::ZERO,
+    };
+    assert_eq!(lab.inject(&partition(&["redis-1"], &["master"], false)), []);
+    assert_eq!(lab.inject(&latency("master", "redis-1")), []);
+    assert_eq!(lab.inject(&latency("master", "redis-2")), [MASTER, NodeId::data(2)]);
+    assert_eq!(lab.inject(&partition(&["sentinels"], &["sentinels"], false)).len(), 3);
+}
+
+#[test]
 fn a_client_that_gives_up_behind_a_partition_still_has_its_command_done() {
     let mut lab = Lab::ready();
     let conn = lab.open(MASTER);
