@@ -434,6 +434,18 @@ impl Client {
             max_questions_per_second: 300,
         }
     }
+
+    /// The most operations that it can begin in a run that takes so long, without its subscriptions. Each begins at a multiple of its
+    /// interval.
+    pub fn most_operations(&self, run_for: Duration) -> u64 {
+        let Some(time) = run_for.checked_sub(self.start) else { return 0 };
+        let times = |every: Duration| {
+            let slots = time.as_micros() / every.max(Duration::from_millis(1)).as_micros();
+            u64::try_from(slots).unwrap_or(u64::MAX).saturating_add(1)
+        };
+        let beside = self.workload.beside(self.every).map_or(0, times);
+        times(self.every).saturating_mul(self.callers.into()).saturating_add(beside)
+    }
 }
 
 /// What a client does, operation after operation.
@@ -528,6 +540,19 @@ impl Workload {
     pub const LEASE: u32 = 3;
     /// How many reads there are to each write, of clients that read what a second connection overwrites.
     pub const OVERWRITES: u32 = 5;
+    /// How many steps a consumer of jobs may make in the time between two jobs.
+    pub const STEPS: u32 = 10;
+
+    /// How often a second connection does something beside the callers, if each of those does something `every` so often. `None` if
+    /// there is none, or all that it does is to subscribe.
+    pub fn beside(self, every: Duration) -> Option<Duration> {
+        match self {
+            Self::Queue => Some(every),
+            Self::Jobs => Some(every / Self::STEPS),
+            Self::Reads | Self::CachedReads => Some(every * Self::OVERWRITES),
+            _ => None,
+        }
+    }
 
     /// True if it has operations that change data which is to last. Locks expire, messages are not kept.
     pub const fn writes(self) -> bool {
@@ -643,6 +668,21 @@ mod tests {
         assert_eq!(cluster.zone(NodeId::data(2)), "default");
         assert_eq!(cluster.zone(NodeId::sentinel(2)), "b");
         assert_eq!(cluster.zone(NodeId::sentinel(3)), "default");
+    }
+
+    #[test]
+    fn operations_have_their_slots() {
+        let most = |workload: Workload, callers: u16| {
+            let client = Client { callers, every: Duration::from_secs(1), ..Client::new("a", workload) };
+            client.most_operations(Duration::from_secs(13))
+        };
+        assert_eq!(most(Workload::Counter, 1), 11);
+        assert_eq!(most(Workload::Counter, 3), 33);
+        assert_eq!(most(Workload::PubSub, 1), 11);
+        assert_eq!(most(Workload::Queue, 1), 22);
+        assert_eq!(most(Workload::Reads, 1), 11 + 3);
+        assert_eq!(most(Workload::Jobs, 1), 11 + 101);
+        assert_eq!(Client::new("a", Workload::Counter).most_operations(Duration::from_secs(2)), 0);
     }
 
     #[test]

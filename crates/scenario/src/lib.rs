@@ -46,7 +46,7 @@
 //!   asynchronous replication loses without a waiver; with one, those losses are listed, and more is a violation still.
 //!
 //! What is right and of which nothing can come is a mistake too, and told once all else is right: a step that does or undoes
-//! nothing, a fault that outlasts the run, an expectation that nobody can miss ([`Options::lenient`] takes them). Where that
+//! nothing, a time that outlasts the run, an expectation that nobody can miss ([`Options::lenient`] takes them). Where that
 //! depends on what the roles are then, the run tells, which proves nothing then.
 
 mod collect;

@@ -23,7 +23,7 @@ pub struct Options<'a> {
     /// The workload at which alone a client is wrong that is so on purpose, by the name of its driver; `None` to take any client for
     /// wrong at everything.
     pub wrong_at: Option<fn(&str) -> Option<Workload>>,
-    /// Takes also what is right and of which nothing can come: steps that do or undo nothing, faults that outlast the run, expectations
+    /// Takes also what is right and of which nothing can come: steps that do or undo nothing, times that outlast the run, expectations
     /// that nobody can miss. For plans that a program has drawn, and takes apart.
     pub lenient: bool,
 }

@@ -21,8 +21,6 @@ use crate::driver::{Answer, CallError, Driver, Jobs, Lease, OnMessage, Request, 
 
 /// Seconds that a blocking command waits for an item.
 const POP_SECONDS: u64 = 1;
-/// How many steps a consumer of jobs may make in the time between two jobs.
-const STEPS: u32 = 10;
 /// The lock that clients contend for.
 const LOCK: &str = "lock";
 
@@ -55,6 +53,7 @@ type Shared = Mutex<Option<Box<dyn Session>>>;
 /// Works for ever.
 pub(crate) async fn work(worker: Worker) {
     let (id, every) = (&worker.client.id, worker.client.every);
+    let beside = worker.client.workload.beside(every).unwrap_or(every);
     match worker.client.workload {
         Workload::Counter => worker.call(|| Script::Counter).await,
         Workload::Register => worker.call(|| Script::Register { set: None }).await,
@@ -64,7 +63,7 @@ pub(crate) async fn work(worker: Worker) {
         Workload::Pipeline => worker.call(|| Script::Pipeline).await,
         Workload::Queue => {
             let key = format!("queue:{id}");
-            tokio::join!(worker.call(|| Script::Push(key.clone())), worker.alone(Script::Pop(key.clone()), every));
+            tokio::join!(worker.call(|| Script::Push(key.clone())), worker.alone(Script::Pop(key.clone()), beside));
         }
         Workload::Lock => {
             let ttl_ms = u64::try_from((every * Workload::LEASE).as_millis()).unwrap_or(u64::MAX);
@@ -74,18 +73,17 @@ pub(crate) async fn work(worker: Worker) {
             let jobs = Jobs { waiting: format!("jobs:{id}"), under_way: format!("under-way:{id}") };
             let push = || Script::Push(jobs.waiting.clone());
             let consumer = Script::Consumer { jobs: jobs.clone(), next: Step::Look };
-            let step = every / STEPS;
             // Half a step off the producer's, so that a job that is taken when it comes takes that long.
-            let consume = worker.repeat(consumer, None, worker.start + step / 2, step);
+            let consume = worker.repeat(consumer, None, worker.start + beside / 2, beside);
             tokio::join!(worker.call(push), consume);
         }
         Workload::Reads => {
             let key = format!("read:{id}");
-            worker.overwritten(&key, || Script::Get(key.clone())).await;
+            worker.overwritten(&key, beside, || Script::Get(key.clone())).await;
         }
         Workload::CachedReads => {
             let key = format!("cached:{id}");
-            worker.overwritten(&key, || Script::CachedGet(key.clone())).await;
+            worker.overwritten(&key, beside, || Script::CachedGet(key.clone())).await;
         }
         Workload::PubSub => {
             let channel = format!("news:{id}");
@@ -113,9 +111,9 @@ impl Worker {
     }
 
     /// The callers, and one with a client of its own that overwrites what they read.
-    async fn overwritten(&self, key: &str, script: impl Fn() -> Script) {
+    async fn overwritten(&self, key: &str, beside: Duration, script: impl Fn() -> Script) {
         let writer = Script::Overwrite(key.to_owned());
-        tokio::join!(self.call(script), self.alone(writer, self.client.every * Workload::OVERWRITES));
+        tokio::join!(self.call(script), self.alone(writer, beside));
     }
 
     /// One that has a client of its own.

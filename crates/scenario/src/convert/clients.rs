@@ -25,11 +25,19 @@ pub(super) fn clients(
     run_for: Duration,
     options: &Options<'_>,
     collector: &mut Collector,
-) -> Vec<Client> {
+) -> (Vec<Client>, Vec<Wait>) {
     let mut clients: Vec<Client> = Vec::new();
+    let mut waits = Vec::new();
     let mut ids = BTreeSet::new();
     for node in collector.value(field).unwrap_or_default() {
         let Some((raw, place)) = collector.record(node) else { continue };
+        let given = [
+            (Waits::Deadline, raw.deadline.place()),
+            (Waits::Budget, raw.budget.place()),
+            (Waits::ReopenAfter, raw.reopen_after.place()),
+        ];
+        let first = clients.len();
+        waits.extend(given.into_iter().filter_map(|(what, place)| Some(Wait { what, client: first, place: place? })));
         let (client, id_place, count) = client(raw, place, names, run_for, options, collector);
         let entries = match count {
             None => vec![client],
@@ -45,7 +53,23 @@ pub(super) fn clients(
         ids.extend(entries.iter().map(|client| client.id.clone()));
         clients.extend(entries);
     }
-    clients
+    (clients, waits)
+}
+
+/// A time of a client that the file gives.
+pub(super) struct Wait {
+    pub(super) what: Waits,
+    /// The client, or the first of several alike.
+    pub(super) client: usize,
+    pub(super) place: Place,
+}
+
+/// What such a time is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waits {
+    Deadline,
+    Budget,
+    ReopenAfter,
 }
 
 /// One entry: the client, the place of its id, and how many of it there shall be.

@@ -81,11 +81,11 @@ fn scenario(raw: raw::Scenario, place: Place, options: &Options<'_>, collector: 
     collector.duration(raw.run_for, TICK, &mut run_for);
     let (cluster, zones) = cluster::cluster(raw.cluster, collector);
     let names = Names::new(&cluster, zones);
-    let clients = clients::clients(raw.clients, &names, run_for, options, collector);
+    let (clients, waits) = clients::clients(raw.clients, &names, run_for, options, collector);
     let names = names.with_clients(&clients);
     let (timeline, steps) = timeline::timeline(raw.timeline, &names, run_for, collector);
     let (expect, rules) = expect(raw.expect, &cluster, &clients, options, collector);
-    (Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }, Places { steps, rules })
+    (Plan { title, cluster: cluster.clone(), clients, timeline, run_for, expect }, Places { waits, steps, rules })
 }
 
 fn title(field: Field<Text>, owner: Place, collector: &mut Collector) -> String {
@@ -125,7 +125,7 @@ fn expect(
     }
     if let Some((record, place)) = collector.field(raw.most_connects) {
         let raw = collector.fields(record, place);
-        let count = collector.required(raw.count, place, "count", "100");
+        let count = collector.required(raw.count, place, "count", "20");
         let within = collector.required(raw.within, place, "within", "1s");
         if let Some((Span(within), place)) = within
             && within < TICK
@@ -207,7 +207,7 @@ fn can_be_violated(rule: Rule, expect: &Expect, cluster: &Cluster, clients: &[Cl
         Rule::Failovers => "`failovers: 1` to `expect`",
         Rule::AcknowledgedWritesLost => "`acknowledged_writes_lost: 0` to `expect`",
         Rule::FailedAtMost => "`failed_at_most: 10` to `expect`",
-        Rule::MostConnects => "`most_connects: {count: 100, within: 1s}` to `expect`",
+        Rule::MostConnects => "`most_connects: {count: 20, within: 1s}` to `expect`",
         Rule::LongestGap => "`longest_gap: 2s` to `expect`",
         Rule::BackToReplicaWithin => "`back_to_replica_within: 10s` to `expect`",
         Rule::Astray if cluster.nat => return Ok(()),

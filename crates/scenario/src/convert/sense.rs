@@ -1,4 +1,4 @@
-//! What is written as it should be, and nothing can come of: steps that do or undo nothing, faults that outlast the run, expectations
+//! What is written as it should be, and nothing can come of: steps that do or undo nothing, times that outlast the run, expectations
 //! that nobody can miss. Asked once all else is right, since these are about how the parts of a scenario go together.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use model::plan::{Client, Plan, Step, Trigger, Workload};
 use model::verdict::{Invariant, Rule};
 use model::{Fault, Target};
 
+use super::clients::{Wait, Waits};
 use super::timeline::StepPlace;
 use crate::collect::Collector;
 use crate::duration::write;
@@ -18,6 +19,8 @@ use crate::suggest::did_you_mean;
 
 /// Where the parts of a plan stand.
 pub(super) struct Places {
+    /// Each time of a client that is given.
+    pub(super) waits: Vec<Wait>,
     /// Each step of the timeline.
     pub(super) steps: Vec<StepPlace>,
     /// Each expectation.
@@ -26,6 +29,9 @@ pub(super) struct Places {
 
 /// Adds everything of which nothing can come.
 pub(super) fn check(plan: &Plan, places: &Places, collector: &mut Collector) {
+    for wait in &places.waits {
+        can_be_over(wait, plan).unwrap_or_else(|mistake| collector.add(wait.place, mistake));
+    }
     for (step, place) in plan.timeline.iter().zip(&places.steps) {
         can_act(step, plan).unwrap_or_else(|mistake| collector.add(place.fault, mistake));
     }
@@ -60,6 +66,25 @@ pub(super) fn check(plan: &Plan, places: &Places, collector: &mut Collector) {
     for (rule, place) in &places.rules {
         can_be_missed(*rule, plan).unwrap_or_else(|mistake| collector.add(*place, mistake));
     }
+}
+
+/// A mistake if the run ends before this time of a client can be over.
+fn can_be_over(wait: &Wait, plan: &Plan) -> Result<(), Mistake> {
+    let client = &plan.clients[wait.client];
+    let started = (client.start, "the client starts");
+    let disturbed = plan.earliest().into_iter().min().map_or(started, |first| (first, "the first step fires"));
+    let (time, (from, begins), so) = match wait.what {
+        Waits::Deadline => (client.deadline, started, "no call can be late"),
+        Waits::Budget => (client.budget, disturbed, "the client need not recover"),
+        Waits::ReopenAfter => (client.reopen_after.unwrap_or_default(), started, "the client is never set up anew"),
+    };
+    let room = plan.run_for.saturating_sub(from);
+    if time < room {
+        return Ok(());
+    }
+    let [end, from, room] = [plan.run_for, from, room].map(write);
+    let message = format!("{so}: the run ends at {end}, and {begins} at {from}");
+    Err(Mistake::new(message).help(format!("write less than `{room}`, or raise `run_for`")))
 }
 
 /// A mistake if the step does nothing, whatever the roles are when it fires.
@@ -127,7 +152,7 @@ fn can_be_missed(rule: Rule, plan: &Plan) -> Result<(), Mistake> {
         Rule::RecoveredWithin => (plan.expect.recovered_within, first_fault, "nothing happens"),
         Rule::BackToReplicaWithin => (plan.expect.back_to_replica_within, first_fault, "nothing happens"),
         Rule::MostConnects => (None, first_fault, "nothing happens"),
-        _ => return Ok(()),
+        _ => return can_be_exceeded(rule, plan),
     };
     let Some(from) = from else {
         let message = format!("`{}` counts from the first fault, and there is none", rule.word());
@@ -145,11 +170,45 @@ fn can_be_missed(rule: Rule, plan: &Plan) -> Result<(), Mistake> {
         (_, Some(allowed)) => (allowed <= room, "at most"),
     };
     if possible {
-        return Ok(());
+        return can_be_exceeded(rule, plan);
     }
     let [end, from, room] = [plan.run_for, from, room].map(write);
     let message = format!("nobody can miss this: the run ends at {end}, and {what} before {from}");
     Err(Mistake::new(message).help(format!("write {most} `{room}`, or raise `run_for`")))
+}
+
+/// A mistake if a rule that counts allows as much as there can be.
+fn can_be_exceeded(rule: Rule, plan: &Plan) -> Result<(), Mistake> {
+    let Plan { clients, expect, run_for, .. } = plan;
+    let operations = |client: &Client| client.most_operations(*run_for);
+    let (allowed, most, who, what) = match rule {
+        Rule::FailedAtMost => {
+            (expect.failed_at_most, clients.iter().map(operations).max(), "a client begins", "operations in this run")
+        }
+        Rule::AcknowledgedWritesLost => {
+            let who_write = clients.iter().filter(|client| rule.concerns(client.workload));
+            let most = who_write.map(operations).reduce(u64::saturating_add);
+            (expect.acknowledged_writes_lost, most, "the clients that write begin", "operations in this run")
+        }
+        // Who opens more violates I6 as well, which needs nobody to say so.
+        Rule::MostConnects if expect.waive.iter().all(|(waived, _)| *waived != Invariant::I6) => {
+            let (allowed, within) = expect.most_connects.unzip();
+            let from = plan.earliest().into_iter().min().unwrap_or_default();
+            let within = within.unwrap_or_default().min(run_for.saturating_sub(from));
+            let seconds = within.as_micros().div_ceil(1_000_000) as u64;
+            let of_each = |client: &Client| u64::from(client.max_connects_per_second).saturating_mul(seconds);
+            let most = clients.iter().map(of_each).reduce(u64::saturating_add);
+            (allowed, most, "`max_connects_per_second` lets the clients open", "connections within that time (I6)")
+        }
+        _ => return Ok(()),
+    };
+    match allowed.zip(most) {
+        Some((allowed, most)) if allowed >= most => {
+            let message = format!("nobody can miss this: {who} at most {most} {what}");
+            Err(Mistake::new(message).help(format!("write less than `{most}`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A mistake if the rule is about something that no client does. Without clients there is nobody yet.

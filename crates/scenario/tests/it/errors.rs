@@ -281,6 +281,30 @@ fn steps_that_can_do_nothing() {
 }
 
 #[test]
+fn times_of_clients_that_outlast_the_run() {
+    let of = |client: &str, timeline: &str| {
+        let text = format!(
+            "title: t\nclients: [{{id: w, workload: counter, {client}}}]\ntimeline: [{timeline}]\nrun_for: 20s\n"
+        );
+        parse(&text, "s.yaml", &Options::default()).map_or_else(|errors| errors.to_string(), |_| String::new())
+    };
+    let kill = "{at: 10s, kill: master}";
+    assert_snapshot!(
+        [
+            of("reopen_after: 500s, count: 2", kill),
+            of("deadline: 17s", kill),
+            of("deadline: 16s, start: 4s", kill),
+            of("budget: 10s", kill),
+            of("budget: 17s", ""),
+        ]
+        .join("\n")
+    );
+    for right in ["reopen_after: 16s, deadline: 16999ms, budget: 9999ms", "start: 11s"] {
+        assert_eq!(of(right, kill), "", "{right}");
+    }
+}
+
+#[test]
 fn what_never_ends() {
     assert_snapshot!(timeline(
         "\
@@ -313,9 +337,32 @@ fn expectations_that_nobody_can_miss() {
         .join("\n")
     );
     assert!(of("counter", "most_connects: {count: 3, within: 0s}").contains("too short"));
-    let least = "title: t\nclients: [{id: w, workload: counter}]\ntimeline: [{at: 10s, kill: master}]\n\
-                 expect: {longest_gap: 41s, recovered_within: 35s}";
-    assert!(parse(least, "s.yaml", &Options::default()).is_ok(), "these can be missed");
+    assert_snapshot!(
+        [
+            of("counter", "failed_at_most: 100000"),
+            of("counter, callers: 2", "failed_at_most: 842"),
+            of("counter, count: 2", "failed_at_most: 421"),
+            of("queue", "acknowledged_writes_lost: 842"),
+            of("counter, every: 1s}, {id: r, workload: replica_reads", "acknowledged_writes_lost: 43"),
+            of("counter", "most_connects: {count: 40, within: 10ms}"),
+            of("counter, count: 2, max_connects_per_second: 10", "most_connects: {count: 40, within: 1001ms}"),
+            of("counter", "most_connects: {count: 1400, within: 24h}"),
+        ]
+        .join("\n")
+    );
+    for (client, expect) in [
+        ("counter", "longest_gap: 41s, recovered_within: 35s"),
+        ("counter", "failed_at_most: 420, acknowledged_writes_lost: 420"),
+        ("counter, count: 2", "failed_at_most: 420, acknowledged_writes_lost: 841"),
+        ("counter", "most_connects: {count: 39, within: 1s}"),
+        ("counter", "most_connects: {count: 40, within: 1s}, waive: {I6: it may}"),
+    ] {
+        let text = format!(
+            "title: t\nclients: [{{id: w, workload: {client}}}]\ntimeline: [{{at: 10s, kill: master}}]\nexpect: {{{expect}}}"
+        );
+        let read = parse(&text, "s.yaml", &Options::default());
+        assert!(read.is_ok(), "{expect} can be missed: {read:?}");
+    }
 }
 
 #[test]

@@ -107,6 +107,21 @@ fn operations_start_at_multiples_of_their_interval() {
     }
 }
 
+#[test]
+fn no_client_begins_more_operations_than_its_plan_has_room_for() {
+    for workload in Workload::ALL.into_iter().filter(|workload| *workload != Workload::CachedReads) {
+        let plan = Plan { timeline: vec![], run_for: 10 * SECOND, ..plan(workload) };
+        let most = plan.clients[0].most_operations(plan.run_for);
+        let records = run(plan, 1).unwrap().history.records;
+        let is_begun =
+            |record: &&Record| matches!(record.what, What::Started { action, .. } if action != Action::Subscribe);
+        let begun = records.iter().filter(is_begun).count() as u64;
+        // What would begin as the run ends need not, and who waits for an item begins fewer.
+        let least = if matches!(workload, Workload::Queue | Workload::Jobs) { most / 10 } else { most - 2 };
+        assert!((least..=most).contains(&begun), "{workload:?}: {begun} of {most}");
+    }
+}
+
 /// What a driver does that misbehaves.
 struct Bad(fn());
 
