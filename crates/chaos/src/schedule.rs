@@ -8,7 +8,7 @@
 //!
 //! Each episode is a change of master with a cause that surely brings it about, surrounded by other faults. What a fault
 //! needs in order to hit something is arranged here, when the plan is made: a replica to be killed, a Sentinel beside
-//! the one that is lost, a master that is there. Everything heals at the end of the fault phase, and the cluster and its
+//! the one that is lost, a master that is there, and a client that can be held to success. Everything heals at the end of the fault phase, and the cluster and its
 //! clients have until the end of the run to recover.
 
 use std::time::Duration;
@@ -206,7 +206,8 @@ impl Schedule {
         Plan { title: title.to_owned(), cluster, clients, timeline, run_for, expect: Expect::default() }
     }
 
-    /// The topology with as many nodes as the faults need in order to hit something and a master to be found.
+    /// The topology with as many nodes as the faults need in order to hit something and a master to be found, and with settings under
+    /// which some client has to succeed.
     fn arranged(&self) -> Topology {
         let mut topology = self.topology.clone();
         let companions = || self.episodes.iter().flat_map(|episode| &episode.companions);
@@ -219,6 +220,8 @@ impl Schedule {
             topology.sentinels = topology.sentinels.max(3);
             topology.quorum = crate::topology::Quorum::Majority;
         }
+        // When a replica that serves no stale data answers is not known, so that nobody who only reads from replicas is held to anything.
+        topology.serve_stale_data |= self.workers.iter().all(|worker| worker.workload == Workload::ReplicaReads);
         topology
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use model::plan::Workload;
 use model::{Fault, Plan, Seed, Target};
 use sentinel_lab_chaos::kind::Kind;
 use sentinel_lab_chaos::profile::{Mix, Profile};
@@ -40,6 +41,15 @@ fn every_schedule_changes_the_master_and_heals_in_the_end() {
         let heals = |step: &&model::plan::Step| step.fault == Fault::Heal(Target::All);
         assert_eq!(plan.timeline.iter().filter(heals).count(), 1, "{mix}, seed {seed}");
     }
+}
+
+#[test]
+fn every_schedule_holds_some_client_to_success() {
+    let reads_only = |plan: &Plan| plan.clients.iter().all(|client| client.workload == Workload::ReplicaReads);
+    let stale = |plan: &Plan| plan.cluster.groups[0].serve_stale_data;
+    let plans: Vec<Plan> = plans(400).map(|(.., plan)| plan).collect();
+    assert!(plans.iter().any(reads_only) && plans.iter().any(|plan| !stale(plan)), "both are drawn");
+    assert_eq!(plans.iter().find(|plan| reads_only(plan) && !stale(plan)), None);
 }
 
 #[test]
