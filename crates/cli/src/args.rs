@@ -108,6 +108,20 @@ fn seed_and_repeat(text: &str) -> Result<Infallible, String> {
     Err(format!("`run` counts its runs: write `--seed {seed} --repeat {repeat}` for {repeat} from seed {seed} on"))
 }
 
+/// How many seeds `matrix` takes; where a range was meant, as `chaos` has it, the error says how to write that.
+fn number_of_seeds(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 100_000;
+    match (text.parse::<u64>(), seeds(text)) {
+        (Ok(number), _) if (1..=MOST).contains(&number) => Ok(number),
+        (Err(_), Ok(range)) if range.end < u64::MAX => Err(format!(
+            "`matrix` counts its seeds: write `--seed {} --seeds {}` for the same ones",
+            range.start,
+            range.end - range.start
+        )),
+        _ => Err(format!("from 1 to {MOST} seeds can be tried")),
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// The scenario file, whose clients are not run; or FILE.conf, the configuration of one Sentinel, which is kept as Redis does
@@ -237,7 +251,7 @@ pub(crate) struct MatrixArgs {
     pub seed: u64,
 
     /// Runs of each scenario with each driver, with the seeds that follow; a driver in real time runs once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number_of_seeds)]
     pub seeds: u64,
 
     /// Runs in virtual time at a time [default: the number of cores]
@@ -298,6 +312,15 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn matrix_counts_its_seeds() {
+        assert_eq!(number_of_seeds("100000"), Ok(100_000));
+        assert!(number_of_seeds("3..8").expect_err("a range").contains("`--seed 3 --seeds 5`"));
+        for wrong in ["0", "100001", "x", "5..", "-1"] {
+            assert!(number_of_seeds(wrong).expect_err(wrong).contains("from 1 to 100000 seeds"), "{wrong}");
+        }
     }
 
     #[test]
