@@ -57,7 +57,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
 
 #[cfg(test)]
 mod tests {
-    use model::history::{Execution, OpResult, What};
+    use model::history::{Execution, OpResult, Value, What};
 
     use super::*;
     use crate::story::{A, B, Story, incr, op, plan};
@@ -73,7 +73,7 @@ mod tests {
             story.ended_ok(seq, at + 2);
         }
         story.began(910, ms, Action::CachedGet);
-        story.tell(ms + 1, What::Ended { op: op(910), result: OpResult::Ok { got: Some(op(900)), number: None } });
+        story.tell(ms + 1, What::Ended { op: op(910), result: OpResult::Ok { value: Some(Value::Got(op(900))) } });
         let old = |text: &String| text.contains("had overwritten it");
         story.against(&plan, Invariant::I2).into_iter().filter(old).collect()
     }
@@ -96,7 +96,7 @@ mod tests {
                 story.forget(|what| matches!(what, What::Opened { node: B, .. }));
             }
             story.began(910, 25_000, Action::CachedGet);
-            story.tell(25_001, What::Ended { op: op(910), result: OpResult::Ok { got: Some(op(60)), number: None } });
+            story.tell(25_001, What::Ended { op: op(910), result: OpResult::Ok { value: Some(Value::Got(op(60))) } });
             let lonely = |text: &String| text.contains("vouch");
             story.against(&plan, Invariant::I2).into_iter().filter(lonely).collect::<Vec<_>>()
         };

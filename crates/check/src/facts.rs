@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::history::{Action, ClosedBy, Execution, FinalData, NodeState, OpResult, Record, Stream, What};
+use model::history::{Action, ClosedBy, Execution, FinalData, NodeState, OpResult, Record, Stream, Value, What};
 use model::plan::Client;
 use model::{ClientId, EventName, History, NodeId, OpId, Plan, Time};
 
@@ -120,7 +120,7 @@ impl<'a> Op<'a> {
     /// The number that it gave.
     pub(crate) fn number(&self) -> Option<i64> {
         match self.ended {
-            Some((_, OpResult::Ok { number, .. })) => *number,
+            Some((_, OpResult::Ok { value: Some(Value::Number(number)) })) => Some(*number),
             _ => None,
         }
     }
@@ -128,7 +128,7 @@ impl<'a> Op<'a> {
     /// The operation whose item or value it gave.
     pub(crate) fn got(&self) -> Option<&'a OpId> {
         match self.ended {
-            Some((_, OpResult::Ok { got, .. })) => got.as_ref(),
+            Some((_, OpResult::Ok { value: Some(Value::Got(op)) })) => Some(op),
             _ => None,
         }
     }

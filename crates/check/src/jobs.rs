@@ -59,7 +59,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
 
 #[cfg(test)]
 mod tests {
-    use model::history::{OpResult, Position, What};
+    use model::history::{OpResult, Position, Value, What};
 
     use super::*;
     use crate::story::{A, B, Story, incr, op, plan};
@@ -79,7 +79,7 @@ mod tests {
         story.ended_ok(900, 18_002);
         if taken {
             story.began(901, 18_003, Action::Take);
-            story.tell(18_004, What::Ended { op: op(901), result: OpResult::Ok { got: Some(op(900)), number: None } });
+            story.tell(18_004, What::Ended { op: op(901), result: OpResult::Ok { value: Some(Value::Got(op(900))) } });
         }
         for (node, replid) in ends {
             story.tell(18_100, executed("LREM", *node, *replid));

@@ -46,7 +46,7 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findi
 
 #[cfg(test)]
 mod tests {
-    use model::history::{OpResult, What};
+    use model::history::{OpResult, Value, What};
 
     use super::*;
     use crate::story::{B, Story, op, plan};
@@ -61,7 +61,7 @@ mod tests {
         story.ended_ok(900, pushed + 2);
         for (seq, ms) in (901..).zip(taken) {
             story.began(seq, *ms, Action::Pop);
-            story.tell(ms + 1, What::Ended { op: op(seq), result: OpResult::Ok { got: Some(op(900)), number: None } });
+            story.tell(ms + 1, What::Ended { op: op(seq), result: OpResult::Ok { value: Some(Value::Got(op(900))) } });
         }
         let stalls = |text: &String| text.contains("nothing was taken");
         story.against(&plan, Invariant::I1).into_iter().filter(stalls).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::fault::{Fault, Target};
 use model::history::{
-    Action, Cause, ClosedBy, Execution, FinalData, Header, NodeState, OpError, OpResult, Position, Stream, What,
+    Action, Cause, ClosedBy, Execution, FinalData, Header, NodeState, OpError, OpResult, Position, Stream, Value, What,
 };
 use model::plan::{Client, Cluster, Expect, Step, Trigger, Workload};
 use model::verdict::{Finding, Invariant, Rule};
@@ -120,12 +120,12 @@ impl Story {
     pub(crate) fn gave(&mut self, seq: u64, ms: std::ops::Range<u64>, action: Action, of: u64, number: i64) {
         let of = (of > 0).then(|| op(of));
         self.tell(ms.start, What::Started { op: op(seq), action, of });
-        let result = OpResult::Ok { got: None, number: Some(number) };
+        let result = OpResult::Ok { value: Some(Value::Number(number)) };
         self.tell(ms.end, What::Ended { op: op(seq), result });
     }
 
     pub(crate) fn ended_ok(&mut self, seq: u64, ms: u64) {
-        self.tell(ms, What::Ended { op: op(seq), result: OpResult::Ok { got: None, number: None } });
+        self.tell(ms, What::Ended { op: op(seq), result: OpResult::Ok { value: None } });
     }
 
     /// An increment that succeeds on `node` within 2 ms.
@@ -229,5 +229,6 @@ pub(crate) fn incr(seq: u64, node: NodeId) -> Execution {
         position: None,
         reply_cut: false,
         sent: None,
+        value: None,
     }
 }

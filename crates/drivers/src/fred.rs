@@ -229,6 +229,10 @@ fn answer(request: &Request, reply: Value) -> Answer {
     match (request, reply) {
         (_, Value::Null) => Answer::Nil,
         (_, Value::Integer(number)) => Answer::Number(number),
+        (Request::Transaction(_) | Request::Pipeline(_), Value::Array(replies)) => match replies.last() {
+            Some(Value::Integer(number)) => Answer::Number(*number),
+            _ => Answer::Done,
+        },
         (Request::Set(..) | Request::Transaction(_) | Request::Pipeline(_), _) => Answer::Done,
         // A popped item comes with the name of its list.
         (_, Value::Array(items)) => {

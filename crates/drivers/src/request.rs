@@ -48,7 +48,10 @@ pub(crate) async fn run(connection: &mut impl ConnectionLike, request: &Request)
 pub(crate) fn answer(request: &Request, reply: Value) -> RedisResult<Answer> {
     Ok(match (request, reply) {
         (_, Value::Nil) => Answer::Nil,
-        (Request::Transaction(_) | Request::Pipeline(_), Value::Array(_)) => Answer::Done,
+        (Request::Transaction(_) | Request::Pipeline(_), Value::Array(mut replies)) => match replies.pop() {
+            Some(Value::Int(number)) => Answer::Number(number),
+            _ => Answer::Done,
+        },
         (Request::Pop(..), reply) => {
             let (_key, item): (Vec<u8>, Vec<u8>) = FromRedisValue::from_redis_value(reply)?;
             Answer::Value(item)
@@ -61,6 +64,8 @@ pub(crate) fn answer(request: &Request, reply: Value) -> RedisResult<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use testbed::driver::Writes;
+
     use super::*;
 
     #[test]
@@ -68,6 +73,8 @@ mod tests {
         let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let get = Request::Get("k".into());
         let pop = Request::Pop("q".into(), 1);
+        let word = || "w".to_owned();
+        let several = Request::Pipeline(Writes { counter: word(), key: word(), list: word(), item: word() });
         let table = [
             (&get, Value::Nil, Answer::Nil),
             (&get, bulk("v"), Answer::Value(b"v".to_vec())),
@@ -75,6 +82,7 @@ mod tests {
             (&get, Value::Int(7), Answer::Number(7)),
             (&pop, Value::Array(vec![bulk("q"), bulk("item")]), Answer::Value(b"item".to_vec())),
             (&pop, Value::Nil, Answer::Nil),
+            (&several, Value::Array(vec![Value::Int(1), Value::Okay, Value::Int(7)]), Answer::Number(7)),
         ];
         for (request, reply, expected) in table {
             assert_eq!(answer(request, reply), Ok(expected));

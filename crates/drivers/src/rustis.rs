@@ -106,12 +106,12 @@ impl Session for RustisSession {
                 Request::Transaction(_) => {
                     let mut transaction = self.client.create_transaction();
                     commands(request).for_each(|command| transaction.queue_command(command));
-                    transaction.execute::<Vec<Value>>().await.map(|_| Answer::Done)
+                    transaction.execute::<Vec<Value>>().await.map(last)
                 }
                 Request::Pipeline(_) => {
                     let mut pipeline = self.client.create_pipeline();
                     commands(request).for_each(|command| pipeline.queue_command(command));
-                    pipeline.execute::<Vec<Value>>().await.map(|_| Answer::Done)
+                    pipeline.execute::<Vec<Value>>().await.map(last)
                 }
                 _ => {
                     let command = commands(request).next().unwrap_or_else(|| cmd("PING"));
@@ -154,6 +154,11 @@ impl Session for RustisSession {
 /// The commands of a request.
 fn commands(request: &Request) -> impl Iterator<Item = CommandBuilder> {
     request.commands().into_iter().map(|(name, args)| args.iter().fold(cmd(name), CommandBuilder::arg))
+}
+
+/// The answer of the last command.
+fn last(mut replies: Vec<Value>) -> Answer {
+    replies.pop().map_or(Answer::Done, answer)
 }
 
 fn answer(reply: Value) -> Answer {

@@ -170,7 +170,7 @@ pub enum What {
         /// What it is.
         action: Action,
         /// The operation that it goes on with: the acquisition of the lock that it renews or gives back, the push of the job that it
-        /// acknowledges.
+        /// acknowledges, the write that the key is named after which it reads.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         of: Option<OpId>,
     },
@@ -275,6 +275,9 @@ pub struct Execution {
     /// When the client sent it, if that was earlier: a partition held it up, or the process was frozen.
     #[serde(rename = "sent_us", skip_serializing_if = "Option::is_none", default)]
     pub sent: Option<Time>,
+    /// What it was answered, if it has to do with keys or is a publication.
+    #[serde(flatten)]
+    pub value: Option<Value>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -354,12 +357,9 @@ impl Action {
 pub enum OpResult {
     /// It succeeded.
     Ok {
-        /// The operation whose item, value or message the reply holds, if it names one.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        got: Option<OpId>,
-        /// The number that the reply is, if it is one.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        number: Option<i64>,
+        /// What it reports.
+        #[serde(flatten)]
+        value: Option<Value>,
     },
     /// It failed and did not run.
     Failed(OpError),
@@ -367,6 +367,40 @@ pub enum OpResult {
     Ambiguous(OpError),
     /// The call was still open when the run ended.
     Unfinished,
+}
+
+/// What a reply says, by which it is told from others. `OK` is none, and so is whatever else is not among these. Of several replies, as
+/// of a transaction, and of a list, as of a pop, it is the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// Null: no such key, or nothing to take.
+    Nil,
+    /// A number.
+    Number(i64),
+    /// The item or value of this operation.
+    Got(OpId),
+    /// Text that names no operation.
+    Text(String),
+}
+
+impl Value {
+    /// What a text says.
+    pub fn of(text: &[u8]) -> Self {
+        OpId::find(text).map_or_else(|| Self::Text(String::from_utf8_lossy(text).into_owned()), Self::Got)
+    }
+}
+
+/// As in `writer#3 reported the value of writer#2`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("null"),
+            Self::Number(number) => number.fmt(f),
+            Self::Got(op) => write!(f, "the value of {op}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
 }
 
 /// An error as the client reported it.
@@ -586,8 +620,12 @@ mod tests {
                 position: Some(Position { replid: 0x3f0c_9a51, offset: 31 }),
                 reply_cut: false,
                 sent: None,
+                value: Some(Value::Number(1)),
             }),
         );
+        for value in [None, Some(Value::Nil), Some(Value::Got(op.clone())), Some(Value::Text("PONG".into()))] {
+            history.push(Time::from_millis(2), What::Ended { op: op.clone(), result: OpResult::Ok { value } });
+        }
         history.push(
             Time::from_millis(2),
             What::Ended { op, result: OpResult::Failed(OpError { cause: Cause::Timeout, error: "slow".into() }) },
@@ -602,7 +640,15 @@ mod tests {
         history.write_ndjson(&mut bytes).unwrap();
         assert_eq!(History::read_ndjson(&bytes[..]).unwrap(), history);
         let text = String::from_utf8(bytes).unwrap();
-        assert!(text.contains(r#"{"t_us":1000,"kind":"started","op":"writer#1","action":"incr"}"#), "{text}");
+        for line in [
+            r#"{"t_us":1000,"kind":"started","op":"writer#1","action":"incr"}"#,
+            r#""position":"3f0c9a51:31","number":1}"#,
+            r#"{"t_us":2000,"kind":"ended","op":"writer#1","result":"ok"}"#,
+            r#"{"t_us":2000,"kind":"ended","op":"writer#1","result":"ok","nil":null}"#,
+            r#"{"t_us":2000,"kind":"ended","op":"writer#1","result":"ok","got":"writer#1"}"#,
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 
     #[test]

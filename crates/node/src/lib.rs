@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `node` | [`Node`]: inputs, outputs, connections |
 //! | `config` | [`Config`] |
-//! | `table` | the table of commands, [`is_write`] |
+//! | `table` | the table of commands, [`is_write`], [`is_about_data`] |
 //! | `dispatch` | checks, queueing, running, propagating |
 //! | `commands` | what the commands do, one family a file |
 //! | `acl`, `keys` | users and their rights; where the keys of a command are |
@@ -45,4 +45,4 @@ mod tests;
 
 pub use config::Config;
 pub use node::Node;
-pub use table::is_write;
+pub use table::{is_about_data, is_write};

@@ -215,6 +215,11 @@ pub fn is_write(command: &Command) -> bool {
     lookup(command).is_ok_and(|spec| spec.has(flag::WRITE))
 }
 
+/// True for a command that reads or writes, or may, as a script, or publishes; false for others and for unknown ones.
+pub fn is_about_data(command: &Command) -> bool {
+    lookup(command).is_ok_and(|spec| spec.has(flag::WRITE | flag::READONLY | flag::MAY_REPLICATE))
+}
+
 /// The longest name in the table.
 const LONGEST: usize = 29;
 
@@ -697,6 +702,16 @@ mod tests {
         assert!(lookup(&Command::of(&["client|kill", "x"])).is_err());
         assert!(is_write(&Command::of(&["incr", "k"])) && !is_write(&Command::of(&["get", "k"])));
         assert!(!is_write(&Command::default()));
+    }
+
+    #[test]
+    fn what_is_about_data() {
+        for name in ["get", "incr", "blpop", "evalsha", "publish"] {
+            assert!(is_about_data(&Command::of(&[name])), "{name}");
+        }
+        for name in ["ping", "role", "info", "hello", "exec", "subscribe", "x"] {
+            assert!(!is_about_data(&Command::of(&[name])), "{name}");
+        }
     }
 
     #[test]

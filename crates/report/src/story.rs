@@ -204,7 +204,7 @@ impl Story {
             self.seq += 1;
             self.tell(at, What::Started { op: op(self.seq), action: Action::Incr, of: None });
             self.tell(at + 1, What::Executed(incr(self.seq, node)));
-            self.tell(at + 2, What::Ended { op: op(self.seq), result: OpResult::Ok { got: None, number: None } });
+            self.tell(at + 2, What::Ended { op: op(self.seq), result: OpResult::Ok { value: None } });
             self.verdict.clients[0].ok += 1;
         }
     }
@@ -249,5 +249,6 @@ fn incr(seq: u64, node: NodeId) -> Execution {
         position: None,
         reply_cut: false,
         sent: None,
+        value: None,
     }
 }

@@ -179,9 +179,9 @@ impl World {
                 if conn.is_outbound() || link >= self.links.len() || self.is_unrecorded(link) {
                     return;
                 }
-                let error = match &outcome {
-                    Executed::Ran(_) => None,
-                    Executed::Refused(reply) => Some(reply.error_code().unwrap_or("ERR").to_owned()),
+                let (error, value) = match &outcome {
+                    Executed::Ran(reply) => (None, record::value(&command, reply)),
+                    Executed::Refused(reply) => (Some(reply.error_code().unwrap_or("ERR").to_owned()), None),
                 };
                 let name = record::command_name(&command);
                 let data = self.nodes[node].machine.as_ref().and_then(|machine| machine.data());
@@ -193,6 +193,7 @@ impl World {
                     execution.master = was_master;
                     execution.position = position;
                     execution.reply_cut = cut.contains(&link);
+                    execution.value = value;
                 });
             }
         }

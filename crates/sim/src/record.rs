@@ -1,7 +1,7 @@
 //! What a command leaves in the history, and what is recorded at the end.
 
-use model::history::{Execution, FinalData, History, Record, Stream, What};
-use model::{Command, OpId, Time};
+use model::history::{Execution, FinalData, History, Record, Stream, Value, What};
+use model::{Command, OpId, Reply, Time};
 
 use crate::link::Party;
 use crate::world::World;
@@ -22,6 +22,21 @@ pub(crate) fn command_name(command: &Command) -> String {
 /// The operation that a command's arguments name; of several the last.
 pub(crate) fn operation(command: &Command) -> Option<OpId> {
     command.0.iter().skip(1).rev().filter(|arg| arg.contains(&b'#')).find_map(|arg| OpId::find(arg))
+}
+
+/// What the reply to a command says of data.
+pub(crate) fn value(command: &Command, reply: &Reply) -> Option<Value> {
+    fn said(reply: &Reply) -> Option<Value> {
+        match reply {
+            Reply::Null | Reply::NullArray => Some(Value::Nil),
+            Reply::Int(number) => Some(Value::Number(*number)),
+            Reply::Bulk(text) => Some(Value::of(text)),
+            // A popped item comes with the name of its list.
+            Reply::Array(items) => items.last().and_then(said),
+            _ => None,
+        }
+    }
+    said(reply).filter(|_| node::is_about_data(command))
 }
 
 impl World {
@@ -48,6 +63,7 @@ impl World {
             position: None,
             reply_cut: false,
             sent: self.links[link].said.filter(|said| *said < self.now),
+            value: None,
         };
         fill(&mut execution);
         self.history.push(self.now, What::Executed(execution));
@@ -121,5 +137,19 @@ mod tests {
         assert_eq!(op(&["SET", "k:a#1", "b#2"]).as_deref(), Some("b#2"));
         assert_eq!(op(&["SET", "a#1", "x#"]).as_deref(), Some("a#1"));
         assert_eq!(op(&["a#1"]), None);
+    }
+
+    #[test]
+    fn values_of_replies_about_data() {
+        let said = |name, reply: &Reply| value(&Command::of(&[name]), reply);
+        let item = Reply::word("a#1");
+        let got = OpId::find(b"a#1").map(Value::Got);
+        assert_eq!(said("GET", &item), got);
+        assert_eq!(said("BLPOP", &Reply::Array(vec![Reply::word("queue"), item])), got);
+        assert_eq!(said("GET", &Reply::word("x")), Some(Value::Text("x".into())));
+        assert_eq!(said("GET", &Reply::Null), Some(Value::Nil));
+        assert_eq!(said("EVAL", &Reply::Int(3)), Some(Value::Number(3)));
+        assert_eq!(said("SET", &Reply::OK), None);
+        assert_eq!(said("INFO", &Reply::word("x")), None);
     }
 }

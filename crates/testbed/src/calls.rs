@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::history::{Action, OpError, OpResult, What};
+use model::history::{Action, OpError, OpResult, Value, What};
 use model::{ClientId, OpId, Time};
 
 use crate::driver::{Answer, CallError};
@@ -89,9 +89,14 @@ impl Calls {
 
     fn outcome(&self, result: &Result<Answer, CallError>) -> OpResult {
         match result {
-            Ok(Answer::Nil | Answer::Done) => OpResult::Ok { got: None, number: None },
-            Ok(Answer::Number(number)) => OpResult::Ok { got: None, number: Some(*number) },
-            Ok(Answer::Value(value)) => OpResult::Ok { got: OpId::find(value), number: None },
+            Ok(answer) => OpResult::Ok {
+                value: match answer {
+                    Answer::Done => None,
+                    Answer::Nil => Some(Value::Nil),
+                    Answer::Number(number) => Some(Value::Number(*number)),
+                    Answer::Value(value) => Some(Value::of(value)),
+                },
+            },
             Err(error) => {
                 let told = OpError {
                     cause: error.cause,

@@ -128,8 +128,9 @@ impl Worker {
         loop {
             sleep_until(slot).await;
             let op = self.calls.next();
+            let of = script.of();
             let (action, request) = script.next(&op);
-            self.calls.start(&op, action, script.of());
+            self.calls.start(&op, action, of);
             let result = match self.opened(&mut session, shared).await {
                 Ok(session) => session.call(&request).await,
                 Err(error) => Err(error),
@@ -314,10 +315,11 @@ impl Script {
         }
     }
 
-    /// The operation that the next one goes on with.
+    /// The operation that the next one goes on with, whose write it reads.
     fn of(&self) -> Option<OpId> {
         match self {
             Self::Lock { held, .. } => held.as_ref().map(|held| held.by.clone()),
+            Self::Register { set: Some(key) } | Self::ReplicaReads { key: Some(key), .. } => OpId::find(key.as_bytes()),
             Self::Consumer { next: Step::Acknowledge(job), .. } => OpId::find(job.as_bytes()),
             _ => None,
         }
@@ -381,13 +383,17 @@ mod tests {
         assert!(next_slot(start, Duration::ZERO, start) > start);
     }
 
+    fn op(seq: u64) -> OpId {
+        OpId { client: ClientId::new("c"), seq }
+    }
+
     fn asked(script: &mut Script, seq: u64) -> String {
-        let (action, request) = script.next(&OpId { client: ClientId::new("c"), seq });
+        let (action, request) = script.next(&op(seq));
         format!("{action:?} {request:?}")
     }
 
     fn saw(script: &mut Script, seq: u64, result: &Result<Answer, CallError>) {
-        script.saw(&OpId { client: ClientId::new("c"), seq }, result);
+        script.saw(&op(seq), result);
     }
 
     fn failed() -> Result<Answer, CallError> {
@@ -401,7 +407,7 @@ mod tests {
     #[test]
     fn a_lock_is_renewed_until_it_is_given_back_or_told_to_be_lost() {
         let mut script = Script::Lock { ttl_ms: 300, held: None };
-        let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
+        let action = |script: &mut Script, seq| script.next(&op(seq)).0;
         assert_eq!(action(&mut script, 1), Action::Acquire);
         saw(&mut script, 1, &Ok(number(0)));
         assert_eq!(action(&mut script, 2), Action::Acquire, "somebody else has it");
@@ -427,7 +433,7 @@ mod tests {
     fn a_job_is_acknowledged_until_that_is_certain() {
         let jobs = Jobs { waiting: "w".into(), under_way: "u".into() };
         let mut script = Script::Consumer { jobs, next: Step::Look };
-        let action = |script: &mut Script, seq| script.next(&OpId { client: ClientId::new("c"), seq }).0;
+        let action = |script: &mut Script, seq| script.next(&op(seq)).0;
         let job = || Ok(Answer::Value(b"p#7".to_vec()));
         assert_eq!(action(&mut script, 1), Action::Unfinished);
         saw(&mut script, 1, &Ok(Answer::Nil));
@@ -446,8 +452,11 @@ mod tests {
     #[test]
     fn register_gets_what_it_set() {
         let mut script = Script::Register { set: None };
+        assert_eq!(script.of(), None);
         assert_eq!(asked(&mut script, 1), r#"Set Set("reg:c#1", "c#1")"#);
+        assert_eq!(script.of(), Some(op(1)));
         assert_eq!(asked(&mut script, 2), r#"Get Get("reg:c#1")"#);
+        assert_eq!(script.of(), None);
         assert_eq!(asked(&mut script, 3), r#"Set Set("reg:c#3", "c#3")"#);
     }
 
@@ -457,7 +466,9 @@ mod tests {
         assert_eq!(asked(&mut script, 1), r#"Set Set("read:c#1", "c#1")"#);
         saw(&mut script, 1, &failed());
         assert_eq!(asked(&mut script, 2), r#"Set Set("read:c#2", "c#2")"#);
+        assert_eq!(script.of(), None);
         saw(&mut script, 2, &Ok(Answer::Done));
+        assert_eq!(script.of(), Some(op(2)));
         assert_eq!(asked(&mut script, 3), r#"ReplicaGet ReplicaGet("read:c#2")"#);
         saw(&mut script, 3, &Ok(Answer::Nil));
         assert_eq!(asked(&mut script, 4), r#"ReplicaGet ReplicaGet("read:c#2")"#);
