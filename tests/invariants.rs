@@ -18,6 +18,9 @@ use zoo::{Defect, Zoo};
 /// When the fault of a plan strikes.
 const FAULT: Duration = Duration::from_secs(10);
 
+/// How long the master of a plan stands still.
+const FROZEN: Duration = Duration::from_millis(1_200);
+
 /// The deadline of the clients.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -41,7 +44,7 @@ const NOT_ON_THE_MASTER: &[(Invariant, &str)] =
 
 fn cases() -> Vec<Case> {
     use Defect as D;
-    use Invariant::{I1, I2, I3, I4, I5, I6, I7, I8};
+    use Invariant::{I1, I2, I3, I4, I5, I6, I7, I8, I9};
     let case = |invariant, defect, plan: fn() -> Plan, from: fn(&Verdict) -> Time, text| Case {
         defect,
         plan,
@@ -87,7 +90,10 @@ fn cases() -> Vec<Case> {
             struck,
             "INCR of writer#_ was executed 2 times: on redis-1 at _s, on redis-1 at _s",
         ),
-        case(I4, D::AcknowledgesUnsent, killed, struck, "writer#_ was acknowledged, but no node executed it"),
+        Case {
+            also: &[(Invariant::I9, "what was never sent has no reply")],
+            ..case(I4, D::AcknowledgesUnsent, killed, struck, "writer#_ was acknowledged, but no node executed it")
+        },
         case(
             I5,
             D::WaitsForEver,
@@ -132,6 +138,14 @@ fn cases() -> Vec<Case> {
             client: None,
             ..case(I8, D::Leaks, reply_cut, ended, "after all clients were dropped there was still 1 task alive")
         },
+        case(
+            I9,
+            D::MixesReplies,
+            frozen,
+            |_| Time::from(FAULT) + FROZEN,
+            "writer#_ reported the value of writer#_ at _s, \
+             and redis-1 had answered its command with the value of writer#_",
+        ),
     ]
 }
 
@@ -202,6 +216,13 @@ fn reply_cut() -> Plan {
 /// The master is silent to clients for longer than their deadline, and Sentinel sees nothing wrong.
 fn hung() -> Plan {
     with(Fault::Hang(Target::Master(None)), Some(Duration::from_secs(15)))
+}
+
+/// The master stands still for longer than clients wait for a reply, and Sentinel sees nothing wrong.
+fn frozen() -> Plan {
+    let mut plan = with(Fault::Freeze(Target::Master(None)), Some(FROZEN));
+    plan.clients[0].workload = Workload::Register;
+    plan
 }
 
 /// The Sentinels take longer for an answer than the client waits.
@@ -390,6 +411,11 @@ fn i7_honest_error() {
 #[test]
 fn i8_no_residue() {
     is_seen_to_fail(Invariant::I8);
+}
+
+#[test]
+fn i9_own_reply() {
+    is_seen_to_fail(Invariant::I9);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! ```text
 //! facts ──> periods ──> converge I1, stale I2, once I3, loss I4,      ──> findings ──> verdict
 //!  (one pass)           bounded I5, load I6, honest I7, residue I8,
-//!                       locks I1, queues I1, jobs I1 I3, cached I2,
-//!                       recovery, expect, evidence
+//!                       replies I9, locks I1, queues I1, jobs I1 I3,
+//!                       cached I2, recovery, expect, evidence
 //! ```
 //!
 //! | module | answers |
@@ -46,6 +46,7 @@ mod once;
 mod periods;
 mod queues;
 mod recovery;
+mod replies;
 mod residue;
 mod stale;
 mod steps;

@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::periods::Periods;
 use crate::{
     bounded, cached, conduct, conformance, converge, evidence, expect, honest, jobs, load, locks, loss, once, queues,
-    recovery, residue, stale,
+    recovery, replies, residue, stale,
 };
 
 /// The verdict on the run of `plan` that left `history`. Clients that the plan does not have are not judged: it says
@@ -35,6 +35,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         conduct::check(&facts, client, &mut findings);
         load::check(&facts, client, &mut findings);
         honest::check(&facts, &faults, client, &mut findings);
+        replies::check(&facts, client, &mut findings);
         expect::check_return(&facts, client, &periods, &mut findings);
         evidence::check_client(&facts, client, &periods, &mut findings);
         judged |= evidence::is_judged(&facts, client, &periods);

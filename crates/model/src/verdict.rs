@@ -32,11 +32,14 @@ pub enum Invariant {
     I7,
     /// No residue: sockets and tasks return to the baseline.
     I8,
+    /// Own reply: a value that an operation reports is one that a data node answered to its command, and not to another.
+    I9,
 }
 
 impl Invariant {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [Self::I1, Self::I2, Self::I3, Self::I4, Self::I5, Self::I6, Self::I7, Self::I8];
+    pub const ALL: [Self; 9] =
+        [Self::I1, Self::I2, Self::I3, Self::I4, Self::I5, Self::I6, Self::I7, Self::I8, Self::I9];
 
     /// One word.
     pub const fn title(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Invariant {
             Self::I6 => "load",
             Self::I7 => "honest error",
             Self::I8 => "no residue",
+            Self::I9 => "own reply",
         }
     }
 }
@@ -166,6 +170,8 @@ impl Finding {
             // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
             Invariant::I2 => if text.contains("a replica,") { "by a replica" } else { "by another master" }.to_owned(),
             Invariant::I6 => if text.contains("within 1s") { "connects" } else { "open connections" }.to_owned(),
+            // ".. and redis-1 had answered its command with ..", or no node had answered it.
+            Invariant::I9 => if text.contains("no node") { "a reply to nothing" } else { "another reply" }.to_owned(),
             Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => {
                 first(6, text.rsplit_once(['"', ':']).map_or(text, |(_, tail)| tail))
             }
@@ -221,6 +227,7 @@ impl Rule {
             Self::BackToReplicaWithin => matches!(workload, Workload::ReplicaReads),
             Self::RecoveredWithin | Self::AcknowledgedWritesLost | Self::Invariant(Invariant::I4) => workload.writes(),
             Self::Invariant(Invariant::I2 | Invariant::I3) => !matches!(workload, Workload::ReplicaReads),
+            Self::Invariant(Invariant::I9) => !matches!(workload, Workload::Lock),
             _ => true,
         }
     }

@@ -53,7 +53,7 @@ pub struct Document<'a> {
 pub struct Reason<'a> {
     /// `violation`, `no_evidence` or `waived`.
     pub severity: Severity,
-    /// `I1` to `I8`, `recovered_within`, `failovers`, `acknowledged_writes_lost` or `evidence`.
+    /// `I1` to `I9`, `recovered_within`, `failovers`, `acknowledged_writes_lost` or `evidence`.
     pub rule: String,
     /// The client that it concerns.
     pub client: Option<&'a str>,

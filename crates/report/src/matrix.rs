@@ -317,7 +317,7 @@ impl Matrix {
         let _ = write!(
             out,
             "Made by `{}`. Each cell is the worst of {seeds}, or of one run for a driver in real time. A driver is one way of using \
-             a client, not the client; `sentinel-lab drivers` says which. The rules I1 to I8 are those of the README.",
+             a client, not the client; `sentinel-lab drivers` says which. The rules I1 to I9 are those of the README.",
             self.command
         );
         for mark in self.marks() {

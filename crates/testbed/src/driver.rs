@@ -329,12 +329,14 @@ pub const RENEW: &str = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.
 /// The script of [`Request::Release`].
 pub const RELEASE: &str = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
 
-/// What an operation gave.
+/// What an operation gave; of several commands at once, what the last of them did.
+///
+/// It is held to what the nodes answered to the operation's commands (I9), unless it is [`Done`](Answer::Done).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Nothing: no such key, or the blocking pop timed out.
     Nil,
-    /// `OK`.
+    /// `OK`, or anything that is no other of these.
     Done,
     /// A number.
     Number(i64),

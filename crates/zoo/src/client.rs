@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep};
 
 use crate::Defect;
 use crate::cache::Cache;
-use crate::dial::{Addr, Link, Peer, Role, dial, role, translated, unsent, words};
+use crate::dial::{Addr, FOR_EVER, Link, Peer, Role, dial, role, translated, unsent, words};
 use crate::events::Events;
 use crate::replicas::Replicas;
 use crate::sentinels::{PAUSE, Sentinels};
 
 /// How long a connection or a reply may take.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
-/// Longer than any run.
-const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 /// How long a node is believed to be what it said that it is.
 pub(crate) const BELIEF: Duration = Duration::from_secs(1);
+/// How long a client that mixes up replies goes on with connections on which none comes.
+const SILENCE: Duration = Duration::from_millis(1_500);
 /// Connections to the master, used in turns.
 const POOL: usize = 4;
 /// The longest wait before a lost connection is dialled again.
@@ -287,7 +287,10 @@ impl Client {
                 error.to_string().contains("READONLY")
             };
             let stays = refused && !demoted && !self.has(Defect::NoBackoff);
-            if !(stays || refused && self.has(Defect::IgnoresReadonly)) {
+            let mixes = self.has(Defect::MixesReplies)
+                && error.is_timeout()
+                && self.failing.is_none_or(|since| since.elapsed() < SILENCE);
+            if !(stays || mixes || refused && self.has(Defect::IgnoresReadonly)) {
                 self.lose();
             }
             CallError {
@@ -363,7 +366,14 @@ impl Client {
                 self.master = Some(found);
             }
         }
-        let careless = [Defect::NoRoleCheck, Defect::IgnoresReadonly, Defect::MatchesPrefix, Defect::DiesOfReadonly];
+        let careless = [
+            Defect::NoRoleCheck,
+            Defect::IgnoresReadonly,
+            Defect::MatchesPrefix,
+            Defect::DiesOfReadonly,
+            // Its answer to that would be another's too, and it would notice.
+            Defect::MixesReplies,
+        ];
         let checks = self.defect.is_none_or(|defect| !careless.contains(&defect));
         if let Some(mut tail) = self.closing.take() {
             let _ = tail.shutdown().await;
@@ -518,6 +528,9 @@ impl Client {
             }
             _ => None,
         };
+        if self.has(Defect::MixesReplies) {
+            connection.mix_replies(PATIENCE);
+        }
         self.opened = true;
         self.pool[self.turn] = Some(Lane { connection, verified: Instant::now(), tail });
         Ok(())
@@ -566,7 +579,7 @@ pub(crate) async fn run(connection: &mut Link, request: &Request) -> Result<Answ
     for command in commands {
         pipeline.add_command(command);
     }
-    pipeline.query_async(connection).await.map(|_: Value| Answer::Done)
+    pipeline.query_async(connection).await.map(answer)
 }
 
 fn answer(reply: Value) -> Answer {
@@ -574,9 +587,10 @@ fn answer(reply: Value) -> Answer {
         Value::Nil => Answer::Nil,
         Value::Int(number) => Answer::Number(number),
         Value::BulkString(bytes) => Answer::Value(bytes),
-        // A popped item comes with the name of its list.
+        // A popped item comes with the name of its list, and of several replies the last counts.
         Value::Array(mut items) => match items.pop() {
             Some(Value::BulkString(bytes)) => Answer::Value(bytes),
+            Some(Value::Int(number)) => Answer::Number(number),
             _ => Answer::Done,
         },
         _ => Answer::Done,

@@ -84,6 +84,7 @@ defects! {
     QueuesOffline = "queues-offline", "what it cannot send in time it reports as not sent, keeps, and sends when it is connected again";
     AcknowledgesUnsent = "acknowledges-unsent", "it says that an operation succeeded which it could not send";
     AcknowledgesUnanswered = "acknowledges-unanswered", "it says that an operation succeeded whose reply did not come";
+    MixesReplies = "mixes-replies", "it goes on with a connection on which a reply did not come in time, and takes that for the answer to what it asks next";
     DeniesExecution = "denies-execution", "it says that an operation did not run when it does not know";
     BlamesSentinels = "blames-sentinels", "it says that it reached no Sentinel when it could not reach the master";
     MasksSilence = "masks-silence", "it says that the master is unknown when no Sentinel answers";

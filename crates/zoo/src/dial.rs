@@ -1,9 +1,13 @@
 //! Connections, and questions about roles.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use model::history::Cause;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::{
@@ -20,6 +24,9 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// Longer than any run.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 
 /// Host and port.
 pub(crate) type Addr = (String, u16);
@@ -85,6 +92,8 @@ async fn encrypted(tls: &Tls, (host, port): &Addr) -> RedisResult<TlsStream<TcpS
 pub(crate) struct Link {
     connection: MultiplexedConnection,
     _driver: Option<Arc<Task>>,
+    /// Of a client that mixes up replies.
+    mixed: Option<Mixed>,
 }
 
 /// Ends with its last owner.
@@ -99,13 +108,58 @@ impl Drop for Task {
 impl Link {
     /// From now on a reply may take so long.
     pub(crate) fn set_response_timeout(&mut self, patience: Duration) {
-        self.connection.set_response_timeout(patience);
+        match &mut self.mixed {
+            Some(mixed) => mixed.patience = patience,
+            None => self.connection.set_response_timeout(patience),
+        }
+    }
+
+    /// From now on whoever asks is given the next reply that comes, be it the late one to somebody who has given up waiting.
+    pub(crate) fn mix_replies(&mut self, patience: Duration) {
+        self.connection.set_response_timeout(FOR_EVER);
+        self.mixed = Some(Mixed { patience, due: Arc::default() });
+    }
+}
+
+/// How the replies on a connection are mixed up.
+#[derive(Clone)]
+struct Mixed {
+    /// How long a reply may take.
+    patience: Duration,
+    /// The replies that are still to come, in the order in which they were asked for.
+    due: Arc<Mutex<VecDeque<RedisFuture<'static, Vec<Value>>>>>,
+}
+
+impl Mixed {
+    fn due(&self) -> MutexGuard<'_, VecDeque<RedisFuture<'static, Vec<Value>>>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and gives the next reply.
+    async fn ask(self, mut asked: RedisFuture<'static, Vec<Value>>) -> RedisResult<Vec<Value>> {
+        // It is sent by the first poll.
+        if let Some(failed) = (&mut asked).now_or_never() {
+            return failed;
+        }
+        self.due().push_back(asked);
+        let next = poll_fn(|cx| {
+            let mut due = self.due();
+            let Some(next) = due.front_mut() else { return Poll::Pending };
+            let reply = ready!(next.as_mut().poll(cx));
+            due.pop_front();
+            Poll::Ready(reply)
+        });
+        timeout(self.patience, next).await.map_err(io::Error::from)?
     }
 }
 
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.connection.req_packed_command(command)
+        let Some(mixed) = self.mixed.clone() else { return self.connection.req_packed_command(command) };
+        let (mut connection, command) = (self.connection.clone(), command.clone());
+        let asked = async move { connection.req_packed_command(&command).await.map(|reply| vec![reply]) };
+        let next = mixed.ask(asked.boxed());
+        async move { next.await.map(|mut replies| replies.pop().unwrap_or(Value::Nil)) }.boxed()
     }
 
     fn req_packed_commands<'a>(
@@ -114,7 +168,12 @@ impl ConnectionLike for Link {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.connection.req_packed_commands(commands, offset, count)
+        let Some(mixed) = self.mixed.clone() else {
+            return self.connection.req_packed_commands(commands, offset, count);
+        };
+        let (mut connection, commands) = (self.connection.clone(), commands.clone());
+        let asked = async move { connection.req_packed_commands(&commands, offset, count).await };
+        mixed.ask(asked.boxed()).boxed()
     }
 
     fn get_db(&self) -> i64 {
@@ -144,7 +203,7 @@ async fn open(
     let config = config.set_connection_timeout(patience).set_response_timeout(patience);
     let Some(tls) = encryption(settings, peer) else {
         let connection = plain(addr, login)?.get_multiplexed_async_connection_with_config(&config).await?;
-        return Ok(Link { connection, _driver: None });
+        return Ok(Link { connection, _driver: None, mixed: None });
     };
     let opened = async { MultiplexedConnection::new_with_config(&login, encrypted(tls, addr).await?, config).await };
     let (connection, driver) = match patience {
@@ -152,7 +211,7 @@ async fn open(
         None => opened.await?,
     };
     let driver = Task(tokio::spawn(driver).abort_handle());
-    Ok(Link { connection, _driver: Some(Arc::new(driver)) })
+    Ok(Link { connection, _driver: Some(Arc::new(driver)), mixed: None })
 }
 
 /// A connection to the data node at `addr` that remembers what is read on it, and hands `told` what the node says of changes.

@@ -4,7 +4,7 @@
 //! no client can be blamed for (the process ends, says what is no line of the [`protocol`], answers what was not asked) ends the
 //! run instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::protocol::{Hello, Order, Said, Setup, What, answer};
+use super::protocol::{Hello, Order, Said, Setup, What, answer, foreign, op};
 
 /// How long a program may take to say hello, in real time.
 const HELLO_WITHIN: Duration = Duration::from_secs(20);
@@ -173,6 +173,8 @@ struct Open(Mutex<Operations>);
 struct Operations {
     last: u64,
     open: BTreeMap<u64, Operation>,
+    /// Those of which the program has given a value of the right form.
+    well: BTreeSet<&'static str>,
 }
 
 enum Operation {
@@ -443,7 +445,13 @@ impl Open {
             (None, _) if id == 0 || id > operations.last => Err(format!("there was no operation {id}")),
             (None, _) => Err(format!("operation {id} has ended before")),
             (Some(Operation::Call(request, end)), What::Value(value)) => {
-                let answer = answer(&request, &value)?;
+                let op = op(&request);
+                let answer = match answer(&request, &value) {
+                    // The program knows how, so that it is its client who says that.
+                    Err(problem) if operations.well.contains(op) => foreign(&request, &value).ok_or(problem)?,
+                    answer => answer?,
+                };
+                operations.well.insert(op);
                 let _ = end.send(Ok(answer));
                 Ok(())
             }

@@ -164,7 +164,7 @@ impl Order {
     }
 }
 
-fn op(request: &Request) -> &'static str {
+pub(super) fn op(request: &Request) -> &'static str {
     match request {
         Request::Incr(_) => "incr",
         Request::Set(..) => "set",
@@ -302,10 +302,9 @@ impl Form {
                 [Value::String(_key), Value::String(item)] => Some(text(item)),
                 _ => None,
             },
-            (Self::List(forms), Value::Array(list)) => {
-                let replies =
-                    list.len() == forms.len() && forms.iter().zip(list).all(|(form, of)| form.read(of).is_some());
-                replies.then_some(Answer::Done)
+            (Self::List(forms), Value::Array(list)) if list.len() == forms.len() => {
+                let replies = forms.iter().zip(list).map(|(form, of)| form.read(of));
+                replies.collect::<Option<Vec<Answer>>>()?.pop()
             }
             _ => None,
         }
@@ -334,6 +333,19 @@ impl fmt::Display for Form {
 pub(super) fn answer(request: &Request, value: &Value) -> Result<Answer, String> {
     let form = Form::of(request);
     form.read(value).ok_or_else(|| format!("the value of `{}` must be {form}", op(request)))
+}
+
+/// What a value of another form means that a program gives which has given values of the right one for such operations: its client has
+/// taken the reply to another command, which the checks find (I9). `None` for operations that those do not hold to what nodes answered.
+pub(super) fn foreign(request: &Request, value: &Value) -> Option<Answer> {
+    let own_means =
+        matches!(request, Request::Acquire(_) | Request::Renew(_) | Request::Release(_) | Request::Acknowledge(..));
+    let answer = match value {
+        Value::Null => Answer::Nil,
+        Value::String(text) => Answer::Value(text.clone().into_bytes()),
+        value => Answer::Value(value.to_string().into_bytes()),
+    };
+    Some(answer).filter(|_| !own_means)
 }
 
 #[cfg(test)]
@@ -401,6 +413,18 @@ mod tests {
     }
 
     #[test]
+    fn values_of_another_form_are_told_from_those_of_every_operation() {
+        let incr = Request::Incr("k".to_owned());
+        let text = |text: &str| Some(Answer::Value(text.as_bytes().to_vec()));
+        assert_eq!(foreign(&incr, &json!("OK")), text("OK"));
+        assert_eq!(foreign(&incr, &json!(false)), text("false"));
+        assert_eq!(foreign(&incr, &json!(null)), Some(Answer::Nil));
+        assert_eq!(foreign(&Request::Get("k".to_owned()), &json!(1)), text("1"));
+        let jobs = Jobs { waiting: "w".to_owned(), under_way: "u".to_owned() };
+        assert_eq!(foreign(&Request::Acknowledge(jobs, "j".to_owned()), &json!("OK")), None);
+    }
+
+    #[test]
     fn values_are_taken_in_the_form_that_the_operation_has_and_in_no_other() {
         let word = || "w".to_owned();
         let lease = || Lease { key: word(), token: word(), ttl_ms: 1 };
@@ -441,12 +465,12 @@ mod tests {
             (
                 vec![Request::Transaction(writes())],
                 "a list of 2, one for each command: an integer; an integer",
-                vec![done(&json!([1, 2]))],
+                vec![(json!([1, 2]), Answer::Number(2))],
             ),
             (
                 vec![Request::Pipeline(writes())],
                 "a list of 3, one for each command: an integer; \"OK\" or true; an integer",
-                vec![done(&json!([1, "OK", 1])), done(&json!([1, true, 1]))],
+                vec![(json!([1, "OK", 3]), Answer::Number(3)), (json!([1, true, 1]), Answer::Number(1))],
             ),
         ];
         let nonsense = [

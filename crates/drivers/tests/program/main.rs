@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::history::What;
 use model::plan::{Client, Cluster, Expect, Need, Plan, Workload};
+use model::verdict::{Invariant, Rule};
 use model::{Outcome, Seed};
 use sentinel_lab_drivers::Program;
 use testbed::driver::Driver;
@@ -213,6 +214,19 @@ fn nonsense_for_an_answer_ends_the_run_with_the_line_and_what_was_expected() {
             });
         }
     });
+}
+
+/// A program that has shown how its client's replies are to be passed on says what that client says, and the checks judge it.
+#[test]
+fn a_client_that_mixes_up_replies_of_several_forms_is_found_out() {
+    let Some(command) = worker("mixes") else { return };
+    let outcome = run(Program::new(&command).unwrap(), plan(vec![client(Workload::Register)], Duration::from_secs(3)));
+    let findings = outcome.unwrap().verdict.findings;
+    let [found] = &findings[..] else { panic!("{findings:#?}") };
+    assert_eq!(found.rule, Rule::Invariant(Invariant::I9));
+    assert!(found.text.starts_with("register#5 reported the value of register#3 at "), "{}", found.text);
+    assert!(found.text.ends_with(", and redis-1 had answered its command with no value"), "{}", found.text);
+    assert!(found.count > 5, "{}", found.count);
 }
 
 #[test]

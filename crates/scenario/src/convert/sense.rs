@@ -219,6 +219,7 @@ pub(super) fn concerns_somebody(rule: Rule, clients: &[Client]) -> Result<(), Mi
     let about = match rule {
         Rule::BackToReplicaWithin => "reads from replicas, and no client does any",
         Rule::Invariant(Invariant::I2 | Invariant::I3) => "what is asked of a master, and no client asks one",
+        Rule::Invariant(Invariant::I9) => "values that nodes answer, and no client reports any of those",
         _ => "writes that are to last, and no client does any",
     };
     let fitting = Workload::ALL.into_iter().find(|workload| rule.concerns(*workload)).map_or("", Workload::name);

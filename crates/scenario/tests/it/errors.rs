@@ -170,7 +170,7 @@ fn encryption() {
 #[test]
 fn expectations() {
     assert_snapshot!(errors(
-        "title: t\nexpect: {catches: {fred: I9, fredd: I1, hasty: recovered, strange: I1, redis-rs: 1, wrong-hasty: i1}}"
+        "title: t\nexpect: {catches: {fred: I0, fredd: I1, hasty: recovered, strange: I1, redis-rs: 1, wrong-hasty: i1}}"
     ));
     let catches = |catches: &str| errors(&format!("title: t\nexpect: {catches}"));
     assert_snapshot!(catches("{waive: {I1: it may, I4: it may}, catches: {fred: I2, wrong-hasty: I1}}"));
@@ -204,7 +204,7 @@ fn expectations() {
     let options = Options { wrong_at: Some(|_| Some(Workload::CachedReads)), ..Options::default() };
     let wrong = "title: t\nclients: [{id: w, workload: counter}]\nexpect: {catches: {wrong-keeps-cache: I2}}";
     assert_snapshot!(parse(wrong, "s.yaml", &options).expect_err("nothing wrong there").to_string());
-    assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I9: because, I1: [x]}}"));
+    assert_snapshot!(errors("title: t\nexpect: {failovers: -1, waive: {I4: '', I0: because, I1: [x]}}"));
 }
 
 #[test]
