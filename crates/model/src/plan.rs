@@ -554,6 +554,11 @@ impl Workload {
         }
     }
 
+    /// True if it takes two instances of the client, which know nothing of each other: what a node answered may have been for either.
+    pub const fn takes_two(self) -> bool {
+        matches!(self, Self::Queue | Self::Jobs | Self::Reads | Self::CachedReads | Self::PubSub)
+    }
+
     /// True if it has operations that change data which is to last. Locks expire, messages are not kept.
     pub const fn writes(self) -> bool {
         !matches!(self, Self::ReplicaReads | Self::PubSub | Self::Lock)
