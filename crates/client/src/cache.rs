@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, PushInfo, PushKind, RedisResult, Value, cmd};
 use tokio::time::Instant;
 
-use crate::call::Request;
+use crate::call::{Progress, Request};
 use crate::dedicated::Dedicated;
 use crate::error::Failure;
 use crate::retry::Retry;
@@ -71,13 +71,13 @@ impl Cache {
     async fn value(&mut self, key: &[u8]) -> Result<Value, Failure> {
         let mut command = cmd("GET");
         command.arg(key);
-        let request = Request::One(&command);
-        let known = self.connection.known(request).await?;
+        let mut progress = Progress::new(Request::One(&command));
+        let known = self.connection.known(&mut progress).await?;
         if let Some(value) = known.get(key) {
             return Ok(value);
         }
         known.ask(key, self.capacity);
-        match self.connection.call(request).await {
+        match self.connection.go_on(progress).await {
             Ok(replies) => {
                 let value = Value::from(replies);
                 known.learn(key, &value);

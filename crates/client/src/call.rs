@@ -118,7 +118,7 @@ fn judge(
 
 /// A call under way: what is known about it so far.
 pub(crate) struct Progress<'a> {
-    request: Request<'a>,
+    pub(crate) request: Request<'a>,
     started: Instant,
     attempts: u32,
     /// The last attempts, all at `node`, that were given up without a reply.

@@ -140,20 +140,20 @@ impl Dedicated {
         !self.told.changed && !self.told.watching && !self.busy
     }
 
-    /// What is known for certain, or was a check interval ago, on a connection to the present master. `request` is what it is
-    /// wanted for.
-    pub(crate) async fn known(&mut self, request: Request<'_>) -> Result<Known, Failure> {
-        let mut progress = Progress::new(request);
+    /// What is known for certain, or was a check interval ago, on a connection to the present master. `progress` is that of the
+    /// call that it is wanted for.
+    pub(crate) async fn known(&mut self, progress: &mut Progress<'_>) -> Result<Known, Failure> {
         loop {
-            let link = self.connect(&mut progress, false).await.map_err(|cause| progress.failed(cause))?;
+            let link = self.connect(progress, false).await.map_err(|cause| progress.failed(cause))?;
             let Some(Open { known, .. }) = &self.open else { continue };
             let known = known.clone();
             let settings = &self.node.core.settings;
             if known.was_heard(settings.check_interval) {
                 return Ok(known);
             }
+            let within = progress.within(&self.retry, settings.response_timeout, Duration::ZERO);
             let asked = Instant::now();
-            match link.ask(&redis::cmd("PING"), settings.response_timeout).await {
+            match link.ask(&redis::cmd("PING"), within).await {
                 Ok(_) => {
                     known.heard(asked);
                     return Ok(known);
@@ -169,6 +169,12 @@ impl Dedicated {
     }
 
     pub(crate) async fn call(&mut self, request: Request<'_>) -> Result<Replies, Failure> {
+        self.go_on(Progress::new(request)).await
+    }
+
+    /// [`Dedicated::call`] of a call that has begun.
+    pub(crate) async fn go_on(&mut self, progress: Progress<'_>) -> Result<Replies, Failure> {
+        let request = progress.request;
         let bound = self.told.binds(request);
         let dropped = std::mem::take(&mut self.busy);
         if dropped {
@@ -176,16 +182,16 @@ impl Dedicated {
             self.strand();
         }
         if dropped && bound || self.stranded && request.waits() {
-            return Err(Progress::new(request).failed(self.forgotten()));
+            return Err(progress.failed(self.forgotten()));
         }
         self.busy = true;
-        let result = self.attempts(request, bound).await;
+        let result = self.attempts(progress, bound).await;
         self.busy = false;
         result
     }
 
-    async fn attempts(&mut self, request: Request<'_>, bound: bool) -> Result<Replies, Failure> {
-        let mut progress = Progress::new(request);
+    async fn attempts(&mut self, mut progress: Progress<'_>, bound: bool) -> Result<Replies, Failure> {
+        let request = progress.request;
         let response = call::attempt_timeout(&self.node, &self.retry);
         // The time for which the commands block, one after the other, does not count against the budget.
         let blocks = request.natures().try_fold(Duration::ZERO, |sum, nature| match nature {
