@@ -17,6 +17,8 @@ pub(crate) struct Sentinels {
     ids: BTreeMap<Address, String>,
     /// When one of them last gave an answer, to whatever question.
     answered: Option<Instant>,
+    /// Those that gave none when they were last asked.
+    silent: BTreeSet<Address>,
 }
 
 impl Sentinels {
@@ -28,7 +30,7 @@ impl Sentinels {
                 order.push(seed.clone());
             }
         }
-        Self { seeds: order.clone(), order, ids: BTreeMap::new(), answered: None }
+        Self { seeds: order.clone(), order, ids: BTreeMap::new(), answered: None, silent: BTreeSet::new() }
     }
 
     /// In the order in which to ask.
@@ -36,10 +38,13 @@ impl Sentinels {
         self.order.clone()
     }
 
-    /// Each Sentinel once, by the address it was configured with if it was, in the order in which to ask.
+    /// Each Sentinel once, in the order in which to ask: by an address where it answers, as it may have moved, and by the one
+    /// that it was configured with if there are several.
     pub(crate) fn each_once(&self) -> Vec<Address> {
         let (mut ids, mut chosen) = (BTreeSet::new(), BTreeSet::new());
-        for address in self.seeds.iter().chain(&self.order) {
+        let known = || self.seeds.iter().chain(&self.order);
+        let answering = known().filter(|address| !self.silent.contains(*address));
+        for address in answering.chain(known()) {
             if self.ids.get(address).is_none_or(|id| ids.insert(id)) {
                 chosen.insert(address);
             }
@@ -57,9 +62,15 @@ impl Sentinels {
         self.ids.insert(sentinel.clone(), id);
     }
 
-    /// One of them has just given an answer.
-    pub(crate) fn has_answered(&mut self) {
+    /// This one has just given an answer.
+    pub(crate) fn has_answered(&mut self, sentinel: &Address) {
         self.answered = Some(Instant::now());
+        self.silent.remove(sentinel);
+    }
+
+    /// This one was asked just now, and gave no answer.
+    pub(crate) fn has_failed(&mut self, sentinel: &Address) {
+        self.silent.insert(sentinel.clone());
     }
 
     /// True if one of them has given an answer since `then`.
@@ -98,6 +109,7 @@ impl Sentinels {
             }
         }
         self.ids.retain(|address, _| self.order.contains(address));
+        self.silent.retain(|address| self.order.contains(address));
     }
 }
 
@@ -156,6 +168,12 @@ mod tests {
         sentinels.promote(&at("x"));
         assert_eq!((once(&sentinels), hosts(&sentinels)), ("a b y".into(), "x a b y".into()));
         assert!(sentinels.are_one(&at("x"), &at("b")) && !sentinels.are_one(&at("x"), &at("a")));
+        // It has moved, and answers there.
+        sentinels.has_failed(&at("b"));
+        assert_eq!(once(&sentinels), "x a y");
+        sentinels.has_failed(&at("x"));
+        assert_eq!(once(&sentinels), "a b y", "it answers nowhere");
+        sentinels.has_answered(&at("b"));
         // Its name leads to another one now.
         sentinels.identify(&at("b"), "4".into());
         assert_eq!(once(&sentinels), "x a b y");

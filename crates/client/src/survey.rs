@@ -78,8 +78,11 @@ pub(crate) async fn ask_sentinel<T>(
     };
     let result = asked.await;
     match &result {
-        Ok(_) => core.sentinels().has_answered(),
-        Err(error) => tracing::debug!(%sentinel, %error, "a sentinel gave no answer"),
+        Ok(_) => core.sentinels().has_answered(sentinel),
+        Err(error) => {
+            core.sentinels().has_failed(sentinel);
+            tracing::debug!(%sentinel, %error, "a sentinel gave no answer");
+        }
     }
     result
 }
