@@ -110,13 +110,18 @@ impl<'a> Standing<'a> {
             if !nodes.contains(&sentinel) {
                 continue;
             }
+            // Several may be at work on the same one. What never comes says nothing, whatever it would have said.
             match answer {
-                Answer::Null | Answer::Error(_) => return Witness::Useless,
                 Answer::Hang => return Witness::Mute,
                 // A client asks some Sentinels one after the other: three slow answers must fit into its budget.
                 Answer::Slow(by) if *by * 3 > client.budget => return Witness::Mute,
-                Answer::Stale | Answer::WrongAddress(_) => witness = Witness::Lies,
-                Answer::Slow(_) | Answer::NoSwitchEvent | Answer::LateSwitchEvent(_) => {}
+                Answer::Null | Answer::Error(_) => witness = Witness::Useless,
+                Answer::Stale | Answer::WrongAddress(_) if witness == Witness::True => witness = Witness::Lies,
+                Answer::Stale
+                | Answer::WrongAddress(_)
+                | Answer::Slow(_)
+                | Answer::NoSwitchEvent
+                | Answer::LateSwitchEvent(_) => {}
             }
         }
         witness
