@@ -8,8 +8,8 @@
 //!
 //! Each episode is a change of master with a cause that surely brings it about, surrounded by other faults. What a fault
 //! needs in order to hit something is arranged here, when the plan is made: a replica to be killed, a Sentinel beside
-//! the one that is lost, a master that is there, and a client that can be held to success. Everything heals at the end of the fault phase, and the cluster and its
-//! clients have until the end of the run to recover.
+//! the one that is lost, a master that is there, and a client that can be held to success. Everything heals at the end of
+//! the fault phase, and the cluster and its clients have until the end of the run to recover.
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ fn first_answer(facts: &Facts<'_>, group: usize, node: NodeId, since: Time) -> O
 fn fault(facts: &Facts<'_>, group: usize, change: &Mastership, since: Time, seen_down: Time) -> Option<Time> {
     let began = |firing: &&Firing<'_>| {
         let manual = match fault_of(facts, firing) {
-            Some(Fault::Restart(_) | Fault::Thaw(_) | Fault::Heal(_)) => return false,
+            Some(fault) if fault.only_undoes() => return false,
             Some(Fault::Failover { master, .. }) => facts.plan.cluster.group_meant(master.as_deref()) == Some(group),
             Some(_) => false,
             None => firing.sentence.starts_with("failover"),
