@@ -1,5 +1,6 @@
 //! The list of Sentinels: the configured ones, and those that they have told of.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
@@ -15,8 +16,8 @@ pub(crate) struct Sentinels {
     /// Their run ids, as far as they are known. A Sentinel that is configured by its name is told of by its address as well,
     /// which may be asked in its stead, but has no vote of its own.
     ids: BTreeMap<Address, String>,
-    /// When one of them last gave an answer, to whatever question.
-    answered: Option<Instant>,
+    /// When each last gave an answer, to whatever question.
+    answered: BTreeMap<Address, Instant>,
     /// Those that gave none when they were last asked.
     silent: BTreeSet<Address>,
 }
@@ -30,7 +31,7 @@ impl Sentinels {
                 order.push(seed.clone());
             }
         }
-        Self { seeds: order.clone(), order, ids: BTreeMap::new(), answered: None, silent: BTreeSet::new() }
+        Self { seeds: order.clone(), order, ids: BTreeMap::new(), answered: BTreeMap::new(), silent: BTreeSet::new() }
     }
 
     /// In the order in which to ask.
@@ -39,12 +40,12 @@ impl Sentinels {
     }
 
     /// Each Sentinel once, in the order in which to ask: by an address where it answers, as it may have moved, and by the one
-    /// that it was configured with if there are several.
+    /// that it was configured with if there are several. One that answers nowhere is asked where it last did.
     pub(crate) fn each_once(&self) -> Vec<Address> {
         let (mut ids, mut chosen) = (BTreeSet::new(), BTreeSet::new());
-        let known = || self.seeds.iter().chain(&self.order);
-        let answering = known().filter(|address| !self.silent.contains(*address));
-        for address in answering.chain(known()) {
+        let mut known: Vec<&Address> = self.seeds.iter().chain(&self.order).collect();
+        known.sort_by_key(|address| self.silent.contains(*address).then(|| Reverse(self.answered.get(*address))));
+        for address in known {
             if self.ids.get(address).is_none_or(|id| ids.insert(id)) {
                 chosen.insert(address);
             }
@@ -64,7 +65,7 @@ impl Sentinels {
 
     /// This one has just given an answer.
     pub(crate) fn has_answered(&mut self, sentinel: &Address) {
-        self.answered = Some(Instant::now());
+        self.answered.insert(sentinel.clone(), Instant::now());
         self.silent.remove(sentinel);
     }
 
@@ -75,7 +76,7 @@ impl Sentinels {
 
     /// True if one of them has given an answer since `then`.
     pub(crate) fn has_answered_since(&self, then: Instant) -> bool {
-        self.answered.is_some_and(|answered| answered >= then)
+        self.answered.values().any(|answered| *answered >= then)
     }
 
     /// This one answered: it is asked first from now on.
@@ -109,6 +110,7 @@ impl Sentinels {
             }
         }
         self.ids.retain(|address, _| self.order.contains(address));
+        self.answered.retain(|address, _| self.order.contains(address));
         self.silent.retain(|address| self.order.contains(address));
     }
 }
@@ -172,7 +174,10 @@ mod tests {
         sentinels.has_failed(&at("b"));
         assert_eq!(once(&sentinels), "x a y");
         sentinels.has_failed(&at("x"));
-        assert_eq!(once(&sentinels), "a b y", "it answers nowhere");
+        assert_eq!(once(&sentinels), "a b y", "it answers nowhere, and never has");
+        sentinels.has_answered(&at("x"));
+        sentinels.has_failed(&at("x"));
+        assert_eq!(once(&sentinels), "x a y", "it answers nowhere, and last did here");
         sentinels.has_answered(&at("b"));
         // Its name leads to another one now.
         sentinels.identify(&at("b"), "4".into());
