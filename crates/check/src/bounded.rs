@@ -10,7 +10,7 @@ use model::history::{Action, OpResult};
 use model::plan::Client;
 use model::verdict::Invariant;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Op};
 use crate::findings::{Findings, seconds};
 
 const TIMER: Duration = Duration::from_millis(1);
@@ -22,12 +22,9 @@ const WAKING: Duration = Duration::from_millis(25);
 
 /// Adds what `client` did against it.
 pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<'_>) {
-    let slack = TIMER + facts.speed.map_or(Duration::ZERO, |speed| WAKING * speed);
-    for op in facts.ops_of(client).filter(|op| op.action != Action::Subscribe) {
+    let calls = facts.ops_of(client).filter(|op| op.action != Action::Subscribe);
+    for op in calls.filter(|op| is_overdue(facts, client, op)) {
         let took = op.ended_at(facts.end).since(op.started);
-        if took <= client.deadline + slack {
-            continue;
-        }
         let end = match op.ended {
             Some((_, OpResult::Unfinished)) | None => "was still open at the end of the run, after",
             Some(_) => "took",
@@ -41,6 +38,13 @@ pub(crate) fn check(facts: &Facts<'_>, client: &Client, findings: &mut Findings<
         );
         findings.violated(Invariant::I5, Some(&client.id), op.started + client.deadline, text);
     }
+}
+
+/// True if the call took longer than it may, or had done so when the run left it: that goes on for a while after all calls are
+/// given up.
+pub(crate) fn is_overdue(facts: &Facts<'_>, client: &Client, op: &Op<'_>) -> bool {
+    let slack = TIMER + facts.speed.map_or(Duration::ZERO, |speed| WAKING * speed);
+    op.ended_at(facts.end).since(op.started) > client.deadline + slack
 }
 
 #[cfg(test)]

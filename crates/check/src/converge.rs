@@ -14,6 +14,7 @@ use model::history::{Action, Execution, OpResult};
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
 
+use crate::bounded::is_overdue;
 use crate::facts::{Facts, Op};
 use crate::findings::{Findings, seconds};
 use crate::lost::Lost;
@@ -77,7 +78,7 @@ pub(crate) fn held_to<'p>(facts: &Facts<'_>, client: &Client, op: &Op<'_>, perio
         None => due,
     };
     let stopped = matches!(op.ended, None | Some((_, OpResult::Unfinished)));
-    let judged = if stopped { due <= facts.end && op.action != Action::Subscribe } else { true };
+    let judged = !stopped || op.action != Action::Subscribe && is_overdue(facts, client, op);
     (op.started >= start + client.budget && over < period.until && judged).then_some(period)
 }
 
@@ -169,6 +170,15 @@ mod tests {
         let mut story = Story::failover();
         story.began(900, 21_000, Action::Incr);
         assert!(against(&plan(), &story).is_empty(), "the run ends before the deadline");
+        let left_at = |ms: u64| {
+            let mut story = Story::failover();
+            story.began(900, 18_000, Action::Incr);
+            story.tell(ms, What::Ended { op: op(900), result: OpResult::Unfinished });
+            story.good(901, 29_900, B);
+            against(&plan(), &story).len()
+        };
+        assert_eq!(left_at(28_001), 0, "what comes after all calls are given up gives none more time");
+        assert_eq!(left_at(28_002), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use model::plan::Client;
 use model::verdict::{Invariant, Rule, Severity};
 use model::{Fault, Plan, Time};
 
+use crate::bounded::is_overdue;
 use crate::facts::{Facts, Mastership, Op};
 use crate::findings::{Findings, counted, seconds};
 use crate::periods::{Period, Periods};
@@ -129,7 +130,7 @@ pub(crate) fn check_client(facts: &Facts<'_>, client: &Client, periods: &Periods
                  had recovered",
                 op.id,
                 op.started,
-                if op.started + client.deadline > facts.end { "before" } else { "after" },
+                if is_overdue(facts, client, op) { "after" } else { "before" },
                 seconds(client.deadline)
             ),
             None => format!("the run ended before {id} had to have recovered: nothing it did was held to that"),
