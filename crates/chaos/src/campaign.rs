@@ -271,6 +271,18 @@ impl Summary {
         self.endings.values().sum()
     }
 
+    /// Says so if fewer than half of the runs showed anything about the client, or there were none.
+    pub fn few(&self) -> Option<String> {
+        let (runs, conclusive) = (self.runs(), self.runs() - self.ended(Ending::Inconclusive));
+        (runs == 0 || conclusive * 2 < runs)
+            .then(|| format!("only {conclusive} of {runs} runs showed anything about the client"))
+    }
+
+    /// What the campaign should have shown and did not, in words; see [`Summary::few`] and [`Coverage::gaps`].
+    pub fn gaps(&self, mix: Option<&Mix>) -> Vec<String> {
+        self.few().into_iter().chain(self.coverage.gaps(mix)).collect()
+    }
+
     /// How many runs ended so.
     pub fn ended(&self, ending: Ending) -> u64 {
         self.endings.get(&ending).copied().unwrap_or(0)

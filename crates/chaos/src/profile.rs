@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use model::plan::Need;
+use testbed::driver::Driver;
+
 use crate::kind::Kind;
 use crate::nemesis::Nemesis;
 
@@ -101,7 +104,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// What schedules are drawn from: a profile, perhaps narrowed to some nemeses, at an intensity.
+/// What schedules are drawn from: a profile, perhaps narrowed to some nemeses, at an intensity, and what the client can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mix {
     /// The profile.
@@ -110,12 +113,26 @@ pub struct Mix {
     pub nemeses: Vec<Nemesis>,
     /// From 1 to 5: each failover is surrounded by up to so many times the profile's number of faults.
     pub intensity: u8,
+    /// What no client of a schedule is asked to do, where that leaves anything to do.
+    pub lacks: Vec<Need>,
 }
 
 impl Mix {
     /// The profile as it is, at intensity 1.
     pub const fn of(profile: Profile) -> Self {
-        Self { profile, nemeses: Vec::new(), intensity: 1 }
+        Self { profile, nemeses: Vec::new(), intensity: 1, lacks: Vec::new() }
+    }
+
+    /// The same for clients of this driver: where it can, a schedule asks nothing of them that they cannot do. For a driver that
+    /// can do all that schedules ask for, the seeds draw what they draw for no driver.
+    #[must_use]
+    pub fn for_driver(self, driver: &dyn Driver) -> Self {
+        Self { lacks: Need::all().filter(|need| !driver.can(*need)).collect(), ..self }
+    }
+
+    /// True if clients may be asked to do this.
+    pub(crate) fn asks(&self, need: Need) -> bool {
+        !self.lacks.contains(&need)
     }
 
     /// The weight of a nemesis.

@@ -101,7 +101,7 @@ enum Place {
 pub fn strategy(mix: &Mix) -> impl Strategy<Value = Schedule> + use<> {
     let episodes = vec(episode(mix), 1..=mix.profile.episodes());
     // Shrinking goes through them in this order: fewer faults make every further step cheaper.
-    (episodes, vec(worker(), 1..=3), topology(), ms(0..=4_000))
+    (episodes, vec(worker(mix), 1..=3), topology(), ms(0..=4_000))
         .prop_map(|(episodes, workers, topology, slack)| Schedule { topology, workers, episodes, slack })
 }
 

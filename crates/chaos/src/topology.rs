@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use model::plan::{Client, Cluster, Credentials, Group, Workload};
+use model::plan::{Client, Cluster, Credentials, Group, Need, Workload};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
 use crate::fault::ms;
+use crate::profile::Mix;
 
 /// The first client of every schedule.
 pub(crate) const CLIENT: &str = "client-1";
@@ -166,10 +167,13 @@ pub(crate) struct Worker {
     pub(crate) retry_ambiguous: bool,
 }
 
-pub(crate) fn worker() -> impl Strategy<Value = Worker> {
+pub(crate) fn worker(mix: &Mix) -> impl Strategy<Value = Worker> + use<> {
     let workload = {
-        let weighted = Workload::ALL.into_iter().map(|w| (weight(w), Just(w).boxed()));
-        Union::new_weighted(weighted.filter(|(weight, _)| *weight > 0).collect())
+        let drawn = || Workload::ALL.into_iter().filter(|w| weight(*w) > 0);
+        // A client that can do none of them is asked for any: each run then says that it cannot.
+        let none = drawn().all(|w| !mix.asks(Need::Workload(w)));
+        let possible = drawn().filter(|w| none || mix.asks(Need::Workload(*w)));
+        Union::new_weighted(possible.map(|w| (weight(w), Just(w).boxed())).collect())
     };
     let deadline = prop_oneof![2 => Just(Duration::from_secs(10)), 1 => ms(1_000..=9_000)];
     (workload, ms(200..=600), deadline, prop::bool::weighted(0.3))

@@ -502,6 +502,15 @@ pub enum Need {
     ServerName,
 }
 
+impl Need {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let others =
+            [Self::Callers, Self::Patterns, Self::Database, Self::AddressMap, Self::Names, Self::Tls, Self::ServerName];
+        Workload::ALL.into_iter().map(Self::Workload).chain(others)
+    }
+}
+
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

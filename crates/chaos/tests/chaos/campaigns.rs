@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::fault::{Fault, Target};
+use model::plan::{Need, Workload};
 use sentinel_lab_chaos::campaign::Summary;
 use sentinel_lab_chaos::case::{Case, CaseResult, Ending, Failure, carry_out};
 use sentinel_lab_chaos::profile::{Mix, Profile};
@@ -15,6 +16,7 @@ use sentinel_lab_chaos::schedule::plan;
 use sentinel_lab_chaos::shard::Shard;
 use sentinel_lab_chaos::shrink::{Shrunk, shrink};
 use sentinel_lab_chaos::{chaos_test, testing};
+use testbed::driver::{BoxFuture, CallError, Driver, Session, Settings};
 
 const HEAL: Fault = Fault::Heal(Target::All);
 
@@ -34,6 +36,64 @@ chaos_test!(the_default_client_survives_a_little, drivers::SentinelClient, Profi
 #[should_panic(expected = "redis-multiplexed: I1 converge")]
 fn a_client_that_clings_does_not_survive() {
     testing::survives(drivers::RedisMultiplexed, Profile::Gentle, 1..100);
+}
+
+/// A client that can do so much and no more, and is otherwise the default one.
+struct Able(fn(Need) -> bool);
+
+impl Driver for Able {
+    fn name(&self) -> &'static str {
+        "able"
+    }
+    fn about(&self) -> &'static str {
+        "the default client, used for little"
+    }
+    fn can(&self, need: Need) -> bool {
+        self.0(need)
+    }
+    fn open(&self, settings: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
+        drivers::SentinelClient.open(settings)
+    }
+}
+
+const COUNTS: Able = Able(|need| need == Need::Workload(Workload::Counter));
+
+#[test]
+fn a_client_is_asked_for_what_it_can_do() {
+    for profile in Profile::ALL {
+        let mix = Mix::of(*profile);
+        let (able, counts) = (mix.clone().for_driver(&drivers::SentinelClient), mix.clone().for_driver(&COUNTS));
+        for seed in 1..40 {
+            assert_eq!(plan(&able, seed), plan(&mix, seed), "{profile}, seed {seed}: who can do all draws the same");
+            let few = plan(&counts, seed);
+            assert!(
+                few.clients.iter().all(|client| few.needs(client).all(|need| COUNTS.can(need))),
+                "{profile}, seed {seed}: {:?}",
+                few.clients
+            );
+        }
+    }
+    let summary = testing::campaign(Arc::new(COUNTS), &Mix::of(Profile::Gentle), 1..9).expect("it survives");
+    assert_eq!(summary.runs(), 8);
+    assert_eq!(summary.missing.keys().find(|what| what.contains("able")), None, "every schedule applies");
+}
+
+/// No evidence is no pass, and little of it neither.
+#[test]
+fn a_client_of_which_too_little_is_shown_does_not_survive() {
+    let told = testing::campaign(Arc::new(Able(|_| false)), &Mix::of(Profile::Gentle), 1..4).unwrap_err();
+    assert!(told.starts_with("able: only 0 of 3 runs showed anything about the client\n  in "), "{told}");
+    assert!(told.contains("the workload "), "{told}");
+    let mut summary = Summary::default();
+    for (ending, runs, few) in [
+        (Ending::Inconclusive, 2, Some("only 0 of 2 runs showed anything about the client")),
+        (Ending::Pass, 1, Some("only 1 of 3 runs showed anything about the client")),
+        (Ending::Fail, 1, None),
+    ] {
+        summary.endings.insert(ending, runs);
+        assert_eq!(summary.few().as_deref(), few);
+        assert_eq!(summary.gaps(None), few.into_iter().collect::<Vec<_>>());
+    }
 }
 
 /// What is found with many faults comes down to few, as a file that reads back and fails alike.
@@ -234,18 +294,14 @@ fn shards_of_different_campaigns_are_refused() {
 #[test]
 fn a_panic_is_a_finding() {
     struct Panics;
-    impl testbed::driver::Driver for Panics {
+    impl Driver for Panics {
         fn name(&self) -> &'static str {
             "panics"
         }
         fn about(&self) -> &'static str {
             "panics"
         }
-        fn open(
-            &self,
-            _: testbed::driver::Settings,
-        ) -> testbed::driver::BoxFuture<'_, Result<Box<dyn testbed::driver::Session>, testbed::driver::CallError>>
-        {
+        fn open(&self, _: Settings) -> BoxFuture<'_, Result<Box<dyn Session>, CallError>> {
             panic!("on purpose")
         }
     }

@@ -13,7 +13,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 #[derive(Debug, ClapArgs)]
 #[command(after_long_help = profiles())]
 pub(crate) struct ChaosArgs {
-    /// Driver of the clients, or several, one after the other (`sentinel-lab drivers` lists them)
+    /// Driver of the clients, or several, one after the other (`sentinel-lab drivers` lists them). What a schedule asks of the
+    /// clients is drawn from what the driver can do
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values_t = [drivers::DEFAULT.to_owned()])]
     pub driver: Vec<String>,
 
@@ -70,7 +71,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
 
-    /// Run nothing, but write what each seed draws, or each case is, as a scenario file into this folder
+    /// Run nothing, but write what each seed draws for the first driver, or each case is, as a scenario file into this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "results", "time_limit", "fail_fast"])]
     pub schedules: Option<PathBuf>,
 

@@ -140,7 +140,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
     worst
 }
 
-/// Writes the cases of all campaigns, and runs none. They are the same for all drivers.
+/// Writes the cases of all campaigns of the first driver, and runs none.
 fn write_schedules(setup: &Setup, folder: &Path) -> Exit {
     let first = setup.header.drivers.first();
     for campaign in setup.campaigns(1).filter(|campaign| first == Some(&campaign.driver)) {
@@ -163,7 +163,7 @@ pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
     if !summary.findings.is_empty() {
         return Exit::Violation;
     }
-    let proven = summary.ended(Ending::Inconclusive) == 0 && summary.coverage.gaps(mix).is_empty();
+    let proven = summary.ended(Ending::Inconclusive) == 0 && summary.gaps(mix).is_empty();
     if proven && summary.runs() > 0 { Exit::Pass } else { Exit::Inconclusive }
 }
 

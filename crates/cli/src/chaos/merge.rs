@@ -67,7 +67,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Exit {
 fn mix(name: &str, joined: &Joined) -> Option<Mix> {
     let header = joined.header.as_ref()?;
     let nemeses = header.nemeses.iter().filter_map(|name| name.parse().ok()).collect();
-    Some(Mix { profile: name.parse().ok()?, nemeses, intensity: header.intensity })
+    Some(Mix { nemeses, intensity: header.intensity, ..Mix::of(name.parse().ok()?) })
 }
 
 fn text(name: &str, mix: Option<&Mix>, summary: &Summary) -> String {
@@ -76,7 +76,7 @@ fn text(name: &str, mix: Option<&Mix>, summary: &Summary) -> String {
         None => format!("systematic chaos of {}", name.strip_prefix(SYSTEMATIC).unwrap_or(name)),
     };
     let mut text = format!("{title}\n  {} runs: {}\n", summary.runs(), show::endings(summary));
-    text += &show::coverage(&summary.coverage, mix);
+    text += &show::coverage(summary, mix);
     text += &show::missing(mix.is_none(), summary);
     for finding in &summary.findings {
         let Finding { signature, runs, driver, text: told, .. } = finding;

@@ -12,6 +12,7 @@ use chaos::results::{FORMAT, Header};
 use chaos::shard::Shard;
 use chaos::systematic::Subject;
 use sha2::{Digest as _, Sha256};
+use testbed::driver::Driver;
 
 use super::args::ChaosArgs;
 use crate::check::{Scenario, read};
@@ -34,7 +35,7 @@ impl Setup {
         for driver in clients::chosen("--driver", &args.driver)? {
             let name = driver.name();
             if !driver.blocks() {
-                drivers.push(name.to_owned());
+                drivers.push(Arc::clone(&driver));
                 if !driver.repeats() {
                     print::diagnostics(&format!(
                         "note: --driver {name}: its runs do not repeat byte for byte, so digests may differ from one to the next"
@@ -100,7 +101,7 @@ impl Setup {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             binary,
-            drivers: drivers.clone(),
+            drivers: drivers.iter().map(|driver| driver.name().to_owned()).collect(),
             profiles: profiles.iter().map(ToString::to_string).collect(),
             nemeses: nemeses.iter().map(ToString::to_string).collect(),
             intensity: args.intensity,
@@ -117,14 +118,16 @@ impl Setup {
         };
         let mut sources = Vec::new();
         for profile in profiles {
-            let mix = Mix { profile, nemeses: nemeses.clone(), intensity: args.intensity };
-            let source = Source::Random { mix, seeds: seeds.clone() };
-            sources.extend(drivers.iter().map(|driver| (source.clone(), driver.clone())));
+            for driver in &drivers {
+                let mix = Mix { nemeses: nemeses.clone(), intensity: args.intensity, ..Mix::of(profile) };
+                let mix = mix.for_driver(&**driver);
+                sources.push((Source::Random { mix, seeds: seeds.clone() }, driver.name().to_owned()));
+            }
         }
         for scenario in &scenarios {
             for driver in &drivers {
                 for seed in seeds.clone() {
-                    sources.push((systematic(scenario, driver, seed, args.limit)?, driver.clone()));
+                    sources.push((systematic(scenario, driver, seed, args.limit)?, driver.name().to_owned()));
                 }
             }
         }
@@ -140,9 +143,8 @@ impl Setup {
 }
 
 /// A scenario taken apart; `None` after complaining.
-fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) -> Option<Source> {
-    let chosen = clients::registry().into_iter().find(|known| known.name() == driver);
-    let drivers = clients::led_by(&chosen.expect("it was chosen from there"), &[]);
+fn systematic(scenario: &Scenario, driver: &Arc<dyn Driver>, seed: u64, limit: Option<u64>) -> Option<Source> {
+    let drivers = clients::led_by(driver, &[]);
     let named = scenario.plan.clients.iter().filter_map(|client| client.driver.as_deref());
     let known = |name: &&str| drivers.iter().any(|driver| driver.name() == *name && !driver.blocks());
     if let Some(name) = named.clone().find(|name| !known(name)) {
@@ -156,7 +158,7 @@ fn systematic(scenario: &Scenario, driver: &str, seed: u64, limit: Option<u64>) 
     match Subject::new(&scenario.name, scenario.plan.clone(), seed, drivers, limit) {
         Ok(subject) => Some(Source::Systematic(Arc::new(subject))),
         Err(error) => {
-            print::error(&format!("--driver {driver}: {error}"));
+            print::error(&format!("--driver {}: {error}", driver.name()));
             None
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn text(
         virtual_seconds,
         endings(summary),
     );
-    text += &coverage(&summary.coverage, campaign.source.mix());
+    text += &coverage(summary, campaign.source.mix());
     text += &missing(campaign.source.mix().is_none(), summary);
     for (index, finding) in summary.findings.iter().enumerate() {
         let known = known(campaign.source.mix().is_none(), &finding.seeds);
@@ -129,7 +129,7 @@ fn account(campaign: &Campaign, summary: &Summary) -> Vec<String> {
 fn replay(args: &ChaosArgs, campaign: &Campaign, number: u64) -> String {
     let mut command = format!("sentinel-lab chaos --driver {}", campaign.driver);
     let _ = match &campaign.source {
-        Source::Random { mix: Mix { profile, nemeses, intensity }, .. } => {
+        Source::Random { mix: Mix { profile, nemeses, intensity, .. }, .. } => {
             let _ = write!(command, " --profile {profile}");
             if !nemeses.is_empty() {
                 let names: Vec<&str> = nemeses.iter().map(|nemesis| nemesis.name()).collect();
@@ -184,8 +184,9 @@ pub(super) fn endings(summary: &Summary) -> String {
 }
 
 /// How often each fault fired and each phase came.
-pub(super) fn coverage(coverage: &Coverage, mix: Option<&Mix>) -> String {
+pub(super) fn coverage(summary: &Summary, mix: Option<&Mix>) -> String {
     let mut text = String::new();
+    let coverage = &summary.coverage;
     let [planned, fired] = coverage.total();
     let _ = writeln!(text, "  {fired} of {planned} faults fired and hit:");
     text += &columns(coverage.faults.iter().map(|(name, counts)| format!("{name} {}/{}", counts[1], counts[0])));
@@ -196,7 +197,7 @@ pub(super) fn coverage(coverage: &Coverage, mix: Option<&Mix>) -> String {
         format!("{phase} {runs}/{faults}")
     });
     text += &columns(phases);
-    for gap in coverage.gaps(mix) {
+    for gap in summary.gaps(mix) {
         let _ = writeln!(text, "  inconclusive: {gap}");
     }
     text
@@ -256,7 +257,7 @@ pub(super) fn json(campaign: &Campaign, summary: &Summary, saved: &[Option<Saved
         "virtual_ms": summary.virtual_ms,
         "wall_ms": elapsed.as_millis() as u64,
         "coverage": summary.coverage,
-        "gaps": nothing_to_do(campaign).map_or_else(|| summary.coverage.gaps(campaign.source.mix()), |why| vec![why]),
+        "gaps": nothing_to_do(campaign).map_or_else(|| summary.gaps(campaign.source.mix()), |why| vec![why]),
         "missing": summary.missing,
         "findings": findings,
     })
