@@ -222,7 +222,7 @@ pub struct Summary {
     pub endings: BTreeMap<Ending, u64>,
     /// What they covered.
     pub coverage: Coverage,
-    /// What was wrong, each kind once, in the order of the first seed.
+    /// What was wrong, each kind of each driver once, in the order of the first seed, kind and driver.
     pub findings: Vec<Finding>,
     /// What evidence was missing, in words without numbers.
     pub missing: BTreeMap<String, Missing>,
@@ -262,8 +262,10 @@ impl Summary {
             known.runs += 1;
             keep_first(&mut known.seeds, result.id());
         }
-        // Shards may be added in any order.
-        self.findings.sort_by_key(|finding| finding.seeds.first().copied());
+        // Shards may be added in any order, and one run may show several.
+        let order =
+            |finding: &Finding| (finding.seeds.first().copied(), finding.signature.clone(), finding.driver.clone());
+        self.findings.sort_by_cached_key(order);
     }
 
     /// How many runs there were.

@@ -91,7 +91,9 @@ pub struct CaseResult {
 /// Something that was wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Its kind: equal for what is likely to have one cause.
+    /// Its kind: the rule, and in which way it was violated where there are several (see
+    /// [`Finding::class`](model::verdict::Finding::class)); `cluster: ` and the rule, if it is one of the cluster's own; or how the run
+    /// broke.
     pub signature: String,
     /// One sentence.
     pub text: String,
@@ -128,8 +130,8 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
             finding.client.as_ref().and_then(|id| case.plan.clients.iter().find(|client| client.id == id.as_str()));
         match finding.severity {
             Severity::Violation => {
-                let workload = client.map_or("", |client| client.workload.name());
-                let signature = format!("{} / {workload}: {}", finding.rule, finding.gist());
+                let class = finding.class();
+                let signature = finding.rule.to_string() + if class.is_empty() { "" } else { ": " } + class;
                 if failures.iter().all(|known: &Failure| known.signature != signature) {
                     failures.push(Failure { signature, text: finding.text.clone() });
                 }

@@ -87,7 +87,7 @@ pub fn write(out: &mut impl Write, line: &Line) -> std::io::Result<()> {
 /// Several shards, joined.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Joined {
-    /// What they have in common; none of no files.
+    /// What they have in common, and the first part that there is; none of no files.
     pub header: Option<Header>,
     /// What the runs came to, by profile or scenario.
     pub summaries: BTreeMap<String, Summary>,
@@ -169,7 +169,10 @@ pub fn merge<R: BufRead>(files: impl IntoIterator<Item = (String, R)>) -> Result
         let of = header.partition.of;
         joined.missing =
             (1..=of).map(|index| Shard { index, of }).filter(|shard| !shards.contains_key(shard)).collect();
-        joined.header = Some(header);
+        // Nothing tells in which order the files came.
+        let partition = *shards.keys().next().unwrap_or(&header.partition);
+        joined.header = Some(Header { partition, ..header });
+        joined.incomplete.sort();
     }
     Ok(joined)
 }

@@ -154,6 +154,27 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Which of a few ways of violating the rule it is, in a few words; empty where the rule has one only.
+    pub fn class(&self) -> &'static str {
+        let Rule::Invariant(invariant) = self.rule else { return "" };
+        let first = |classes: &[(&str, &'static str)], other| {
+            classes.iter().find(|(part, _)| self.text.contains(part)).map_or(other, |(_, class)| *class)
+        };
+        match invariant {
+            // ".. and failed: broken pipe", ".. and was executed on redis-1", ".. and never ended"
+            Invariant::I1 => first(&[(", and failed", "failed"), (", and was executed", "elsewhere")], "nothing came"),
+            // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
+            Invariant::I2 => first(&[("a replica,", "by a replica")], "by another master"),
+            Invariant::I6 => first(
+                &[("connections within", "connects"), ("questions within", "questions"), ("hot loop", "hot loop")],
+                "open connections",
+            ),
+            // ".. and redis-1 had answered its command with ..", or no node had answered it.
+            Invariant::I9 => first(&[("no node", "a reply to nothing")], "another reply"),
+            Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => "",
+        }
+    }
+
     /// What of its text is the same for the same cause: the end of the sentence, without numbers and names. Empty for the
     /// expectations of a plan, each of which is one cause by itself.
     pub fn gist(&self) -> String {
@@ -167,11 +188,7 @@ impl Finding {
         match invariant {
             // ".. and failed: broken pipe": how it failed, in a few words.
             Invariant::I1 => first(5, text.rsplit_once(", and ").map_or(text, |(_, tail)| tail)),
-            // "INCR of writer#3 was accepted by redis-1, still a writable master, at .."
-            Invariant::I2 => if text.contains("a replica,") { "by a replica" } else { "by another master" }.to_owned(),
-            Invariant::I6 => if text.contains("within 1s") { "connects" } else { "open connections" }.to_owned(),
-            // ".. and redis-1 had answered its command with ..", or no node had answered it.
-            Invariant::I9 => if text.contains("no node") { "a reply to nothing" } else { "another reply" }.to_owned(),
+            Invariant::I2 | Invariant::I6 | Invariant::I9 => self.class().to_owned(),
             Invariant::I3 | Invariant::I4 | Invariant::I5 | Invariant::I7 | Invariant::I8 => {
                 first(6, text.rsplit_once(['"', ':']).map_or(text, |(_, tail)| tail))
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::fault::{Fault, Target};
 use model::plan::{Need, Workload};
-use sentinel_lab_chaos::campaign::Summary;
+use sentinel_lab_chaos::campaign::{Campaign, Source, Summary};
 use sentinel_lab_chaos::case::{Case, CaseResult, Ending, Failure, carry_out};
 use sentinel_lab_chaos::profile::{Mix, Profile};
 use sentinel_lab_chaos::regression::{Origin, replay, text};
@@ -17,6 +17,7 @@ use sentinel_lab_chaos::shard::Shard;
 use sentinel_lab_chaos::shrink::{Shrunk, shrink};
 use sentinel_lab_chaos::{chaos_test, testing};
 use testbed::driver::{BoxFuture, CallError, Driver, Session, Settings};
+use zoo::{Defect, Zoo};
 
 const HEAL: Fault = Fault::Heal(Target::All);
 
@@ -94,6 +95,20 @@ fn a_client_of_which_too_little_is_shown_does_not_survive() {
         assert_eq!(summary.few().as_deref(), few);
         assert_eq!(summary.gaps(None), few.into_iter().collect::<Vec<_>>());
     }
+}
+
+/// Whatever the clients do and how the errors read, the cause is one.
+#[test]
+fn one_defect_makes_few_findings() {
+    let client = Zoo(Some(Defect::NeverRediscovers));
+    let (name, drivers) = (client.name().to_owned(), [Arc::new(client) as Arc<dyn Driver>]);
+    let source = Source::Random { mix: Mix::of(Profile::Mean), seeds: 1..41 };
+    let campaign = Campaign { source, driver: name, shard: Shard::WHOLE, jobs: 2 };
+    let summary = campaign.run(|case| carry_out(case, &drivers, WATCHDOG), |_| true);
+    let told: Vec<_> = summary.findings.iter().map(|it| (it.signature.as_str(), it.runs, it.seeds[0])).collect();
+    assert!((2..=4).contains(&told.len()), "{told:?}");
+    assert!(told.iter().all(|(.., runs, _)| *runs > 1), "{told:?}");
+    assert!(told.iter().any(|(kind, ..)| *kind == "I1 converge: elsewhere"), "{told:?}");
 }
 
 /// What is found with many faults comes down to few, as a file that reads back and fails alike.
@@ -249,6 +264,27 @@ fn shards_are_joined_and_missing_ones_named() {
     assert!(result.ending <= Ending::Inconclusive, "{:?}", result.failures);
     assert_eq!(joined.missing, [Shard { index: 2, of: 3 }]);
     assert_eq!(joined.incomplete, ["f: shard 3/3 breaks off after 1 runs"]);
+}
+
+/// Two kinds that the first seed shows come in the other order in the second shard.
+#[test]
+fn what_is_joined_does_not_depend_on_the_order_of_the_files() {
+    let failure = |signature: &str| Failure { signature: signature.to_owned(), text: String::new() };
+    let (one, other) = (failure("I1 converge: failed"), failure("I2 no stale node: by a replica"));
+    let of = |seed, failures: Vec<Failure>| {
+        let case = Case::random(seed, "d", plan(&Mix::of(Profile::Gentle), 1));
+        CaseResult { failures, ..CaseResult::lost(&case, String::new(), String::new()) }
+    };
+    let first = file(&header(1, 2), &[of(1, vec![other.clone(), one.clone()])], false);
+    let second = file(&header(2, 2), &[of(2, vec![one]), of(4, vec![other])], false);
+    let join = |files: [(&str, &[u8]); 2]| {
+        merge(files.map(|(name, bytes)| (name.to_owned(), bytes))).expect("shards of one campaign")
+    };
+    let joined = join([("a", &first), ("b", &second)]);
+    assert_eq!(joined, join([("b", &second), ("a", &first)]));
+    let findings = &joined.summaries["mean"].findings;
+    let told: Vec<_> = findings.iter().map(|it| (&it.signature[..2], it.runs, it.seeds.as_slice())).collect();
+    assert_eq!(told, [("I1", 2, &[1, 2][..]), ("I2", 2, &[1, 4][..])]);
 }
 
 #[test]
