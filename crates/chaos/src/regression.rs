@@ -72,7 +72,7 @@ pub fn text(origin: &Origin, shrunk: &Shrunk) -> String {
 /// and counted on from 2 if another finding has that name: none is ever overwritten.
 ///
 /// # Errors
-/// The folder cannot be made, or the file not written.
+/// The folder cannot be made, or the file not written; then there is none.
 pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let rule = origin.signature.split([':', '/']).next().unwrap_or_default();
@@ -83,8 +83,8 @@ pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<
     let mut path = folder.join(format!("{name}.yaml"));
     for count in 2_u64.. {
         match File::create_new(&path) {
-            Ok(mut file) => {
-                file.write_all(text.as_bytes())?;
+            Ok(file) => {
+                write_whole(file, &path, &text)?;
                 break;
             }
             // The same finding once more is there already.
@@ -100,10 +100,19 @@ pub fn save(folder: &Path, origin: &Origin, shrunk: &Shrunk) -> std::io::Result<
     Ok(path)
 }
 
+/// Writes the text into a file that was just made, or leaves none where there is no room for all of it.
+fn write_whole(mut file: File, path: &Path, text: &str) -> std::io::Result<()> {
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
 /// Writes a case that nothing is said of into `folder`, which is made if it is not there; gives its path.
 ///
 /// # Errors
-/// The folder cannot be made, or the file not written.
+/// The folder cannot be made, or the file not written; then there is none.
 pub fn save_case(folder: &Path, by: &str, case: &Case) -> std::io::Result<PathBuf> {
     let Case { seed, driver, plan, .. } = case;
     std::fs::create_dir_all(folder)?;
@@ -113,7 +122,7 @@ pub fn save_case(folder: &Path, by: &str, case: &Case) -> std::io::Result<PathBu
         "# Drawn by sentinel-lab {} for {by}.\n# seed: {seed}\n# driver: {driver}\n",
         env!("CARGO_PKG_VERSION")
     );
-    std::fs::write(&path, head + &scenario::render(plan))?;
+    write_whole(File::create(&path)?, &path, &(head + &scenario::render(plan)))?;
     Ok(path)
 }
 

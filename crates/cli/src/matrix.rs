@@ -38,7 +38,9 @@ pub(crate) fn matrix(args: &MatrixArgs) -> Exit {
     match &args.output {
         Some(path) => {
             if let Err(error) = std::fs::write(path, format!("{}\n", text.trim_end())) {
-                print::error(&format!("{}: {error}", path.display()));
+                print::error(&format!("--output {}: it cannot be written: {error}", path.display()));
+                // All the runs were made for it.
+                print::out(text.trim_end());
                 return Exit::Unusable;
             }
         }

@@ -16,28 +16,26 @@ use crate::args::Color;
 const READER_GONE: i32 = 141;
 
 /// A line, or several, on standard output. A reader that has gone (`| head`) ends the process quietly, and not as if all had
-/// been well; where nothing can be written for another reason, it ends as unusable.
+/// been well; where nothing can be written for another reason, it goes to standard error and the process ends as unusable.
 pub(crate) fn out(text: &str) {
     if let Err(why) = writeln!(std::io::stdout(), "{text}") {
         if why.kind() == std::io::ErrorKind::BrokenPipe {
             std::process::exit(READER_GONE);
         }
-        error(&format!("standard output: {why}"));
+        error(&format!("standard output cannot be written: {why}; it was to be:\n{text}"));
         std::process::exit(2);
     }
 }
 
 /// A complaint on standard error.
 pub(crate) fn error(text: &str) {
-    eprintln!("error: {text}");
+    diagnostics(&format!("error: {text}"));
 }
 
-/// Something on standard error that is already a whole message.
+/// Something on standard error that is already a whole message. Where nobody can be told, the exit code still tells.
 pub(crate) fn diagnostics(text: &str) {
-    eprint!("{text}");
-    if !text.ends_with('\n') {
-        eprintln!();
-    }
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(std::io::stderr(), "{text}{end}");
 }
 
 /// The list of drivers, and of `others` with what they are.

@@ -115,8 +115,10 @@ impl<'a> Output<'a> {
         self.progress.step();
         let exit = match &done.outcome {
             Ok(outcome) => {
+                // The file first: where nothing can be printed the process ends.
+                let written = self.write_history(outcome);
                 self.print(job, outcome);
-                if let Err(error) = self.write_history(outcome) {
+                if let Err(error) = written {
                     self.progress.error(&format!("the history cannot be written: {error}"));
                     self.worst = self.worst.max(Exit::Unusable);
                     return false;
@@ -202,19 +204,13 @@ impl<'a> Output<'a> {
 
     fn write_history(&mut self, outcome: &RunOutcome) -> std::io::Result<()> {
         match &mut self.history {
-            Some(file) => outcome.history.write_ndjson(file),
+            Some(file) => outcome.history.write_ndjson(&mut *file).and_then(|()| file.flush()),
             None => Ok(()),
         }
     }
 
-    fn finish(mut self) -> Exit {
+    fn finish(self) -> Exit {
         self.progress.finish();
-        if let Some(file) = &mut self.history
-            && let Err(error) = file.flush()
-        {
-            print::error(&format!("the history cannot be written: {error}"));
-            return Exit::Unusable;
-        }
         self.worst
     }
 }

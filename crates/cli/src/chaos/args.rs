@@ -75,7 +75,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["save", "results", "time_limit", "fail_fast"])]
     pub schedules: Option<PathBuf>,
 
-    /// Leave findings as large as they were found
+    /// Leave findings as large as they were found. Without this the first 12 of a campaign are shrunk, and the others left so
     #[arg(long)]
     pub no_shrink: bool,
 
@@ -168,7 +168,12 @@ fn profiles() -> String {
         let weights: Vec<String> = weights.map(|nemesis| format!("{nemesis} {}", profile.weight(*nemesis))).collect();
         let _ = writeln!(text, "  {profile:15} {}", weights.join(", "));
     }
-    text + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive: a kind of fault never fired, a \
+    text + "\nA finding is a kind of violation by a driver, however many runs show it: the rule (I1 to I9, or one of the cluster's own), and \
+         which way of violating it: for I1 operations that failed, were executed elsewhere, or of which nothing came, for I2 the \
+         node that accepted a command, for I6 what there was too much of, for I9 whose reply it was. It is told with the number of \
+         runs, their first seeds, and what was wrong with the first, which is the one that is shrunk: to what still shows this kind. A \
+         panic, a crash, a hang and too much memory are kinds too.\n"
+        + "\nExit codes: 0 nothing is wrong, 1 a violation, 2 unusable arguments, 3 inconclusive: a kind of fault never fired, a \
          client did too little, or not all was run, 141 the reader of standard output went away before all was written."
 }
 

@@ -22,8 +22,10 @@ use crate::exit::Exit;
 use crate::jobs;
 use crate::print::{self, Progress};
 
-/// Kinds of failure that are shrunk, per campaign; more are seldom independent of each other.
+/// Findings that are shrunk, per campaign; more are seldom independent of each other. The help of `--no-shrink` says so.
 const MOST_SHRUNK: usize = 12;
+/// Why the others are not.
+const ENOUGH: &str = "as only the first 12 of a campaign are";
 /// Of how many findings a table shows the smallest.
 const MOST_COMPARED: usize = 3;
 
@@ -72,7 +74,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         let over = || share.is_some_and(|share| began.elapsed() >= share);
         let progress = Progress::new((!setup.open).then(|| campaign.runs()));
         let mut findings = 0;
-        let (mut broken_file, mut failed) = (None, None);
+        let mut failed = None;
         let mut seen = chaos::coverage::Coverage::default();
         let name = campaign.source.name();
         let summary = campaign.run(
@@ -83,8 +85,11 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
                 findings += u64::from(result.ending >= Ending::Fail);
                 progress.note(&show::progress(&seen, campaign.source.mix(), findings));
                 let line = Line::Run { profile: name.clone(), result: result.clone() };
-                if let Some(results) = &mut results {
-                    broken_file = broken_file.take().or_else(|| results.line(&line).err());
+                // Without its results nothing more is run; what was found is shown and saved all the same.
+                if let Some(Err(why)) = results.as_mut().map(|results| results.line(&line)) {
+                    results = None;
+                    worst = Exit::Unusable;
+                    stopped = Some(why);
                 }
                 if stopped.is_none() {
                     stopped = stop.reason(setup.open).map(str::to_owned);
@@ -93,15 +98,11 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
                 if enough {
                     failed.get_or_insert_with(|| format!("{} failed", show::one(&campaign, result.id())));
                 }
-                stopped.is_none() && broken_file.is_none() && !enough && !over()
+                stopped.is_none() && !enough && !over()
             },
         );
         progress.finish();
         runs += summary.runs();
-        if let Some(why) = broken_file {
-            print::error(&why);
-            return Exit::Unusable;
-        }
         let saved = keep(args, &campaign, &summary, &pool, threads, &stop);
         worst = worst.max(exit(&summary, campaign.source.mix()));
         // A signal that came while findings were shrunk.
@@ -116,8 +117,18 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
             ChaosFormat::Markdown => {}
         }
         cut_short = cut_short.or(failed);
-        if saved.iter().flatten().any(|saved| saved.file.as_ref().is_some_and(Result::is_err)) {
+        for (finding, saved) in summary.findings.iter().zip(&saved) {
+            let Some(Saved { file: Some(Err(error)), text, .. }) = saved else { continue };
             worst = Exit::Unusable;
+            let folder = args.save.as_deref().unwrap_or(Path::new("")).display();
+            print::error(&format!(
+                "--save {folder}: {} of {} cannot be saved: {error}",
+                finding.signature, finding.driver
+            ));
+            // The other forms have it.
+            if args.format == ChaosFormat::Markdown {
+                print::diagnostics(text);
+            }
         }
         if stopped.is_some() {
             break;
@@ -167,8 +178,8 @@ pub(super) fn exit(summary: &Summary, mix: Option<&Mix>) -> Exit {
     if proven && summary.runs() > 0 { Exit::Pass } else { Exit::Inconclusive }
 }
 
-/// Shrinks the first run of every finding, unless that is not wanted, and writes it where `--save` says: as it is, if it was
-/// not shrunk or did not fail again. Once its time is over or a signal has come nothing more is run.
+/// Shrinks the first run of the first findings, unless that is not wanted, and writes that of every finding where `--save` says: as it
+/// is, if it was not shrunk or did not fail again. Once its time is over or a signal has come nothing more is run.
 fn keep(
     args: &ChaosArgs,
     campaign: &Campaign,
@@ -194,8 +205,16 @@ fn keep(
         let execute = |case: &Case| cut_short().map_or_else(|| Ok(pool.carry_out(case)), Err);
         let shrunk = if wanted(index) { campaign.shrink(finding, execute) } else { None };
         let whole = || {
-            let (origin, whole) = args.save.as_ref().and_then(|_| campaign.unshrunk(finding))?;
-            Some((origin, Shrunk { cut_short: cut_short().filter(|_| wanted(index)), ..whole }))
+            let shown = args.save.is_some() || !args.no_shrink && args.format != ChaosFormat::Markdown;
+            let (origin, whole) = shown.then(|| campaign.unshrunk(finding))??;
+            let why = if args.no_shrink {
+                None
+            } else if wanted(index) {
+                Some(cut_short().unwrap_or("as it did not fail again"))
+            } else {
+                Some(ENOUGH)
+            };
+            Some((origin, Shrunk { cut_short: why, ..whole }))
         };
         Some((shrunk.or_else(whole)?, began.elapsed()))
     };

@@ -38,7 +38,7 @@ impl Setup {
                 drivers.push(Arc::clone(&driver));
                 if !driver.repeats() {
                     print::diagnostics(&format!(
-                        "note: --driver {name}: its runs do not repeat byte for byte, so digests may differ from one to the next"
+                        "note: --driver {name}: its runs do not repeat byte for byte, so digests may differ from one to the next; README.md says why under How true it is"
                     ));
                 }
             } else if !all {

@@ -68,14 +68,19 @@ fn every_finding_is_saved_in_a_file_of_its_own_and_once() {
         names.sort();
         names
     };
-    let mut campaign = chaos("--driver wrong-never-rediscovers --seeds 4..5");
+    let mut campaign = chaos("--driver wrong-never-rediscovers --seeds 14..15");
     let (code, report, errors) = output(campaign.arg("--save").arg(folder.path()));
     assert_eq!(code, 1, "{errors}");
-    let name = "wrong-never-rediscovers-i1-converge-4";
-    assert_eq!(saved(), [format!("{name}-2.yaml"), format!("{name}.yaml")], "two kinds of one rule");
-    assert!(report.contains(&format!("{name}-2.yaml --seed 4")) && report.contains("not shrunk"), "{report}");
+    let name = "wrong-never-rediscovers-i1-converge-14";
+    let stale = "wrong-never-rediscovers-i2-no-stale-node-14.yaml".to_owned();
+    assert_eq!(
+        saved(),
+        [format!("{name}-2.yaml"), format!("{name}.yaml"), stale],
+        "two kinds of one rule, and one of another"
+    );
+    assert!(report.contains(&format!("{name}-2.yaml --seed 14")) && report.contains("not shrunk"), "{report}");
     output(&mut campaign);
-    assert_eq!(saved().len(), 2, "the same once more");
+    assert_eq!(saved().len(), 3, "the same once more");
     let file = folder.path().join(format!("{name}.yaml"));
     let (code, _, errors) = output(chaos("--seeds 1..2").arg("--save").arg(file));
     assert_eq!(code, 2, "{errors}");
@@ -282,4 +287,112 @@ fn refusals_name_the_option_and_what_is_meant() {
     refused("--driver Fred", "did you mean `fred`?");
     refused("--driver Never-Rediscovers", "did you mean `wrong-never-rediscovers`?");
     refused("--driver nothing-like-any", "sentinel-client-memory");
+}
+
+/// A process that can write no file of more than a few hundred bytes, as on a disk that is almost full.
+fn cramped(arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    // Blocks are of 512 or of 1024 bytes. Whoever does not ignore the signal is ended by it.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"", LAB]).args(arguments);
+    command
+}
+
+#[test]
+fn what_cannot_be_saved_is_told_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let save = folder.path().to_str().expect("a path");
+    let seed = ["chaos", "--driver", "wrong-never-rediscovers", "--seeds", "1..2", "--no-shrink", "--save", save];
+    let count = || std::fs::read_dir(folder.path()).expect("the folder").count();
+    let (code, report, errors) = output(&mut cramped(&seed));
+    assert_eq!((code, count()), (2, 0), "{errors}");
+    assert!(errors.contains(&format!("--save {save}: I1 converge")) && errors.contains("cannot be saved"), "{errors}");
+    assert!(report.contains("# seed: 1\n") && report.contains("timeline:"), "{report}");
+    let table = [&seed[..], &["--format", "markdown"]].concat();
+    let (code, _, errors) = output(&mut cramped(&table));
+    assert_eq!((code, count()), (2, 0), "{errors}");
+    assert!(errors.contains("# seed: 1\n") && errors.contains("timeline:"), "{errors}");
+    let (code, _, errors) = output(&mut cramped(&["chaos", "--seeds", "1..2", "--schedules", save]));
+    assert_eq!((code, count()), (2, 0), "{errors}");
+}
+
+#[test]
+fn results_that_can_no_longer_be_written_end_a_campaign_with_what_was_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("results");
+    let name = path.to_str().expect("a path");
+    let seeds = ["chaos", "--driver", "wrong-never-rediscovers", "--seeds", "1..999", "--jobs", "1", "--no-shrink"];
+    let (code, report, errors) = output(&mut cramped(&[&seeds[..], &["--results", name]].concat()));
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains(&format!("--results {name}: it cannot be written: ")), "{errors}");
+    assert!(errors.contains("stopped after "), "{errors}");
+    assert!(report.contains("  I1 converge: "), "{report}");
+    let (code, _, errors) = merge(&[&path]);
+    assert!(code != 0 && errors.contains("breaks off after "), "what is there is usable: {code}: {errors}");
+}
+
+/// What each command says that has something to say, with its exit code when it can say it.
+const SAYINGS: [(&str, i32); 8] = [
+    ("run scenarios/kill.yaml", 0),
+    ("run scenarios/kill.yaml --repeat 2 --format json", 0),
+    ("matrix scenarios/kill.yaml --drivers sentinel-client", 0),
+    ("check scenarios/kill.yaml", 0),
+    ("chaos --seeds 1..2 --profile gentle", 3),
+    ("chaos --seeds 1..2 --profile gentle --format markdown", 3),
+    ("drivers", 0),
+    ("schema", 0),
+];
+/// The same of complaints.
+const COMPLAINTS: [(&str, i32); 7] = [
+    ("run nowhere.yaml", 2),
+    ("run scenarios/kill.yaml --driver nobody", 2),
+    ("matrix nowhere", 2),
+    ("check Cargo.toml", 2),
+    ("merge nowhere", 2),
+    ("chaos --seeds 1..100000 --jobs 1 --time-limit 100ms", 3),
+    ("chaos --driver fred --seeds 1..2 --partition 3/3", 3),
+];
+
+#[test]
+fn where_nothing_can_be_written_the_exit_code_tells() {
+    let full = || std::fs::File::create("/dev/full").expect("it is there");
+    let lab = |arguments: &str| {
+        let mut command = Command::new(LAB);
+        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).args(arguments.split(' '));
+        command
+    };
+    for (arguments, code) in SAYINGS {
+        let Output { status, stdout, .. } = lab(arguments).output().expect("it runs");
+        assert_eq!(status.code(), Some(code), "{arguments}");
+        let said = String::from_utf8(stdout).expect("text");
+        let Output { status, stderr, .. } = lab(arguments).stdout(full()).output().expect("it runs");
+        let errors = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(2), "{arguments}: {errors}");
+        let first = said.lines().next().expect("something");
+        assert!(errors.contains("standard output cannot be written: "), "{arguments}: {errors}");
+        assert!(arguments.contains("json") || errors.contains(first), "{arguments}: {first} is not in {errors}");
+        let status = lab(arguments).stdout(full()).stderr(full()).status().expect("it runs");
+        assert_eq!(status.code(), Some(2), "{arguments}");
+    }
+    for (arguments, code) in COMPLAINTS {
+        let Output { status, stderr, .. } = lab(arguments).output().expect("it runs");
+        assert!(status.code() == Some(code) && !stderr.is_empty(), "{arguments}: {status}");
+        let status = lab(arguments).stdout(Stdio::null()).stderr(full()).status().expect("it runs");
+        assert_eq!(status.code(), Some(code), "{arguments}");
+    }
+    let output =
+        lab("matrix scenarios/kill.yaml --drivers sentinel-client --output /dev/full").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("kill"), "the matrix is printed");
+}
+
+/// What was run until the process could print no more is in the history, whole.
+#[test]
+fn a_history_is_whole_where_nothing_can_be_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history");
+    let full = std::fs::File::create("/dev/full").expect("it is there");
+    let status = Command::new(LAB).args(["run", KILL, "--history"]).arg(&path).stdout(full).status().expect("it runs");
+    assert_eq!(status.code(), Some(2));
+    let text = std::fs::read_to_string(&path).expect("a history");
+    assert!(text.ends_with("}\n") && text.lines().count() > 100, "{} bytes", text.len());
 }
