@@ -91,6 +91,7 @@ pub fn live(plan: &Plan, binaries: &Binaries, stop: &dyn Fn() -> bool) -> Result
         began,
         due: Vec::new(),
         waiting: None,
+        over: 0,
         master,
         old_master: None,
         leader: None,
@@ -119,6 +120,8 @@ struct Run<'a> {
     due: Vec<(Duration, Due)>,
     /// The step that waits for its event.
     waiting: Option<usize>,
+    /// Before this step no event counts any more: everything was healed.
+    over: usize,
     master: NodeId,
     old_master: Option<NodeId>,
     leader: Option<NodeId>,
@@ -162,9 +165,13 @@ impl Run<'_> {
     }
 
     fn wait_for(&mut self, step: usize) {
-        if let Some(Trigger::On { .. }) = self.plan.timeline.get(step).map(|step| &step.when) {
+        if step >= self.over && self.is_on_event(step) {
             self.waiting = Some(step);
         }
+    }
+
+    fn is_on_event(&self, step: usize) -> bool {
+        matches!(self.plan.timeline.get(step).map(|step| &step.when), Some(Trigger::On { .. }))
     }
 
     fn record(&mut self, at: Instant, what: What) {
@@ -196,8 +203,13 @@ impl Run<'_> {
 
     fn carry_out(&mut self, due: Due) -> Result<(), RealError> {
         match due {
+            Due::Step(index) if index < self.over && self.is_on_event(index) => {}
             Due::Step(index) => {
                 let step = &self.plan.timeline[index];
+                if step.fault == Fault::Heal(Target::All) {
+                    self.over = self.over.max(index);
+                    self.waiting = self.waiting.filter(|step| *step >= self.over);
+                }
                 let at = Instant::now();
                 let nodes = self.inject(&step.fault, step.lasting)?;
                 self.record(at, What::Fault { fault: step.fault.to_string(), step: Some(index), nodes });

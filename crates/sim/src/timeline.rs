@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::plan::{Step, Trigger};
-use model::{EventName, Time};
+use model::{EventName, Fault, Target, Time};
 
 use crate::queue::{Event, Queue};
 use crate::world::World;
@@ -12,12 +12,14 @@ use crate::world::World;
 pub(crate) struct Timeline {
     steps: Arc<[Step]>,
     waits: Vec<bool>,
+    /// Before this step no event counts any more: everything was healed.
+    over: usize,
 }
 
 impl Timeline {
     /// Schedules what has a time, and lets the first step wait for its event if it has one.
     pub(crate) fn new(steps: &[Step], queue: &mut Queue) -> Self {
-        let mut timeline = Self { steps: steps.into(), waits: vec![false; steps.len()] };
+        let mut timeline = Self { steps: steps.into(), waits: vec![false; steps.len()], over: 0 };
         for (index, step) in steps.iter().enumerate() {
             if let Trigger::At(at) = step.when {
                 queue.put(Time::from(at), Event::Step(index));
@@ -39,23 +41,35 @@ impl Timeline {
         }
     }
 
-    /// A step fires: the one after it begins to wait for its event. Each step fires once, as the one before it does.
-    fn fire(&mut self, index: usize) -> Arc<[Step]> {
+    /// A step fires: the one after it begins to wait for its event. Each step fires once, as the one before it does. `None` if it
+    /// does not, as everything was healed before its event came, or before it was so long ago.
+    fn fire(&mut self, index: usize) -> Option<Arc<[Step]>> {
+        if index < self.over && self.waits_for_event(index) {
+            return None;
+        }
+        if self.steps[index].fault == Fault::Heal(Target::All) {
+            self.over = self.over.max(index);
+            self.waits[..self.over].fill(false);
+        }
         self.wait(index + 1);
-        Arc::clone(&self.steps)
+        Some(Arc::clone(&self.steps))
     }
 
     fn wait(&mut self, index: usize) {
-        if let Some(Step { when: Trigger::On { .. }, .. }) = self.steps.get(index) {
+        if index >= self.over && self.waits_for_event(index) {
             self.waits[index] = true;
         }
+    }
+
+    fn waits_for_event(&self, index: usize) -> bool {
+        matches!(self.steps.get(index), Some(Step { when: Trigger::On { .. }, .. }))
     }
 }
 
 impl World {
     /// Fires a step of the timeline.
     pub(crate) fn step(&mut self, index: usize) {
-        let steps = self.timeline.fire(index);
+        let Some(steps) = self.timeline.fire(index) else { return };
         let step = &steps[index];
         self.fire(&step.fault, Some(index), step.lasting);
     }
@@ -64,8 +78,6 @@ impl World {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use model::{Fault, Target};
 
     use super::*;
 
@@ -101,5 +113,32 @@ mod tests {
 
         timeline.heard(EventName::SwitchMaster, Time::from_millis(8000), &mut queue);
         assert_eq!(queue.take(), Some(Event::Step(2)));
+    }
+
+    #[test]
+    fn what_waits_for_an_event_when_everything_heals_does_not_come_any_more() {
+        let at = |at: u64, fault| Step { when: Trigger::At(Duration::from_secs(at)), fault, lasting: None };
+        let switch = |after| on(EventName::SwitchMaster, after);
+        let steps = [
+            at(5, Fault::Cut(Target::All)),
+            switch(4),
+            switch(0),
+            at(7, Fault::Heal(Target::All)),
+            switch(0),
+            at(5, Fault::Heal(Target::Sentinels)),
+        ];
+        let mut queue = Queue::default();
+        let mut timeline = Timeline::new(&steps, &mut queue);
+        let mut fired = Vec::new();
+        for second in 5..13 {
+            let now = Time::from_millis(second * 1000);
+            while queue.next() <= now {
+                let Some(Event::Step(index)) = queue.take() else { continue };
+                fired.extend(timeline.fire(index).map(|_| (second, index)));
+            }
+            timeline.heard(EventName::SwitchMaster, now, &mut queue);
+        }
+        // Of the first event the delay was not over; the second was never waited for.
+        assert_eq!(fired, [(5, 0), (5, 5), (7, 3), (8, 4)]);
     }
 }
