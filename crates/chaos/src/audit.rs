@@ -17,11 +17,17 @@
 //! the lab's nodes come to the same end there (`crates/parity/flaws/overtaken.yaml`). So a group in which a failover was
 //! overtaken is not held to agreement. If the clock of that Sentinel was put back, its failover has not even ended then; if it
 //! was killed, it goes on from its file, in which both are (`crates/parity/flaws/overtaken-and-killed.yaml`).
+//!
+//! So it is where the new master goes by a name that cannot be looked up: `sentinelResetMasterAndChangeAddress` of Redis 7.0.15 then
+//! changes nothing. The leader announces the switch again in every pass until the name is known, with one epoch. Who follows it
+//! announces it once and has taken the epoch without the address, so that it hears of it no more. A group of which a Sentinel
+//! could not do the last switch that it announced is not held to agreement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::history::{NodeState, What};
+use model::hosts::Hosts;
 use model::plan::{Group, Plan, Step, Trigger};
 use model::{Epoch, EventName, Fault, History, NodeId, Target, Time};
 
@@ -104,6 +110,10 @@ struct Auditor<'a> {
     usurped: BTreeSet<String>,
     /// The promotions by Sentinels that have not yet ended their failovers, or never did.
     unfinished: BTreeMap<(NodeId, String), Epoch>,
+    /// What names stand for.
+    hosts: Hosts,
+    /// Who could not do the last switch of a master that it announced, as nobody knew the name of the new one.
+    stranded: BTreeSet<(NodeId, String)>,
     /// The masters of which a Sentinel ended a failover after one of a later epoch, or two promoted a node in the same.
     overtaken: BTreeSet<String>,
     last_fault: Time,
@@ -128,6 +138,8 @@ impl<'a> Auditor<'a> {
             put_back: BTreeMap::new(),
             usurped: BTreeSet::new(),
             unfinished: BTreeMap::new(),
+            hosts: plan.cluster.resolver(),
+            stranded: BTreeSet::new(),
             overtaken: BTreeSet::new(),
             last_fault: Time::ZERO,
         }
@@ -140,6 +152,9 @@ impl<'a> Auditor<'a> {
                 let fault = step.and_then(|step| self.plan.timeline.get(step)).map(|step| &step.fault);
                 match (fault, nodes.first()) {
                     (Some(Fault::Failover { .. }), Some(sentinel)) => self.by_hand = Some((*sentinel, at)),
+                    (Some(Fault::Resolve { name, to }), _) => {
+                        self.hosts.set(name, to.map(|host| self.plan.cluster.host(host)).as_deref());
+                    }
                     (Some(Fault::ClockJump { by_ms, .. }), _) if *by_ms < 0 => {
                         for node in nodes {
                             *self.put_back.entry(*node).or_default() += Duration::from_millis(by_ms.unsigned_abs());
@@ -218,11 +233,22 @@ impl<'a> Auditor<'a> {
                 self.usurped.insert((*master).to_owned());
             }
             (EventName::SwitchMaster, [master, _, _, ip, port]) => {
-                self.unfinished.remove(&(node, (*master).to_owned()));
+                let key = (node, (*master).to_owned());
+                let is_stranded = self.hosts.resolve(ip).is_none();
+                if is_stranded {
+                    self.stranded.insert(key.clone());
+                } else {
+                    self.stranded.remove(&key);
+                }
+                // Who leads has not done its failover then.
+                let leads = is_stranded && self.unfinished.contains_key(&key);
+                if !leads {
+                    self.unfinished.remove(&key);
+                }
                 if let Some(until) = self.down.get_mut(&(node, (*master).to_owned())) {
                     until.get_or_insert(at);
                 }
-                self.switched(at, node, master, &format!("{ip} {port}"));
+                self.switched(at, node, master, &format!("{ip} {port}"), !leads);
             }
             (EventName::SubjectivelyDown, ["master", master, ..]) => {
                 self.down.insert((node, (*master).to_owned()), None);
@@ -266,11 +292,14 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    fn switched(&mut self, at: Time, node: NodeId, master: &str, addr: &str) {
+    /// A Sentinel announced a switch. Its epoch is `done` with then, unless it has to announce it again.
+    fn switched(&mut self, at: Time, node: NodeId, master: &str, addr: &str, done: bool) {
         let held = self.configs.get(&(node, master.to_owned())).copied().unwrap_or(0);
         let promotions = self.promoted.iter().filter(|((of, _), promoted)| of == master && promoted.contains(addr));
         if let Some(epoch) = promotions.map(|((_, epoch), _)| *epoch).find(|epoch| *epoch > held) {
-            self.configs.insert((node, master.to_owned()), epoch);
+            if done {
+                self.configs.insert((node, master.to_owned()), epoch);
+            }
         } else {
             let text =
                 format!("{node} switched {master} to {addr}, which no leader promoted in an epoch after its {held}");
@@ -328,7 +357,8 @@ impl<'a> Auditor<'a> {
             let mut unfinished = self.unfinished.iter().filter(|((_, master), _)| *master == group.name);
             let is_overtaken = self.overtaken.contains(&group.name)
                 || unfinished.any(|((_, master), epoch)| is_overtaken(&self.promoted, master, *epoch));
-            if !settled || is_overtaken {
+            let is_stranded = self.stranded.iter().any(|(_, master)| *master == group.name);
+            if !settled || is_overtaken || is_stranded {
                 continue;
             }
             let mut answers: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();

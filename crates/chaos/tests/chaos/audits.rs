@@ -233,6 +233,58 @@ fn two_promotions_in_an_epoch_end_in_disagreement() {
     assert_eq!(rules(&plan, &history), ["agreement"]);
 }
 
+/// The new master goes by a name that nobody knows. The leader announces it in every pass, and can switch to it when the name is known
+/// again; the others have taken the epoch without the address.
+const UNKNOWN_NAME: &str = "
+title: the name of the new master does not resolve
+cluster:
+  replicas: 2
+  sentinels: 3
+  quorum: 2
+  down_after: 1s
+  failover_timeout: 3s
+  hosts: {db-1.lab: redis-1, db-2.lab: redis-2, db-3.lab: redis-3}
+  resolve_hostnames: true
+  announce_hostnames: true
+  priorities: {redis-2: 0}
+timeline:
+  - {at: 8s, kill: master}
+  - {at: 8s, resolve: {name: db-3.lab}}
+  - {at: 15s, resolve: {name: db-3.lab, to: redis-3}}
+  - {at: 15s, heal: all}
+run_for: 40s
+";
+
+#[test]
+fn a_switch_to_a_name_that_nobody_knows_ends_in_disagreement() {
+    let mut plan = scenario::parse(UNKNOWN_NAME, "name.yaml", &scenario::Options::default()).expect("a scenario");
+    let mut history = run(&plan);
+    plan.run_for += FOUND_OUT;
+    let switched = |record: &&Record| matches!(&record.what, What::Event { event: EventName::SwitchMaster, .. });
+    assert!(history.records.iter().filter(switched).count() > 20);
+    let named = |history: &History| history.records.iter().filter_map(final_answer).map(|(_, addr)| addr).collect();
+    let answers: BTreeSet<NodeId> = named(&history);
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert_eq!(audit(&plan, &history), []);
+    history.records.retain(|record| !matches!(&record.what, What::Fault { fault, .. } if fault.starts_with("resolve")));
+    let wrong: BTreeSet<_> = rules(&plan, &history).into_iter().collect();
+    assert_eq!(wrong, BTreeSet::from(["epochs", "agreement"]));
+
+    // After the next failover they must agree, and do.
+    let mut history = run(&plan);
+    assert_eq!(audit(&plan, &history), []);
+    let answers: BTreeSet<NodeId> = named(&history);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    for record in &mut history.records {
+        if let What::FinalAnswer { node, addr, .. } = &mut record.what
+            && *node == NodeId::sentinel(1)
+        {
+            *addr = NodeId::data(2);
+        }
+    }
+    assert_eq!(rules(&plan, &history), ["agreement"]);
+}
+
 /// Two Sentinels promote two nodes in one epoch, one by hand and one elected, and a third switches to the first of them.
 const TWO_IN_AN_EPOCH: &str = "
 title: one fails over by hand, another by election
