@@ -6,6 +6,7 @@ use model::plan::{Plan, Trigger};
 use model::{Fault, Target};
 use proptest::strategy::ValueTree;
 
+use crate::amends::{forget_idle, heals};
 use crate::schedule::Schedule;
 
 /// Times and durations are rounded to these, the roundest first.
@@ -23,7 +24,7 @@ enum Pass {
 }
 
 /// A plan with fewer steps, fewer clients, shorter faults and rounder times, one change after the other. The heal of
-/// everything stays as long as there is any fault.
+/// everything stays as long as there is any fault, and what is put right with it as long as that was changed.
 #[derive(Clone, Debug)]
 pub(crate) struct PlanTree {
     plan: Plan,
@@ -56,8 +57,10 @@ impl PlanTree {
         let (mut plan, left) = (self.plan.clone(), self.left);
         match self.pass {
             Pass::DropSteps if plan.timeline.get(left)?.fault == Fault::Heal(Target::All) => return None,
+            Pass::DropSteps if heals(&plan, left) => return None,
             Pass::DropSteps => {
                 plan.timeline.remove(left);
+                forget_idle(&mut plan);
                 // What has nothing to undo any more goes with it.
                 for idle in plan.idle_steps().into_iter().rev() {
                     plan.timeline.remove(idle);
@@ -215,6 +218,21 @@ run_for: 60s
         );
         assert_eq!(plan.clients.len(), 1);
         assert_eq!(shrunk(PLAN, |_| true).timeline, []);
+    }
+
+    #[test]
+    fn what_is_put_right_with_the_heal_goes_with_what_it_puts_right() {
+        let text = PLAN.replace("clients:", "cluster: {hosts: {db-1.lab: redis-1}, resolve_hostnames: true}\nclients:");
+        let text = text.replace("{at: 12345678us, cut: all}", "{at: 12s, resolve: {name: db-1.lab}}");
+        let text = text.replace("- {at: 30s", "- {at: 30s, resolve: {name: db-1.lab, to: redis-1}}\n  - {at: 30s");
+        let steps = |fails: fn(&Fault) -> bool| {
+            let plan = shrunk(&text, |plan| plan.timeline.iter().any(|step| fails(&step.fault)));
+            plan.timeline.iter().map(|step| step.fault.to_string()).collect::<Vec<_>>()
+        };
+        let unknown = |fault: &Fault| matches!(fault, Fault::Resolve { to: None, .. });
+        assert_eq!(steps(unknown), ["resolve db-1.lab no more", "resolve db-1.lab to redis-1", "heal all"]);
+        assert_eq!(steps(|fault| matches!(fault, Fault::Kill(_))), ["kill master", "heal all"]);
+        assert_eq!(shrunk(&text, |_| true).timeline, []);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use model::fault::Answer;
-use model::plan::{Host, Plan, Step};
+use model::plan::{Group, Host, Plan, Step};
 use model::{Fault, NodeId, Target};
 
+use crate::audit::settling;
 use crate::fault::{ends, sides};
 use crate::kind::Kind;
 use crate::schedule::FAILOVER;
@@ -20,10 +21,14 @@ const JUMPS_MS: [i64; 4] = [3_000, -3_000, 60_000, -60_000];
 /// What an operator may say to a node whenever it is, at least.
 const PAUSE: [&str; 4] = ["CLIENT", "PAUSE", "1000", "WRITE"];
 
-/// For how long a lasting fault stands: long enough to be found down, and failed over.
-pub(super) fn hold(plan: &Plan) -> Duration {
-    let down_after = plan.cluster.groups.iter().map(|group| group.down_after).max();
-    down_after.unwrap_or_default() + FAILOVER
+/// How long after `fault` everything heals, and a lasting one stands: long enough to be found down and failed over, and where roles
+/// were changed by hand, for the Sentinels to put them right by themselves, if they can.
+pub(super) fn hold(plan: &Plan, fault: &Fault) -> Duration {
+    let of_group = |group: &Group| match fault {
+        Fault::Demote(_) | Fault::ReplicaOf { .. } => settling(group, true),
+        _ => group.down_after + FAILOVER,
+    };
+    plan.cluster.groups.iter().map(of_group).max().unwrap_or_default()
 }
 
 /// Every fault, and why there is none of some kinds.

@@ -3,7 +3,8 @@
 //! The scenario is run undisturbed first. Each event of the failover and each message of that run is a moment at which
 //! something can go wrong (`points`), and each fault that its cluster can be hit with goes wrong there (`faults`). Up to
 //! that moment a case is the same as the undisturbed run, since it has the same seed: so the moment can be named by its
-//! time, and is met for certain. A case is a plan like any other: the scenario, one fault more, the heal of everything.
+//! time, and is met for certain. A case is a plan like any other: the scenario, one fault more, the heal of everything, and with it
+//! what only an operator puts right (`amends`).
 //!
 //! Cases are numbered from 1: first the events, then the messages, both in the order of time, and all faults at each. With
 //! a limit the events come first too; of what does not fit, moments evenly spread are taken, with each fault in turn.
@@ -14,14 +15,15 @@ mod points;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::plan::{Expect, Plan, Step, Trigger};
+use model::plan::{Expect, Plan, Trigger};
 use model::verdict::Severity;
-use model::{Fault, Seed, Target, Time};
+use model::{Fault, Seed, Time};
 use testbed::driver::Driver;
 use testbed::{Run, RunError};
 
 use self::faults::{faults, hold};
 use self::points::{Point, Points, points};
+use crate::amends::heal;
 use crate::schedule::recovery;
 
 /// A scenario, with every moment at which it can be disturbed and every fault that can do so.
@@ -174,15 +176,15 @@ impl Subject {
     /// The plan of case `number`, from 1 to [`Subject::cases`].
     pub fn plan(&self, number: usize) -> Plan {
         let (point, fault) = self.of(number);
-        let hold = hold(&self.plan);
+        let hold = hold(&self.plan, fault);
         let mut plan = self.plan.clone();
         let at = |at: Time| Trigger::At(at.since(Time::ZERO));
         plan.timeline.push(faults::step(at(point.at), fault.clone(), hold));
-        let heal = self.done.max(point.at + hold).since(Time::ZERO);
+        let healed = self.done.max(point.at + hold).since(Time::ZERO);
         // A whole second is easier to read.
-        let heal = Duration::from_secs(heal.as_secs() + 1);
-        plan.timeline.push(Step { when: Trigger::At(heal), fault: Fault::Heal(Target::All), lasting: None });
-        plan.run_for = plan.run_for.max(heal + recovery(&plan.cluster, &plan.timeline));
+        let healed = Duration::from_secs(healed.as_secs() + 1);
+        plan.timeline.extend(heal(&plan, healed));
+        plan.run_for = plan.run_for.max(healed + recovery(&plan.cluster, &plan.timeline));
         // What must come out of the scenario itself need not come out of this.
         plan.expect = Expect { waive: self.plan.expect.waive.clone(), ..Expect::default() };
         plan.title = format!("{}: {fault}, {}", self.name, point.what);

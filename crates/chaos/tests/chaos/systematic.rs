@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::history::What;
 use model::plan::Trigger;
-use model::{Plan, Seed, Time};
+use model::{Fault, Plan, Seed, Target, Time};
 use sentinel_lab_chaos::campaign::{Campaign, Source};
 use sentinel_lab_chaos::case::{Case, CaseResult, Ending, carry_out};
 use sentinel_lab_chaos::coverage::Coverage;
@@ -48,9 +48,12 @@ fn campaign(subject: &Arc<Subject>, driver: &str) -> Campaign {
     Campaign { source, driver: driver.to_owned(), shard: Shard::WHOLE, jobs: 2 }
 }
 
-/// The moment of a case: that of the step before the heal.
+/// Where the fault of a case stands: after the only step of the scenario.
+const HIT: usize = 1;
+
+/// The moment of a case: that of its fault.
 fn moment(plan: &Plan) -> Time {
-    match plan.timeline[plan.timeline.len() - 2].when {
+    match plan.timeline[HIT].when {
         Trigger::At(at) => Time::from(at),
         Trigger::On { .. } => panic!("a case has a time"),
     }
@@ -60,7 +63,7 @@ fn moment(plan: &Plan) -> Time {
 fn every_fault_of_the_language_meets_every_moment() {
     let whole = subject(None, None);
     let plans: Vec<Plan> = (1..=whole.cases()).map(|number| whole.plan(number)).collect();
-    let of = |plan: &Plan| plan.timeline[plan.timeline.len() - 2].fault.clone();
+    let of = |plan: &Plan| plan.timeline[HIT].fault.clone();
     let faults: BTreeSet<String> = plans.iter().map(|plan| of(plan).to_string()).collect();
     let moments: BTreeSet<Time> = plans.iter().map(moment).collect();
     assert_eq!(plans.len(), faults.len() * moments.len());
@@ -85,7 +88,7 @@ fn a_limit_takes_events_first_and_says_so() {
     assert_eq!(few.cases(), 100);
     let account = few.account().join("\n");
     assert!(account.contains("of which 100 are chosen") && account.contains("of which 0 are chosen"), "{account}");
-    let kinds: BTreeSet<Kind> = (1..=100).map(|n| Kind::of(&few.plan(n).timeline[1].fault)).collect();
+    let kinds: BTreeSet<Kind> = (1..=100).map(|n| Kind::of(&few.plan(n).timeline[HIT].fault)).collect();
     assert!(kinds.len() > 25, "{kinds:?}");
     let moments: BTreeSet<Time> = (1..=100).map(|n| moment(&few.plan(n))).collect();
     assert!(moments.len() > 10, "{moments:?}");
@@ -102,12 +105,102 @@ fn until_its_moment_a_case_is_the_undisturbed_run() {
     for number in (1..=whole.cases()).step_by(whole.cases() / 25) {
         let plan = whole.plan(number);
         let history = run(&plan);
-        let hit = plan.timeline.len() - 2;
-        let fired = |what: &What| matches!(what, What::Fault { step: Some(step), .. } if *step == hit);
+        let fired = |what: &What| matches!(what, What::Fault { step: Some(HIT), .. });
         let index = history.records.iter().position(|record| fired(&record.what)).expect("it fires");
         assert_eq!(history.records[index].at, moment(&plan), "case {number}");
         assert_eq!(history.records[..index], undisturbed.records[..index], "case {number}: {}", whole.describe(number));
     }
+}
+
+/// The first case of a scenario with this fault.
+fn case(text: &str, fault: &str) -> Case {
+    let subject = Subject::new("it", read(text), 1, zoo(None), None).expect("a subject");
+    let is_meant = |number: &usize| subject.describe(*number).starts_with(&format!("{fault}, "));
+    let number = (1..=subject.cases()).find(is_meant).expect("a case with the fault");
+    Case::systematic(1, number as u64, "correct", subject.plan(number))
+}
+
+fn kinds(case: &Case) -> Vec<String> {
+    carry_out(case, &zoo(None), WATCHDOG).failures.into_iter().map(|failure| failure.signature).collect()
+}
+
+/// The steps from the heal's moment on.
+fn put_right(plan: &Plan) -> Vec<String> {
+    let healed = plan.timeline.iter().find(|step| step.fault == Fault::Heal(Target::All)).expect("a heal");
+    plan.timeline.iter().filter(|step| step.when == healed.when).map(|step| step.fault.to_string()).collect()
+}
+
+const NOBODY_ELSE: &str = "
+title: no replica may be promoted
+cluster: {replicas: 2, sentinels: 3, quorum: 2, down_after: 1s, failover_timeout: 3s, priorities: {redis-2: 0, redis-3: 0}}
+clients:
+  - {id: writer, workload: counter, every: 200ms}
+timeline:
+  - {at: 8s, freeze: master, for: 4s}
+run_for: 24s
+";
+
+/// Where the Sentinels have nobody to promote, nobody but the operator makes the master one again.
+#[test]
+fn roles_that_were_changed_by_hand_are_put_right_with_the_heal() {
+    let mut case = case(NOBODY_ELSE, "replicaof redis-2 at redis-1");
+    let all = ["heal all", "replicaof no one at master:mymaster"].map(str::to_owned).into_iter();
+    let follow = (1..4).map(|node| format!("replicaof master:mymaster at redis-{node}"));
+    assert_eq!(put_right(&case.plan), all.chain(follow).collect::<Vec<_>>());
+    assert_eq!(kinds(&case), [""; 0]);
+    case.plan.timeline.truncate(HIT + 2);
+    assert_eq!(kinds(&case), ["cluster: agreement"]);
+}
+
+const NAMED: &str = "
+title: the master is killed
+cluster:
+  replicas: 2
+  sentinels: 3
+  quorum: 2
+  down_after: 1s
+  failover_timeout: 3s
+  hosts: {db-1.lab: redis-1, db-2.lab: redis-2, db-3.lab: redis-3}
+  resolve_hostnames: true
+  announce_hostnames: true
+clients:
+  - {id: writer, workload: counter, every: 200ms}
+timeline:
+  - {at: 8s, kill: master, for: 4s}
+run_for: 20s
+";
+
+#[test]
+fn names_are_put_right_with_the_heal() {
+    let mut case = case(NAMED, "resolve db-1.lab no more");
+    assert_eq!(put_right(&case.plan), ["resolve db-1.lab to redis-1", "heal all"]);
+    assert_eq!(kinds(&case), [""; 0]);
+    case.plan.timeline.remove(HIT + 1);
+    assert_eq!(kinds(&case), ["cluster: agreement"]);
+}
+
+const BACK_TO_BACK: &str = "
+title: the new master is killed too
+cluster: {replicas: 2, sentinels: 3, quorum: 2, down_after: 1s, failover_timeout: 3s, priorities: {redis-3: 200}}
+clients:
+  - {id: writer, workload: counter, every: 200ms}
+timeline:
+  - {at: 8s, kill: master}
+  - {on: +switch-master, after: 1s, kill: redis-2}
+run_for: 30s
+";
+
+/// A step of the scenario that waits for its event no longer comes once everything healed.
+#[test]
+fn nothing_is_done_after_the_heal() {
+    let case = case(BACK_TO_BACK, "unreachable sentinels:majority");
+    let history = Run::new(case.plan.clone(), Seed(1), zoo(None)).run().expect("a run").history;
+    let faults = history.records.iter().filter_map(|record| match &record.what {
+        What::Fault { fault, .. } => Some(fault.as_str()),
+        _ => None,
+    });
+    assert_eq!(faults.collect::<Vec<_>>(), ["kill master", "unreachable sentinels:majority", "heal all"]);
+    assert_eq!(kinds(&case), [""; 0]);
 }
 
 /// A client that subscribes to the Sentinels' announcements once passes the scenario, and a fault that comes after the
