@@ -1,5 +1,7 @@
 //! What the Sentinels answer for each group, and who was the master before.
 
+use model::history::What;
+
 use crate::world::World;
 
 /// Per Sentinel and group the node whose address it gives. Nodes are indices of the world.
@@ -43,13 +45,35 @@ impl World {
         }
     }
 
+    /// The node to which the answer of a Sentinel leads: that of the name that it tells, as whoever is told looks it up now, or
+    /// where nobody knows that, the one that the Sentinel means.
+    pub(crate) fn leads_to(&self, sentinel: usize, group: usize) -> Option<usize> {
+        let name = &self.cluster.groups[group].name;
+        let sentinel = self.nodes[sentinel].machine.as_ref()?.sentinel()?;
+        let told = sentinel.told_addr(name).and_then(|addr| self.node_at(&addr));
+        told.or_else(|| self.node_at(&sentinel.master_addr(name)?))
+    }
+
     /// Asks a Sentinel that has just started.
     pub(crate) fn learn_answers(&mut self, node: usize) {
         for group in 0..self.cluster.groups.len() {
-            let sentinel = self.nodes[node].machine.as_ref().and_then(|machine| machine.sentinel());
-            let answer = sentinel.and_then(|sentinel| sentinel.master_addr(&self.cluster.groups[group].name));
-            if let Some(master) = answer.and_then(|addr| self.node_at(&addr)) {
+            if let Some(master) = self.leads_to(node, group) {
                 self.set_answer(node, group, master);
+            }
+        }
+    }
+
+    /// Names have come to stand for others: records which answers lead to another node from now on.
+    pub(crate) fn follow_names(&mut self) {
+        for node in self.sentinels() {
+            for group in 0..self.cluster.groups.len() {
+                let Some(master) = self.leads_to(node, group) else { continue };
+                if self.answers.of(node, group) != Some(master) {
+                    let name = self.cluster.groups[group].name.clone();
+                    let what = What::Answer { node: self.nodes[node].id, master: name, addr: self.nodes[master].id };
+                    self.history.push(self.now, what);
+                    self.set_answer(node, group, master);
+                }
             }
         }
     }

@@ -165,7 +165,8 @@ impl World {
             }
             Note::Script(argv) => self.history.push(self.now, What::Script { node: id, argv }),
             Note::Answer { master, addr } => {
-                let (Some(group), Some(peer)) = (self.cluster.group(&master), self.node_at(&addr)) else { return };
+                let Some(group) = self.cluster.group(&master) else { return };
+                let Some(peer) = self.leads_to(node, group).or_else(|| self.node_at(&addr)) else { return };
                 self.history.push(self.now, What::Answer { node: id, master, addr: self.nodes[peer].id });
                 self.set_answer(node, group, peer);
             }

@@ -228,13 +228,14 @@ impl World {
         }
     }
 
-    /// Tells every process what names stand for.
+    /// Tells every process what names stand for, and the history whom those lead to that Sentinels answer.
     fn tell_hosts(&mut self) {
         for process in &mut self.nodes {
             if let Some(machine) = &mut process.machine {
                 machine.set_hosts(&self.hosts);
             }
         }
+        self.follow_names();
     }
 
     /// The address of the world that a name stands for now; `None` if nobody knows it.

@@ -179,6 +179,26 @@ fn names_are_put_right_with_the_heal() {
     assert_eq!(kinds(&case), ["cluster: agreement"]);
 }
 
+/// Sentinels that go on naming a node by its name name the one that the name leads to, from when it does on.
+#[test]
+fn an_answer_leads_where_its_name_leads() {
+    let case = case(NAMED, "resolve db-1.lab to redis-2");
+    let history = Run::new(case.plan.clone(), Seed(1), zoo(None)).run().expect("a run").history;
+    let healed = match case.plan.timeline[HIT + 1].when {
+        Trigger::At(at) => Time::from(at),
+        Trigger::On { .. } => panic!("a heal has a time"),
+    };
+    let answers = history.records.iter().filter(|record| record.at == moment(&case.plan) || record.at == healed);
+    let answers: Vec<_> = answers
+        .filter_map(|record| match &record.what {
+            What::Answer { node, addr, .. } => Some(format!("{node} {addr}")),
+            _ => None,
+        })
+        .collect();
+    let all = |master: &str| [1, 2, 3].map(|node| format!("sentinel-{node} {master}"));
+    assert_eq!(answers, [all("redis-2"), all("redis-1")].concat());
+}
+
 const BACK_TO_BACK: &str = "
 title: the new master is killed too
 cluster: {replicas: 2, sentinels: 3, quorum: 2, down_after: 1s, failover_timeout: 3s, priorities: {redis-3: 200}}
