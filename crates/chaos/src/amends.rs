@@ -1,6 +1,6 @@
-//! [`heal`]: the heal of everything, and what only an operator puts right with it: names, and roles that were changed behind the
-//! Sentinels' back. The Sentinels look for no node that its name no longer leads to. Where no replica may be promoted they cannot make
-//! a master that was made a replica one again, and of a node that lost its replication by hand they need not even know.
+//! [`heal`]: the heal of everything, and what only an operator puts right with it: roles that were changed behind the Sentinels'
+//! back. Where no replica may be promoted they cannot make a master that was made a replica one again, and of a node that lost its
+//! replication by hand they need not even know.
 
 use std::time::Duration;
 
@@ -12,15 +12,7 @@ use crate::audit::has_usurper;
 /// The steps with which everything heals at `at` that `plan`, which has no such steps, does.
 pub(crate) fn heal(plan: &Plan, at: Duration) -> Vec<Step> {
     let cluster = &plan.cluster;
-    let is_changed = |name: &str| {
-        plan.timeline
-            .iter()
-            .any(|step| matches!(&step.fault, Fault::Resolve { name: of, .. } if of.eq_ignore_ascii_case(name)))
-    };
-    let names = cluster.hosts.iter().filter(|(name, _)| is_changed(name));
-    let mut faults: Vec<Fault> =
-        names.map(|(name, host)| Fault::Resolve { name: name.clone(), to: Some(*host) }).collect();
-    faults.push(Fault::Heal(Target::All));
+    let mut faults = vec![Fault::Heal(Target::All)];
     if has_usurper(&plan.timeline) {
         for (index, group) in cluster.groups.iter().enumerate() {
             let master = Target::Master(Some(group.name.clone()));
@@ -41,7 +33,7 @@ fn healing(plan: &Plan) -> Option<(Duration, Vec<bool>)> {
         _ => None,
     })?;
     let is_part = |step: &Step| {
-        let amends = matches!(step.fault, Fault::Resolve { .. } | Fault::ReplicaOf { .. });
+        let amends = matches!(step.fault, Fault::ReplicaOf { .. });
         step.when == Trigger::At(at) && (amends || step.fault == Fault::Heal(Target::All))
     };
     Some((at, plan.timeline.iter().map(is_part).collect()))

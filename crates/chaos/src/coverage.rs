@@ -52,6 +52,13 @@ impl Coverage {
         coverage
     }
 
+    /// True if a failover was tried, or somebody changed the master behind Sentinel's back. Whether it came to its end is for the
+    /// faults around it to say.
+    pub(crate) fn has_failover(&self) -> bool {
+        let mut by_hand = [Kind::Demote, Kind::ReplicaOf].into_iter().filter_map(|kind| self.faults.get(kind.name()));
+        self.phases.contains_key(EventName::TryFailover.as_str()) || by_hand.any(|[_, hit]| *hit > 0)
+    }
+
     /// Adds what another run, or several, covered.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in [(&mut self.faults, &other.faults), (&mut self.phases, &other.phases)] {

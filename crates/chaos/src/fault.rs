@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::kind::Kind;
-use crate::topology::{CLIENT, ZONES};
+use crate::topology::{CLIENT, ZONES, host_name};
 
 /// A fault and for how long it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,11 +162,19 @@ pub(crate) fn blow(kind: Kind) -> BoxedStrategy<Blow> {
             2 => (sentinel(), select(SENTINEL_ORDERS.to_vec())).prop_map(order),
         ]
         .boxed(),
-        Kind::Resolve => Just(Fault::Resolve { name: "db-1".to_owned(), to: None }).boxed(),
-        Kind::Move => {
-            let to = IpAddr::from([10, 0, 1, 1]);
-            Just(Fault::Move { target: Target::Node(NodeId::data(1)), to }).boxed()
-        }
+        // Not those of data nodes: Sentinels that cannot look up the new master as it is announced stay with the old one for good, as in
+        // Redis.
+        Kind::Resolve => select(vec![NodeId::sentinel(1), NodeId::sentinel(2)])
+            .prop_map(|node| Fault::Resolve { name: host_name(node), to: None })
+            .boxed(),
+        // The address is given when the schedule is made a plan, to each move its own.
+        Kind::Move => prop_oneof![
+            2 => select(vec![NodeId::sentinel(1), NodeId::sentinel(2)]).prop_map(Target::Node),
+            1 => Just(Target::Master(None)),
+            1 => Just(Target::ReplicaBest(None)),
+        ]
+        .prop_map(|target| Fault::Move { target, to: IpAddr::from([0, 0, 0, 0]) })
+        .boxed(),
         Kind::Heal => Just(Fault::Heal(Target::All)).boxed(),
         Kind::StaleAnswer => lying(Just(Answer::Stale)),
         Kind::NullAnswer => lying(Just(Answer::Null)),

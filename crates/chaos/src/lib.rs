@@ -10,7 +10,7 @@
 //! | [`kind`], [`nemesis`], [`profile`] | which faults there are, in which groups, mixed by which weights |
 //! | `fault`, `topology` | strategies for single faults, for clusters and clients |
 //! | [`schedule`] | a whole schedule, and the plan that it comes to |
-//! | [`systematic`], `amends` | not at random: a scenario, with every fault at every moment of it, and what is put right in the end |
+//! | [`systematic`], `amends` | not at random: a scenario, with every fault at every moment of it, and what an operator puts right in the end |
 //! | [`phase`], [`coverage`] | what a campaign went through |
 //! | [`audit`] | what the cluster itself must never do |
 //! | [`case`] | one run and what came of it |

@@ -48,12 +48,12 @@ nemeses! {
     Liar "liar" "lets Sentinels answer what is not so, or nothing",
     Muter "muter" "delays or drops the announcement of a new master",
     Tinkerer "tinkerer" "turns the clocks of Sentinels",
+    Mover "mover" "replaces machines by ones with other addresses, and has names stand for nothing",
     Operator "operator" "gives commands of Redis that hold up, change or forget something",
 }
 
 impl Nemesis {
-    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them, or concerns names of
-    /// hosts, which the nodes of a campaign do not have, and other addresses for nodes, of which no Sentinel would hear.
+    /// The one that a kind of fault belongs to; `None` if the kind only undoes others and comes with them.
     pub const fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Kill | Kind::Shutdown | Kind::Loading => Self::Reaper,
@@ -63,6 +63,7 @@ impl Nemesis {
             Kind::Latency => Self::Sloth,
             Kind::Cut | Kind::Silence | Kind::CutReply | Kind::ClientKill | Kind::KeepClients => Self::Cutter,
             Kind::ClockJump => Self::Tinkerer,
+            Kind::Resolve | Kind::Move => Self::Mover,
             Kind::Send => Self::Operator,
             Kind::StaleAnswer
             | Kind::NullAnswer
@@ -71,7 +72,7 @@ impl Nemesis {
             | Kind::NoAnswer
             | Kind::WrongAddress => Self::Liar,
             Kind::NoSwitchEvent | Kind::LateSwitchEvent => Self::Muter,
-            Kind::Restart | Kind::Thaw | Kind::Heal | Kind::Resolve | Kind::Move => return None,
+            Kind::Restart | Kind::Thaw | Kind::Heal => return None,
         })
     }
 
@@ -98,6 +99,6 @@ mod tests {
             assert_eq!(nemesis.name().parse(), Ok(*nemesis));
         }
         let ends: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| Nemesis::of(*kind).is_none()).collect();
-        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Resolve, Kind::Move, Kind::Heal]);
+        assert_eq!(ends, [Kind::Restart, Kind::Thaw, Kind::Heal]);
     }
 }

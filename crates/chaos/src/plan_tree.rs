@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::plan::{Plan, Trigger};
+use model::plan::{Cluster, Host, Plan, Trigger};
 use model::{Fault, Target};
 use proptest::strategy::ValueTree;
 
@@ -18,12 +18,51 @@ const UNITS: [Duration; 4] =
 enum Pass {
     DropSteps,
     DropClients,
+    PlainCluster,
     ShortenFaults,
     RoundTimes,
     Done,
 }
 
-/// A plan with fewer steps, fewer clients, shorter faults and rounder times, one change after the other. The heal of
+/// What is tried to have a plainer cluster, the last first. Each may have nothing to change.
+const PLAINER: [fn(&mut Plan); 8] = [
+    |plan| plan.run_for = rounded(plan.run_for, Duration::from_secs(10)),
+    |plan| plan.run_for = rounded(plan.run_for * 3 / 4, Duration::from_secs(1)),
+    |plan| plan.run_for = rounded(plan.run_for * 3 / 4, Duration::from_secs(1)),
+    |plan| plan.cluster.groups.iter_mut().for_each(|group| group.down_after = rounder(group.down_after)),
+    |plan| plan.cluster.groups.iter_mut().for_each(|group| group.failover_timeout = rounder(group.failover_timeout)),
+    fewer_replicas,
+    fewer_replicas,
+    without_zones,
+];
+
+fn rounder(time: Duration) -> Duration {
+    rounded(time, Duration::from_secs(1)).max(Duration::from_secs(1))
+}
+
+/// One replica less of the last group, unless a step names it or it is the only one.
+fn fewer_replicas(plan: &mut Plan) {
+    let Some((last, _)) = plan.cluster.data_nodes().pop() else { return };
+    let named = plan.timeline.iter().any(|step| step.fault.targets().contains(&&Target::Node(last)));
+    let Some(group) = plan.cluster.groups.last_mut().filter(|group| !named && group.replicas > 1) else { return };
+    group.replicas -= 1;
+    let nodes = usize::from(group.replicas) + 1;
+    group.priorities.truncate(nodes);
+    group.zones.truncate(nodes);
+    plan.cluster.addresses.remove(&last);
+    plan.cluster.hosts.retain(|_, host| *host != Host::Node(last));
+}
+
+fn without_zones(plan: &mut Plan) {
+    if plan.timeline.iter().any(|step| step.fault.targets().iter().any(|target| matches!(target, Target::Zone(_)))) {
+        return;
+    }
+    plan.cluster.sentinel_zones.clear();
+    plan.cluster.groups.iter_mut().for_each(|group| group.zones.clear());
+    plan.clients.iter_mut().for_each(|client| Cluster::DEFAULT_ZONE.clone_into(&mut client.zone));
+}
+
+/// A plan with fewer steps, fewer clients, a plainer cluster, shorter faults and rounder times, one change after the other. The heal of
 /// everything stays as long as there is any fault, and what is put right with it as long as that was changed.
 #[derive(Clone, Debug)]
 pub(crate) struct PlanTree {
@@ -46,7 +85,8 @@ impl PlanTree {
         let steps = self.plan.timeline.len();
         (self.pass, self.left) = match self.pass {
             Pass::DropSteps => (Pass::DropClients, self.plan.clients.len()),
-            Pass::DropClients => (Pass::ShortenFaults, steps * UNITS.len()),
+            Pass::DropClients => (Pass::PlainCluster, PLAINER.len()),
+            Pass::PlainCluster => (Pass::ShortenFaults, steps * UNITS.len()),
             Pass::ShortenFaults => (Pass::RoundTimes, steps * UNITS.len()),
             Pass::RoundTimes | Pass::Done => (Pass::Done, 0),
         };
@@ -68,6 +108,7 @@ impl PlanTree {
             }
             Pass::DropClients if plan.clients.len() == 1 => return None,
             Pass::DropClients => drop(plan.clients.remove(left)),
+            Pass::PlainCluster => PLAINER[left](&mut plan),
             Pass::ShortenFaults => {
                 let lasting = plan.timeline[left / UNITS.len()].lasting.as_mut()?;
                 // Half of it, as round as this unit allows.
@@ -222,17 +263,30 @@ run_for: 60s
 
     #[test]
     fn what_is_put_right_with_the_heal_goes_with_what_it_puts_right() {
-        let text = PLAN.replace("clients:", "cluster: {hosts: {db-1.lab: redis-1}, resolve_hostnames: true}\nclients:");
-        let text = text.replace("{at: 12345678us, cut: all}", "{at: 12s, resolve: {name: db-1.lab}}");
-        let text = text.replace("- {at: 30s", "- {at: 30s, resolve: {name: db-1.lab, to: redis-1}}\n  - {at: 30s");
+        let text = PLAN.replace("{at: 12345678us, cut: all}", "{at: 12s, demote: master}");
+        let text =
+            text.replace("heal: all}", "heal: all}\n  - {at: 30s, replicaof: {node: redis-3, of: master:mymaster}}");
         let steps = |fails: fn(&Fault) -> bool| {
             let plan = shrunk(&text, |plan| plan.timeline.iter().any(|step| fails(&step.fault)));
             plan.timeline.iter().map(|step| step.fault.to_string()).collect::<Vec<_>>()
         };
-        let unknown = |fault: &Fault| matches!(fault, Fault::Resolve { to: None, .. });
-        assert_eq!(steps(unknown), ["resolve db-1.lab no more", "resolve db-1.lab to redis-1", "heal all"]);
+        let demoted = |fault: &Fault| matches!(fault, Fault::Demote(_));
+        assert_eq!(steps(demoted), ["demote master", "heal all", "replicaof master:mymaster at redis-3"]);
         assert_eq!(steps(|fault| matches!(fault, Fault::Kill(_))), ["kill master", "heal all"]);
         assert_eq!(shrunk(&text, |_| true).timeline, []);
+    }
+
+    #[test]
+    fn the_cluster_is_as_plain_as_it_may_be() {
+        let zones =
+            "cluster: {down_after: 2345ms, failover_timeout: 7654ms, replicas: 4, zones: {a: [redis-1], b: [redis-5]}}";
+        let plan = shrunk(&format!("{PLAN}{zones}\n"), |plan| plan.cluster.groups[0].replicas >= 3);
+        let group = &plan.cluster.groups[0];
+        assert_eq!((group.replicas, group.zones.len()), (3, 0));
+        assert_eq!([group.down_after, group.failover_timeout], [2, 7].map(Duration::from_secs));
+        assert_eq!(plan.run_for, Duration::from_secs(30), "{plan:?}");
+        let named = PLAN.replace("kill: master", "kill: redis-3");
+        assert_eq!(shrunk(&named, |plan| plan.timeline.len() > 3).cluster.groups[0].replicas, 2);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Profile {
             (Self::Gentle, Nemesis::Cutter) => 2,
             (Self::Gentle, Nemesis::Sloth) => 2,
             (Self::Gentle, Nemesis::Freezer) => 2,
-            (Self::Gentle, Nemesis::Operator) => 1,
+            (Self::Gentle, Nemesis::Operator | Nemesis::Mover) => 1,
             (Self::Gentle, _) => 0,
             (Self::Partitions, Nemesis::Splitter) => 8,
             (Self::Partitions, Nemesis::Sloth | Nemesis::Cutter | Nemesis::Reaper) => 1,
@@ -151,12 +151,18 @@ impl Mix {
         let undone = |kind: Kind| match kind {
             Kind::Restart => self.weight(Nemesis::Reaper) > 0,
             Kind::Thaw => self.weight(Nemesis::Freezer) > 0,
-            // No schedule has names of hosts.
-            Kind::Resolve | Kind::Move => false,
             _ => true,
         };
-        kinds.retain(|kind| Nemesis::of(*kind).map_or_else(|| undone(*kind), |nemesis| self.weight(nemesis) > 0));
+        kinds.retain(|kind| match Nemesis::of(*kind) {
+            Some(nemesis) => self.weight(nemesis) > 0 && self.has(*kind),
+            None => undone(*kind),
+        });
         kinds
+    }
+
+    /// True unless it is of no use to a client that cannot do what the fault is about.
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        !matches!(kind, Kind::Resolve | Kind::Move) || self.asks(Need::Names)
     }
 }
 

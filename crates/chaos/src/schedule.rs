@@ -6,11 +6,13 @@
 //!                         └ faults before it, its cause, faults at its phases and after it
 //! ```
 //!
-//! Each episode is a change of master with a cause that surely brings it about, surrounded by other faults. What a fault
-//! needs in order to hit something is arranged here, when the plan is made: a replica to be killed, a Sentinel beside
-//! the one that is lost, a master that is there, and a client that can be held to success. Everything heals at the end of
-//! the fault phase, and the cluster and its clients have until the end of the run to recover.
+//! Each episode has a cause for which the master has to change, surrounded by other faults, which may spoil the failover: then
+//! another follows, or the master is back before. What a fault needs in order to hit something is arranged here, when the plan is
+//! made: a replica to be killed, a Sentinel beside the one that is lost, names that can be lost, a master that is there, and a client
+//! that can be held to success. Everything heals at the end of the fault phase, and the cluster and its clients have until the end of
+//! the run to recover.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use model::plan::{Cluster, Expect, Plan, Step, Trigger, Workload};
@@ -27,7 +29,7 @@ use crate::kind::Kind;
 use crate::nemesis::Nemesis;
 use crate::phase::PLACES;
 use crate::profile::Mix;
-use crate::topology::{Topology, Worker, divide, topology, worker};
+use crate::topology::{Network, Topology, Worker, divide, topology, worker};
 
 /// The earliest cause: the cluster knows itself after three seconds, and the clients have worked for some.
 const FIRST: Duration = Duration::from_secs(8);
@@ -101,7 +103,7 @@ enum Place {
 pub fn strategy(mix: &Mix) -> impl Strategy<Value = Schedule> + use<> {
     let episodes = vec(episode(mix), 1..=mix.profile.episodes());
     // Shrinking goes through them in this order: fewer faults make every further step cheaper.
-    (episodes, vec(worker(mix), 1..=3), topology(), ms(0..=4_000))
+    (episodes, vec(worker(mix), 1..=3), topology(mix), ms(0..=4_000))
         .prop_map(|(episodes, workers, topology, slack)| Schedule { topology, workers, episodes, slack })
 }
 
@@ -144,6 +146,10 @@ fn cause(mix: &Mix) -> impl Strategy<Value = Cause> + use<> {
     if causes.is_empty() {
         // None of the nemeses changes the master: something has to.
         causes.push((1, Just(Cause::Failover).boxed()));
+    }
+    let takes_it_down = [Nemesis::Reaper, Nemesis::Freezer, Nemesis::Splitter];
+    if takes_it_down.into_iter().all(|nemesis| mix.weight(nemesis) == 0) {
+        // Otherwise no Sentinel would ever find it down.
         causes.push((1, Just(Cause::Kill).boxed()));
     }
     Union::new_weighted(causes)
@@ -152,6 +158,9 @@ fn cause(mix: &Mix) -> impl Strategy<Value = Cause> + use<> {
 fn companion(mix: &Mix) -> impl Strategy<Value = Companion> + use<> {
     let weight = |kind: Kind| {
         let nemesis = Nemesis::of(kind)?;
+        if !mix.has(kind) {
+            return None;
+        }
         // Each nemesis counts once, however many kinds it has.
         let share = mix.weight(nemesis) * 60 / u32::try_from(nemesis.kinds().count()).unwrap_or(1);
         (share > 0).then(|| (share, blow(kind)))
@@ -187,7 +196,7 @@ impl Schedule {
         let mut cluster = topology.cluster();
         let run_for = heal + recovery(&cluster, &timeline);
         let mut clients: Vec<_> =
-            self.workers.iter().enumerate().map(|(index, worker)| worker.client(index, "mymaster")).collect();
+            self.workers.iter().enumerate().map(|(index, worker)| worker.client(index, "mymaster", &cluster)).collect();
         if topology.second
             && clients.len() > 1
             && let Some(last) = clients.last_mut()
@@ -198,6 +207,18 @@ impl Schedule {
             for listener in clients.iter_mut().filter(|client| client.workload == Workload::PubSub) {
                 listener.budget = SILENT;
             }
+        }
+        let ipv6 = topology.network == Network::V6;
+        let moves = timeline.iter_mut().filter_map(|step| match &mut step.fault {
+            Fault::Move { to, .. } => Some(to),
+            _ => None,
+        });
+        for (number, to) in (1..).zip(moves) {
+            *to = if ipv6 {
+                Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 2, number).into()
+            } else {
+                [10, 1, 0, number as u8].into()
+            };
         }
         let by_zone = |target: &&Target| matches!(target, Target::Zone(_));
         if timeline.iter().any(|step| step.fault.targets().iter().any(by_zone)) {
@@ -212,7 +233,10 @@ impl Schedule {
         let mut topology = self.topology.clone();
         let companions = || self.episodes.iter().flat_map(|episode| &episode.companions);
         let hits = |kind: NodeKind| {
-            companions().any(|companion| companion.blow.fault.targets().into_iter().any(|t| of_kind(t, kind)))
+            let is_hit = |fault: &Fault| fault.targets().into_iter().any(|target| of_kind(target, kind));
+            // Those of Sentinels are the names that are lost.
+            let is_named = |fault: &Fault| kind == NodeKind::Sentinel && matches!(fault, Fault::Resolve { .. });
+            companions().map(|companion| &companion.blow.fault).any(|fault| is_hit(fault) || is_named(fault))
         };
         let replicas = self.episodes.len() + usize::from(topology.passive) + usize::from(hits(NodeKind::Data));
         topology.replicas = topology.replicas.max(u16::try_from(replicas).unwrap_or(1));
@@ -220,8 +244,10 @@ impl Schedule {
             topology.sentinels = topology.sentinels.max(3);
             topology.quorum = crate::topology::Quorum::Majority;
         }
+        topology.network =
+            companions().fold(topology.network, |network, companion| network.with(&companion.blow.fault));
         // When a replica that serves no stale data answers is not known, so that nobody who only reads from replicas is held to anything.
-        topology.serve_stale_data |= self.workers.iter().all(|worker| worker.workload == Workload::ReplicaReads);
+        topology.serves_nothing_stale &= !self.workers.iter().all(|worker| worker.workload == Workload::ReplicaReads);
         topology
     }
 }
@@ -264,12 +290,19 @@ fn of_kind(target: &Target, kind: NodeKind) -> bool {
 }
 
 impl Episode {
-    /// How much longer the change may take because of what stands in its way.
+    /// How much longer the change may take because of what stands in its way: Sentinels that cannot agree, or no replica that could be
+    /// promoted.
     fn delay(&self, topology: &Topology) -> Duration {
-        let disturbs = |companion: &Companion| {
-            companion.blow.fault.targets().into_iter().any(|target| of_kind(target, NodeKind::Sentinel))
+        let disturbs = |companion: &&Companion| {
+            let in_the_way =
+                |target: &Target| of_kind(target, NodeKind::Sentinel) || matches!(target, Target::Replicas(_));
+            companion.blow.fault.targets().into_iter().any(in_the_way)
         };
-        if self.companions.iter().any(disturbs) { topology.failover_timeout * 2 } else { Duration::ZERO }
+        let disturbed = self.companions.iter().filter(disturbs);
+        disturbed
+            .map(|companion| companion.blow.lasting.unwrap_or_default() + topology.failover_timeout * 2)
+            .max()
+            .unwrap_or_default()
     }
 
     fn put(&self, at: Duration, topology: &Topology, timeline: &mut Vec<Step>) {
@@ -280,13 +313,11 @@ impl Episode {
         for companion in &self.companions {
             let Companion { mut place, mut blow } = companion.clone();
             if let Fault::Failover { .. } | Fault::Demote(_) = blow.fault {
-                // A change of master by hand needs a cluster at rest, and one at a time.
-                if by_hand {
-                    blow = Blow { fault: Fault::Cut(Target::Master(None)), lasting: None };
-                } else {
-                    by_hand = true;
-                    place = Place::Before(Duration::from_millis(500));
+                // A change of master by hand needs a cluster at rest, and one at a time: a second one is left out.
+                if std::mem::replace(&mut by_hand, true) {
+                    continue;
                 }
+                place = Place::Before(Duration::from_millis(500));
             }
             match place {
                 Place::Before(by) => {
@@ -431,15 +462,19 @@ impl Blow {
         }
     }
 
-    /// What takes the master away is over before its cause comes, so that there is a master for that.
+    /// What takes the master or all replicas away is over before the cause comes, so that there is a master for that, and one to follow it.
     fn gone_within(&mut self, by: Duration) {
         let most = by.saturating_sub(Duration::from_millis(200)).max(Duration::from_millis(100));
-        if let Fault::Kill(Target::Master(_))
-        | Fault::Shutdown(Target::Master(_))
-        | Fault::Freeze(Target::Master(_))
-        | Fault::DebugSleep(Target::Master(_))
-        | Fault::Unreachable(Target::Master(_)) = self.fault
-        {
+        let (Fault::Kill(target)
+        | Fault::Shutdown(target)
+        | Fault::Freeze(target)
+        | Fault::DebugSleep(target)
+        | Fault::Loading(target)
+        | Fault::Unreachable(target)) = &self.fault
+        else {
+            return;
+        };
+        if matches!(target, Target::Master(_) | Target::Replicas(_)) {
             self.lasting = self.lasting.map(|lasting| lasting.min(most));
         }
     }

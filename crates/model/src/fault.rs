@@ -241,8 +241,8 @@ pub enum Fault {
         /// How.
         answer: Answer,
     },
-    /// Undoes whatever stands at the target: starts what was killed, thaws, reconnects, lets answer. Once that is done to all nodes,
-    /// steps before it that wait for an event do not come any more.
+    /// Undoes whatever stands at the target: starts what was killed, thaws, reconnects, lets answer, gives nodes their names back. Once
+    /// that is done to all nodes, steps before it that wait for an event do not come any more.
     Heal(Target),
 }
 

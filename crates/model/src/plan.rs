@@ -314,6 +314,11 @@ impl Cluster {
         self.nodes().into_iter().filter(is_told).any(is_called)
     }
 
+    /// What a name stands for at the start; `None` if nobody knows it.
+    pub fn host_called(&self, name: &str) -> Option<Host> {
+        self.hosts.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, host)| *host)
+    }
+
     /// The name of a node, the first of several; `None` if it has none.
     pub fn host_name(&self, node: NodeId) -> Option<&str> {
         self.hosts.iter().find(|(_, host)| **host == Host::Node(node)).map(|(name, _)| name.as_str())
@@ -551,6 +556,8 @@ impl Workload {
     pub const OVERWRITES: u32 = 5;
     /// How many steps a consumer of jobs may make in the time between two jobs.
     pub const STEPS: u32 = 10;
+    /// With how many callers that push jobs the one consumer keeps up: to each job it looks whether it has one, takes one and ends it.
+    pub const MOST_PUSHING: u16 = 3;
 
     /// How often a second connection does something beside the callers, if each of those does something `every` so often. `None` if
     /// there is none, or all that it does is to subscribe.

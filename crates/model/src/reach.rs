@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fault::{Fault, Target};
 use crate::id::NodeId;
-use crate::plan::{Plan, Step, Trigger};
+use crate::plan::{Host, Plan, Step, Trigger};
 
 /// Nodes and clients.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +92,17 @@ impl Plan {
         self.cluster.looks_up(name) || self.timeline.iter().any(|step| is_given(&step.fault))
     }
 
+    /// Everybody to whom a fault may do anything: of a name, the node that has it.
+    fn reach_of(&self, fault: &Fault) -> Reach {
+        let mut reach = self.reach(fault.targets());
+        if let Fault::Resolve { name, .. } = fault
+            && let Some(Host::Node(node)) = self.cluster.host_called(name)
+        {
+            reach.nodes.insert(node);
+        }
+        reach
+    }
+
     /// Everybody whom these targets may mean.
     fn reach<'t>(&self, targets: impl IntoIterator<Item = &'t Target>) -> Reach {
         let mut reach = Reach::default();
@@ -141,7 +152,7 @@ struct Undoing<'a> {
 
 impl<'a> Undoing<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let reach = plan.timeline.iter().map(|step| plan.reach(step.fault.targets())).collect();
+        let reach = plan.timeline.iter().map(|step| plan.reach_of(&step.fault)).collect();
         Self { plan, earliest: plan.earliest(), reach }
     }
 
@@ -168,7 +179,7 @@ impl Fault {
         match self {
             Self::Restart(_) => sent || matches!(other, Self::Kill(_) | Self::Shutdown(_)),
             Self::Thaw(_) => sent || matches!(other, Self::Freeze(_)),
-            Self::Heal(_) => sent || other.lasts() || matches!(other, Self::CutReply { .. }),
+            Self::Heal(_) => sent || other.lasts() || matches!(other, Self::CutReply { .. } | Self::Resolve { .. }),
             _ => false,
         }
     }
@@ -211,6 +222,7 @@ mod tests {
     #[test]
     fn what_is_undone_must_have_been_done_before_to_somebody_of_the_target() {
         let kill = |text: &str| Fault::Kill(target(text));
+        let gone = |name: &str| Fault::Resolve { name: name.to_owned(), to: None };
         let apart =
             Fault::Partition { from: vec![target("client:writer")], to: vec![target("master")], one_way: false };
         let table = [
@@ -238,11 +250,15 @@ mod tests {
             (vec![(10, Fault::Freeze(target("master")), None), (-1, Fault::Thaw(target("old-master")), None)], vec![]),
             (vec![(10, Fault::Failover { via: None, master: None }, None), (20, heal("all"), None)], vec![]),
             (vec![(10, Fault::Cut(target("master")), None), (20, Fault::Thaw(target("all")), None)], vec![]),
+            (vec![(10, gone("a"), None), (20, heal("redis-2"), None)], vec![]),
+            (vec![(10, gone("a"), None), (20, heal("redis-3"), None)], vec![1]),
             (vec![(20, heal("all"), None), (30, heal("all"), None)], vec![0, 1]),
             (vec![(20, heal("all"), None), (30, kill("master"), None)], vec![]),
         ];
         for (steps, idle) in table {
-            assert_eq!(plan(&steps).idle_steps(), idle, "{steps:?}");
+            let mut plan = plan(&steps);
+            plan.cluster.hosts.insert("a".to_owned(), Host::Node(NodeId::data(2)));
+            assert_eq!(plan.idle_steps(), idle, "{steps:?}");
         }
     }
 

@@ -247,7 +247,7 @@ pub(crate) struct Step {
     /// The Sentinel answers its clients otherwise than it knows.
     #[serde(rename = "override")]
     pub(crate) overriding: Field<Record<Override>>,
-    /// Undoes whatever stands at the target. Of `all`, also if there is nothing to undo: from there on all is well.
+    /// Undoes whatever stands at the target, and has its names stand for it again. Of `all`, also if there is nothing to undo: from there on all is well.
     pub(crate) heal: Field<Aim>,
 }
 

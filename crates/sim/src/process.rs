@@ -211,6 +211,21 @@ impl World {
         at(ip).or_else(|| at(before)).into_iter().collect()
     }
 
+    /// Has the names that nodes had at the start stand for them again. Gives the nodes of which a name stood for something else.
+    pub(crate) fn rename(&mut self, nodes: &[usize]) -> Vec<usize> {
+        let is_meant = |id: NodeId| nodes.iter().copied().find(|node| self.nodes[*node].id == id);
+        let names = self.cluster.hosts.iter().filter_map(|(name, host)| match host {
+            Host::Node(id) => is_meant(*id).map(|node| (node, name.clone(), *host)),
+            Host::Ip(_) => None,
+        });
+        let names: Vec<_> = names.collect();
+        names
+            .into_iter()
+            .filter(|(_, name, host)| !self.resolve_to(name, Some(*host)).is_empty())
+            .map(|(node, ..)| node)
+            .collect()
+    }
+
     /// Gives a node's machine another address: what runs there ends, and starts at the new one.
     pub(crate) fn move_to(&mut self, node: usize, to: IpAddr) {
         let ran = self.nodes[node].listens();

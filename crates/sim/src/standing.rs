@@ -100,6 +100,7 @@ impl World {
                 healed.push(node);
             }
         }
+        healed.extend(self.rename(&nodes));
         healed.sort_unstable();
         healed.dedup();
         if *target == Target::All { nodes } else { healed }

@@ -107,7 +107,7 @@ fn one_defect_makes_few_findings() {
     let summary = campaign.run(|case| carry_out(case, &drivers, WATCHDOG), |_| true);
     let told: Vec<_> = summary.findings.iter().map(|it| (it.signature.as_str(), it.runs, it.seeds[0])).collect();
     assert!((2..=4).contains(&told.len()), "{told:?}");
-    assert!(told.iter().all(|(.., runs, _)| *runs > 1), "{told:?}");
+    assert!(told.iter().filter(|(_, runs, _)| *runs > 10).count() > 1, "{told:?}");
     assert!(told.iter().any(|(kind, ..)| *kind == "I1 converge: elsewhere"), "{told:?}");
 }
 

@@ -1,8 +1,9 @@
 //! Schedules: valid in the language, a function of their seed, not vacuous, and each fault of the language in one of them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use model::plan::Workload;
+use model::plan::{Need, Workload};
 use model::{Fault, Plan, Seed, Target};
 use sentinel_lab_chaos::kind::Kind;
 use sentinel_lab_chaos::profile::{Mix, Profile};
@@ -50,6 +51,44 @@ fn every_schedule_holds_some_client_to_success() {
     let plans: Vec<Plan> = plans(400).map(|(.., plan)| plan).collect();
     assert!(plans.iter().any(reads_only) && plans.iter().any(|plan| !stale(plan)), "both are drawn");
     assert_eq!(plans.iter().find(|plan| reads_only(plan) && !stale(plan)), None);
+}
+
+/// Whatever the language has of clusters and clients is drawn sometimes, and what a driver lacks never.
+#[test]
+fn schedules_have_everything_that_the_driver_can_do() {
+    type Trait = (&'static str, fn(&Plan) -> bool);
+    let traits: [Trait; 14] = [
+        ("ipv6", |plan| plan.cluster.addresses.values().any(|addr| addr.host.contains(':'))),
+        ("nat", |plan| plan.cluster.nat),
+        ("names of sentinels", |plan| !plan.cluster.hosts.is_empty() && !plan.cluster.announce_hostnames),
+        ("names", |plan| plan.cluster.resolve_hostnames && plan.cluster.announce_hostnames),
+        ("tls at data nodes", |plan| plan.cluster.tls.data && !plan.cluster.tls.sentinels),
+        ("tls at sentinels", |plan| plan.cluster.tls.sentinels && !plan.cluster.tls.data),
+        ("server name", |plan| plan.cluster.tls.server_name.is_some()),
+        ("reboot_down_after", |plan| !plan.cluster.groups[0].reboot_down_after.is_zero()),
+        ("callers", |plan| plan.clients.iter().any(|client| client.callers > 1)),
+        ("database", |plan| plan.clients.iter().any(|client| client.database > 0)),
+        ("patterns", |plan| plan.clients.iter().any(|client| client.patterns)),
+        ("order of sentinels", |plan| plan.clients.iter().any(|client| !client.sentinels.is_empty())),
+        ("reopen_after", |plan| plan.clients.iter().any(|client| client.reopen_after.is_some())),
+        ("start", |plan| plan.clients.iter().any(|client| client.start != Duration::from_secs(3))),
+    ];
+    let drawn: Vec<Plan> = plans(150).map(|(.., plan)| plan).collect();
+    for (name, has) in traits {
+        assert!(drawn.iter().any(has), "{name} is never drawn");
+    }
+    let workloads = |drawn: &[Plan]| -> BTreeSet<&str> {
+        drawn.iter().flat_map(|plan| plan.clients.iter().map(|client| client.workload.name())).collect()
+    };
+    assert_eq!(workloads(&drawn), Workload::ALL.iter().map(|workload| workload.name()).collect());
+
+    let lacks = Need::all().filter(|need| *need != Need::Workload(Workload::Counter)).collect();
+    let mix = Mix { lacks, ..Mix::of(Profile::Mean) };
+    for plan in (1..=300).map(|seed| plan(&mix, seed)) {
+        for client in &plan.clients {
+            assert_eq!(plan.needs(client).collect::<Vec<_>>(), [Need::Workload(Workload::Counter)], "{}", plan.title);
+        }
+    }
 }
 
 #[test]

@@ -126,7 +126,15 @@ fn client(
         }
         client.patterns = patterns;
     }
+    let callers = raw.callers.place();
     collector.number(raw.callers, 1..=MOST_CLIENTS as u64, &mut client.callers);
+    if let Some(place) = callers
+        && client.workload == Workload::Jobs
+        && client.callers > Workload::MOST_PUSHING
+    {
+        let help = format!("the one that takes them keeps up with {}: have more clients", Workload::MOST_PUSHING);
+        collector.add(place, Mistake::new("too many callers put jobs").help(help));
+    }
 
     let every_is_given = raw.every.0.is_some();
     collector.duration(raw.every, TICK, &mut client.every);

@@ -447,6 +447,13 @@ fn broken_yaml_is_shown_where_it_breaks() {
 }
 
 #[test]
+fn more_jobs_than_one_consumer_takes() {
+    let of = |callers: u16| format!("title: t\nclients: [{{id: w, workload: jobs, callers: {callers}}}]\n");
+    assert_snapshot!(errors(&of(4)));
+    assert!(parse(&of(3), "s.yaml", &Options::default()).is_ok());
+}
+
+#[test]
 fn drivers_that_are_programs() {
     let named = |driver: &str| format!("title: t\nclients: [{{id: w, workload: counter, driver: {driver}}}]\n");
     assert_snapshot!(

@@ -158,6 +158,20 @@ fn a_name_is_looked_up_anew_when_the_connection_is_lost() {
     assert_eq!(moved(false), ("10.0.0.1 6379".to_owned(), true));
 }
 
+/// Healing gives nodes the names back that they had at the start, and leaves the others alone.
+#[test]
+fn a_heal_gives_names_back() {
+    let mut lab = lab(true, true);
+    let [one, other] = ["host-redis-1", "host-redis-2"];
+    for name in [one, other] {
+        lab.inject(&Fault::Resolve { name: name.into(), to: None });
+    }
+    assert_eq!(lab.inject(&Fault::Heal(node("redis-1"))), [NodeId::data(1)]);
+    assert_eq!([one, other].map(|name| lab.world.look_up(name).is_some()), [true, false]);
+    lab.inject(&Fault::Heal(Target::All));
+    assert_eq!(lab.world.look_up(other).as_deref(), Some("10.0.0.2"));
+}
+
 /// A name that nobody knows: the Sentinel keeps the master and goes on asking.
 #[test]
 fn a_name_may_become_known_later() {
