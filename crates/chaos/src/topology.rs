@@ -103,7 +103,7 @@ fn network(mix: &Mix) -> (impl Strategy<Value = Network> + use<>, impl Strategy<
         (asked(2, &[Need::Names]), Network::Names),
     ];
     let secured = [
-        (16, Secured::Nobody),
+        (30, Secured::Nobody),
         (asked(1, &[Need::Tls]), Secured::Data),
         (asked(1, &[Need::Tls]), Secured::Sentinels),
         (asked(1, &[Need::Tls]), Secured::Everybody),
@@ -302,7 +302,7 @@ pub(crate) fn worker(mix: &Mix) -> impl Strategy<Value = Worker> + use<> {
     let work = (workload, ms(200..=600), deadline, rarely(0.3));
     let start = prop_oneof![5 => Just(Duration::from_secs(3)), 1 => ms(1_000..=8_000)];
     let callers = asked(1, Need::Callers);
-    let callers = weighted_of(&[(10, 1), (callers, 2), (callers, 4)]);
+    let callers = weighted_of(&[(14, 1), (callers, 2), (callers, 4)]);
     let database = weighted_of(&[(9, 0), (asked(1, Need::Database), 1)]);
     let patterns = weighted_of(&[(2, false), (asked(1, Need::Patterns), true)]);
     let habits = (start, weighted(0.1, ms(2_000..=8_000)), callers, database, patterns, 0..3_usize);
@@ -324,8 +324,9 @@ const fn weight(workload: Workload) -> u32 {
     match workload {
         Workload::Counter => 10,
         Workload::Register | Workload::Queue | Workload::ReplicaReads | Workload::PubSub => 4,
-        Workload::Script | Workload::Transaction | Workload::Pipeline => 2,
-        Workload::Reads | Workload::Lock | Workload::Jobs | Workload::CachedReads => 2,
+        Workload::Transaction | Workload::Pipeline | Workload::Reads | Workload::CachedReads => 2,
+        // These take several times as long to run as the others.
+        Workload::Script | Workload::Lock | Workload::Jobs => 1,
     }
 }
 
