@@ -53,7 +53,7 @@ impl Case {
 pub enum Ending {
     /// Nothing is wrong, and there is evidence for it.
     Pass,
-    /// No fault hit anything, no failover was tried in a random run, or a client did too little to show anything.
+    /// No fault hit anything, no master went down or changed in a random run, or a client did too little to show anything.
     Inconclusive,
     /// An invariant was violated, by the client or by the cluster.
     Fail,
@@ -151,7 +151,7 @@ fn judged(case: &Case, outcome: &RunOutcome) -> CaseResult {
     if coverage.total()[1] == 0 {
         missing.push("no fault hit anything".to_owned());
     } else if case.number.is_none() && !coverage.has_failover() {
-        missing.push("no failover was tried".to_owned());
+        missing.push("no master went down or changed".to_owned());
     }
     let ending = if !failures.is_empty() {
         Ending::Fail

@@ -52,11 +52,11 @@ impl Coverage {
         coverage
     }
 
-    /// True if a failover was tried, or somebody changed the master behind Sentinel's back. Whether it came to its end is for the
-    /// faults around it to say.
+    /// True if a master was down for Sentinels, handed over by them, or changed behind their back: clients had something to bear.
     pub(crate) fn has_failover(&self) -> bool {
         let mut by_hand = [Kind::Demote, Kind::ReplicaOf].into_iter().filter_map(|kind| self.faults.get(kind.name()));
-        self.phases.contains_key(EventName::TryFailover.as_str()) || by_hand.any(|[_, hit]| *hit > 0)
+        let came = |event: EventName| self.phases.contains_key(event.as_str());
+        came(EventName::ObjectivelyDown) || came(EventName::SwitchMaster) || by_hand.any(|[_, hit]| *hit > 0)
     }
 
     /// Adds what another run, or several, covered.

@@ -69,7 +69,7 @@ fn sentinel() -> impl Strategy<Value = Target> + Clone {
 
 /// Any node that a process fault may hit.
 fn node() -> impl Strategy<Value = Target> + Clone {
-    prop_oneof![data(), sentinel()]
+    prop_oneof![10 => data(), 10 => sentinel(), 1 => Just(Target::SentinelsMajority)]
 }
 
 /// Two sides for each partition: around the master, this client, and the zones if there are two.

@@ -367,6 +367,13 @@ impl Episode {
             });
         }
         timeline.extend(ended);
+        // Nobody goes on with a failover by hand that came to nothing but the operator.
+        let delay = self.delay(topology);
+        if !self.takes_the_master_down() && !delay.is_zero() {
+            let again = Blow { fault: Fault::Failover { via: None, master: None }, lasting: None };
+            after.push((at + topology.down_after + delay, again));
+            after.sort_by_key(|(at, _)| *at);
+        }
         timeline.extend(after.into_iter().map(placed));
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Topology {
     pub(crate) replication_lag: Duration,
     /// One replica that is never promoted.
     pub(crate) passive: bool,
+    /// One replica that is promoted before the others.
+    pub(crate) preferred: bool,
     pub(crate) min_replicas: bool,
     pub(crate) min_replicas_max_lag: Duration,
     pub(crate) serves_nothing_stale: bool,
@@ -54,6 +56,8 @@ pub(crate) enum Network {
     Nat,
     /// The Sentinels by names, which they know nothing of.
     NamedSentinels,
+    /// All nodes by names, which Sentinels resolve; they tell addresses.
+    ResolvedNames,
     /// All nodes by names, which Sentinels resolve and tell.
     Names,
 }
@@ -100,6 +104,7 @@ fn network(mix: &Mix) -> (impl Strategy<Value = Network> + use<>, impl Strategy<
         (2, Network::V6),
         (asked(1, &[Need::AddressMap]), Network::Nat),
         (asked(1, &[Need::Names]), Network::NamedSentinels),
+        (asked(1, &[Need::Names]), Network::ResolvedNames),
         (asked(2, &[Need::Names]), Network::Names),
     ];
     let secured = [
@@ -137,7 +142,8 @@ pub(crate) fn topology(mix: &Mix) -> impl Strategy<Value = Topology> + use<> {
         prop_oneof![4 => Just(Duration::from_micros(200)), 1 => ms(1..=20)],
         prop_oneof![4 => Just(Duration::ZERO), 1 => ms(1..=200)],
     );
-    let settings = (weighted(0.2, credentials()), weighted(0.2, credentials()), rarely(0.1), rarely(0.1));
+    let auth = (weighted(0.2, credentials("s3cret")), weighted(0.2, credentials("s3nt1nel")));
+    let settings = (auth, rarely(0.1), rarely(0.1), rarely(0.1));
     (nodes, times, delays, settings, network(mix)).prop_map(|(nodes, times, delays, settings, network)| Topology {
         replicas: nodes.0,
         sentinels: nodes.1,
@@ -151,25 +157,31 @@ pub(crate) fn topology(mix: &Mix) -> impl Strategy<Value = Topology> + use<> {
         min_replicas_max_lag: times.4,
         node_latency: delays.0,
         replication_lag: delays.1,
-        data_auth: settings.0,
-        sentinel_auth: settings.1,
-        min_replicas: settings.2,
-        serves_nothing_stale: settings.3,
+        data_auth: settings.0.0,
+        sentinel_auth: settings.0.1,
+        min_replicas: settings.1,
+        serves_nothing_stale: settings.2,
+        preferred: settings.3,
         network: network.0,
         tls: network.1,
     })
 }
 
-fn credentials() -> impl Strategy<Value = Credentials> + Clone {
-    select(vec![None, Some("app".to_owned())]).prop_map(|user| Credentials { user, password: "s3cret".to_owned() })
+fn credentials(password: &'static str) -> impl Strategy<Value = Credentials> + Clone {
+    select(vec![None, Some("app".to_owned())]).prop_map(|user| Credentials { user, password: password.to_owned() })
 }
 
 impl Topology {
     pub(crate) fn cluster(&self) -> Cluster {
         let mut groups = vec![self.group("mymaster", self.replicas)];
-        if self.passive && self.replicas > 1 {
-            groups[0].priorities = vec![100; usize::from(self.replicas)];
-            groups[0].priorities.push(0);
+        if self.replicas > 1 && (self.passive || self.preferred) {
+            // Those that are missing at the end have the usual one.
+            let mut priorities = vec![100, if self.preferred { 50 } else { 100 }];
+            if self.passive {
+                priorities.resize(usize::from(self.replicas), 100);
+                priorities.push(0);
+            }
+            groups[0].priorities = priorities;
         }
         if self.second {
             groups.push(self.group("second", 1));
@@ -182,7 +194,7 @@ impl Topology {
             node_latency: self.node_latency,
             addresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            resolve_hostnames: self.network == Network::Names,
+            resolve_hostnames: matches!(self.network, Network::ResolvedNames | Network::Names),
             announce_hostnames: self.network == Network::Names,
             nat: self.network == Network::Nat,
             tls: self.tls.settings(),
@@ -192,7 +204,7 @@ impl Topology {
         let named = |node: &NodeId| match self.network {
             Network::V4 | Network::V6 | Network::Nat => false,
             Network::NamedSentinels => node.is_sentinel(),
-            Network::Names => true,
+            Network::ResolvedNames | Network::Names => true,
         };
         let nodes = cluster.nodes();
         if self.network == Network::V6 {
@@ -232,7 +244,7 @@ impl Network {
     /// other addresses only by their names, and who translates addresses knows of no new ones.
     pub(crate) fn with(self, fault: &Fault) -> Self {
         match (fault, self) {
-            (Fault::Resolve { .. }, Self::NamedSentinels) => Self::NamedSentinels,
+            (Fault::Resolve { .. }, Self::NamedSentinels | Self::ResolvedNames) => self,
             (Fault::Resolve { .. }, _) => Self::Names,
             (Fault::Move { target, .. }, _) if !matches!(target, Target::Node(node) if node.is_sentinel()) => {
                 Self::Names
@@ -341,6 +353,9 @@ const fn shortest(workload: Workload) -> Duration {
 impl Worker {
     /// The client number `index` of a plan, from 0.
     pub(crate) fn client(&self, index: usize, master: &str, cluster: &Cluster) -> Client {
+        let usual = Client::new("default", self.workload);
+        // The limits are those of one caller that asks three Sentinels.
+        let more = u32::from(self.callers) * u32::from(cluster.sentinels.div_ceil(3));
         let mut sentinels = cluster.sentinel_nodes();
         let turned = self.turned % sentinels.len();
         sentinels.rotate_left(turned);
@@ -358,7 +373,10 @@ impl Worker {
             database: self.database,
             patterns: self.patterns && self.workload == Workload::PubSub,
             sentinels: if turned == 0 { Vec::new() } else { sentinels },
-            ..Client::new("default", self.workload)
+            max_connects_per_second: usual.max_connects_per_second * more,
+            max_open_connections: usual.max_open_connections * more,
+            max_questions_per_second: usual.max_questions_per_second * more,
+            ..usual
         }
     }
 }

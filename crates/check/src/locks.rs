@@ -3,37 +3,43 @@
 //! A client believes that it has a lock from when it was told so to when it begins to give it back, is told that it is lost, or the
 //! time is over for which it was had: that is counted from the start of the acquisition, or of the last renewal that was said to
 //! have succeeded. A failover may take a lock from its holder, for replication is asynchronous, and give it to another; but W after
-//! T0, or after the other got it, the first must know.
+//! T0, or after the other got it, the first must know, unless the other could not know who the master is: then that one has got it
+//! where it is nobody's.
 
 use model::plan::{Client, Workload};
 use model::verdict::Invariant;
 use model::{OpId, Time};
 
 use crate::facts::Facts;
+use crate::faults::Standing;
 use crate::findings::Findings;
 use crate::periods::{Period, Periods};
 
 /// What one acquisition made a client believe.
 struct Belief<'a> {
     by: &'a OpId,
+    client: usize,
     /// From here, to before there, in order.
     spans: Vec<(Time, Time)>,
 }
 
 /// Adds what `client` went on to believe.
-pub(crate) fn check(facts: &Facts<'_>, client: &Client, periods: &Periods, findings: &mut Findings<'_>) {
+pub(crate) fn check(facts: &Facts<'_>, faults: &Standing<'_>, client: &Client, findings: &mut Findings<'_>) {
     if client.workload != Workload::Lock {
         return;
     }
     let contends = |other: &&Client| {
         (other.workload, &other.master, other.database) == (Workload::Lock, &client.master, client.database)
     };
-    let others: Vec<Belief<'_>> =
-        facts.plan.clients.iter().filter(contends).flat_map(|other| beliefs(facts, other)).collect();
-    for own in beliefs(facts, client) {
-        for other in others.iter().filter(|other| other.by != own.by && other.began() >= own.began()) {
+    let contenders: Vec<&Client> = facts.plan.clients.iter().filter(contends).collect();
+    let periods: Vec<Periods> = contenders.iter().map(|client| Periods::new(facts, faults, client)).collect();
+    let all: Vec<Belief<'_>> =
+        contenders.iter().enumerate().flat_map(|(index, client)| beliefs(facts, client, index)).collect();
+    for own in all.iter().filter(|own| contenders[own.client].id == client.id) {
+        for other in all.iter().filter(|other| other.by != own.by && other.began() >= own.began()) {
             let both = own.spans.iter().flat_map(|own| other.spans.iter().filter_map(|other| common(*own, *other)));
-            if let Some((from, at)) = both.into_iter().find_map(|both| known_by(client, periods, both)) {
+            let who = [own, other].map(|belief| (contenders[belief.client], &periods[belief.client]));
+            if let Some((from, at)) = both.into_iter().find_map(|both| known_by(who, both)) {
                 let text = format!(
                     "{} and {} both believed at {at} that they had the lock, as they had since {from}",
                     own.by, other.by
@@ -66,8 +72,8 @@ impl Belief<'_> {
     }
 }
 
-/// What the operations of `client` made it believe, in order.
-fn beliefs<'a>(facts: &Facts<'a>, client: &Client) -> Vec<Belief<'a>> {
+/// What the operations of `client`, which is that number of the contenders, made it believe, in order.
+fn beliefs<'a>(facts: &Facts<'a>, client: &Client, index: usize) -> Vec<Belief<'a>> {
     use model::history::Action;
     let lease = client.every * Workload::LEASE;
     let mut beliefs: Vec<Belief<'a>> = Vec::new();
@@ -76,7 +82,7 @@ fn beliefs<'a>(facts: &Facts<'a>, client: &Client) -> Vec<Belief<'a>> {
         let known = op.of.and_then(|of| beliefs.iter().position(|belief| belief.by == of));
         match (op.action, op.number(), known) {
             (Action::Acquire, Some(1), _) => {
-                beliefs.push(Belief { by: op.id, spans: vec![(ended, op.started + lease)] });
+                beliefs.push(Belief { by: op.id, client: index, spans: vec![(ended, op.started + lease)] });
             }
             (Action::Renew, Some(1), Some(known)) => beliefs[known].extend(ended, op.started + lease),
             (Action::Renew, Some(_), Some(known)) => beliefs[known].end(ended),
@@ -95,11 +101,15 @@ fn common(one: (Time, Time), other: (Time, Time)) -> Option<(Time, Time)> {
     (both.0 < both.1).then_some(both)
 }
 
-/// Since when, and at which moment of a time in which all is well, `client` should have known.
-fn known_by(client: &Client, periods: &Periods, both: (Time, Time)) -> Option<(Time, Time)> {
-    let due = |period: &Period| both.0.max(period.from) + client.budget;
-    let late = periods.good.iter().find(|period| due(period) < both.1.min(period.until))?;
-    Some((both.0, due(late)))
+/// Since when, and at which moment of a time in which all is well for both clients, they should have known.
+fn known_by(who: [(&Client, &Periods); 2], both: (Time, Time)) -> Option<(Time, Time)> {
+    let [ones, others] = who.map(|(client, periods)| periods.good.iter().map(move |period| (client.budget, period)));
+    let due = |(budget, period): (_, &Period)| both.0.max(period.from) + budget;
+    let pairs = ones.flat_map(|one| others.clone().map(move |other| [one, other]));
+    let late = pairs.map(|pair| (pair.map(due).into_iter().max(), pair));
+    late.filter_map(|(at, pair)| at.filter(|at| pair.iter().all(|(_, period)| *at < both.1.min(period.until))))
+        .map(|at| (both.0, at))
+        .next()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn judge(plan: &Plan, history: &History) -> Verdict {
         converge::check(&facts, client, &periods, &mut findings);
         stale::check(&facts, &faults, client, &periods, &mut findings);
         once::check(&facts, client, &mut findings);
-        locks::check(&facts, client, &periods, &mut findings);
+        locks::check(&facts, &faults, client, &mut findings);
         queues::check(&facts, client, &periods, &mut findings);
         jobs::check(&facts, client, &periods, &mut findings);
         cached::check(&facts, client, &periods, &mut findings);

@@ -75,15 +75,13 @@ async fn subscribe(core: &Core, sentinel: &Address) -> Result<PubSub, OpenError>
     core.turn().await;
     let stream = core.dial(Peer::Sentinel, sentinel).await?;
     let login = sentinel_login(settings);
-    let set_up = async {
-        let mut subscription = PubSub::new(&login, stream).await?;
-        subscription.subscribe(&CHANNELS).await?;
-        Ok(subscription)
-    };
-    match timeout(settings.response_timeout, set_up).await {
-        Ok(result) => result.map_err(|error| open_error(&error)),
-        Err(_) => Err(OpenError::TimedOut(settings.response_timeout)),
-    }
+    let within = settings.response_timeout;
+    let late = |_| OpenError::TimedOut(within);
+    let opened = timeout(within, PubSub::new(&login, stream)).await.map_err(late)?;
+    let mut subscription = opened.map_err(|error| open_error(&error))?;
+    let subscribed = timeout(within, subscription.subscribe(&CHANNELS)).await.map_err(late)?;
+    subscribed.map_err(|error| open_error(&error))?;
+    Ok(subscription)
 }
 
 /// Passes on what `subscription` brings until it is lost or silent to a ping. Nothing depends on it, so it is pinged as seldom as

@@ -204,25 +204,23 @@ impl Subscriber {
         let address = link.address().clone();
         let subscribed = async {
             let stream = self.node.core.dial(Peer::Data, &address).await.map_err(|error| error.at(&address))?;
-            let mut connection =
-                PubSub::new(&data_login(settings), stream).await.map_err(|error| open_error(&error).at(&address))?;
+            // Each exchange has its own time: a node that is far away needs all of them.
+            let within = settings.response_timeout;
+            let late = |_| Cause::TimedOut(within);
+            let opened = timeout(within, PubSub::new(&data_login(settings), stream)).await.map_err(late)?;
+            let mut connection = opened.map_err(|error| open_error(&error).at(&address))?;
             if !self.channels.is_empty() {
-                connection.subscribe(&self.channels).await.map_err(cause)?;
+                timeout(within, connection.subscribe(&self.channels)).await.map_err(late)?.map_err(cause)?;
             }
             if !self.patterns.is_empty() {
-                connection.psubscribe(&self.patterns).await.map_err(cause)?;
+                timeout(within, connection.psubscribe(&self.patterns)).await.map_err(late)?.map_err(cause)?;
             }
             Ok::<_, Cause>(connection.split())
         };
-        let within = settings.connect_timeout + settings.response_timeout;
-        match timeout(within, subscribed).await {
-            Ok(Ok((sink, messages))) => Ok(Active { address, sink, messages, heard: Instant::now(), broken: false }),
-            result => {
+        match subscribed.await {
+            Ok((sink, messages)) => Ok(Active { address, sink, messages, heard: Instant::now(), broken: false }),
+            Err(cause) => {
                 self.node.check();
-                let cause = match result {
-                    Ok(Err(cause)) => cause,
-                    _ => Cause::TimedOut(within),
-                };
                 Err((Some(address), cause))
             }
         }

@@ -68,17 +68,17 @@ fn every_finding_is_saved_in_a_file_of_its_own_and_once() {
         names.sort();
         names
     };
-    let mut campaign = chaos("--driver wrong-never-rediscovers --seeds 2..3");
+    let mut campaign = chaos("--driver wrong-never-rediscovers --seeds 10..11");
     let (code, report, errors) = output(campaign.arg("--save").arg(folder.path()));
     assert_eq!(code, 1, "{errors}");
-    let name = "wrong-never-rediscovers-i1-converge-2";
-    let stale = "wrong-never-rediscovers-i2-no-stale-node-2.yaml".to_owned();
+    let name = "wrong-never-rediscovers-i1-converge-10";
+    let stale = "wrong-never-rediscovers-i2-no-stale-node-10.yaml".to_owned();
     assert_eq!(
         saved(),
         [format!("{name}-2.yaml"), format!("{name}.yaml"), stale],
         "two kinds of one rule, and one of another"
     );
-    assert!(report.contains(&format!("{name}-2.yaml --seed 2")) && report.contains("not shrunk"), "{report}");
+    assert!(report.contains(&format!("{name}-2.yaml --seed 10")) && report.contains("not shrunk"), "{report}");
     output(&mut campaign);
     assert_eq!(saved().len(), 3, "the same once more");
     let file = folder.path().join(format!("{name}.yaml"));
