@@ -18,6 +18,8 @@ pub(crate) struct Facts<'a> {
     roles: BTreeMap<NodeId, Steps<Option<NodeId>>>,
     /// The process of each node.
     states: BTreeMap<NodeId, Steps<NodeState>>,
+    /// When a process of a node ended, in order.
+    ends: BTreeMap<NodeId, Vec<Moment>>,
     /// Each Sentinel's answer for each group, by the index of the group.
     answers: BTreeMap<(NodeId, usize), Steps<NodeId>>,
     /// What a majority of the Sentinels answers, by group; `None` while there is no majority.
@@ -52,6 +54,27 @@ pub(crate) struct Facts<'a> {
     pub(crate) end: Time,
     /// How many times as fast as the real clock that of the run went; `None` in virtual time.
     pub(crate) speed: Option<u32>,
+}
+
+/// When a record was made: its time, and its place in the history, as much may happen at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment {
+    /// Its time.
+    pub(crate) at: Time,
+    /// Its place.
+    place: usize,
+}
+
+impl Moment {
+    /// Before everything that happened at `at`.
+    pub(crate) const fn before(at: Time) -> Self {
+        Self { at, place: 0 }
+    }
+
+    /// After everything that happened at `at`.
+    pub(crate) const fn after(at: Time) -> Self {
+        Self { at, place: usize::MAX }
+    }
 }
 
 /// A node's time as the answer of the majority.
@@ -99,6 +122,8 @@ pub(crate) struct Op<'a> {
     pub(crate) ended: Option<(Time, &'a OpResult)>,
     /// The commands at nodes that carried it.
     pub(crate) executions: Vec<(Time, &'a Execution)>,
+    /// The places of these commands in the history.
+    places: Vec<usize>,
 }
 
 impl<'a> Op<'a> {
@@ -114,7 +139,14 @@ impl<'a> Op<'a> {
 
     /// The commands that carried it and were run, not refused.
     pub(crate) fn ran(&self) -> impl Iterator<Item = (Time, &'a Execution)> {
-        self.executions.iter().copied().filter(|(_, execution)| execution.error.is_none())
+        self.ran_in_order().map(|(moment, execution)| (moment.at, execution))
+    }
+
+    /// As [`Op::ran`], to be compared with what else happened at the same time.
+    pub(crate) fn ran_in_order(&self) -> impl Iterator<Item = (Moment, &'a Execution)> {
+        let all = self.executions.iter().zip(&self.places);
+        let all = all.map(|((at, execution), place)| (Moment { at: *at, place: *place }, *execution));
+        all.filter(|(_, execution)| execution.error.is_none())
     }
 
     /// The number that it gave.
@@ -167,8 +199,8 @@ impl<'a> Facts<'a> {
         let mut facts = Self::before(plan, history);
         let mut records: Vec<&Record> = history.records.iter().collect();
         records.sort_by_key(|record| record.at);
-        for record in records {
-            facts.take(record);
+        for (place, record) in records.into_iter().enumerate() {
+            facts.take(record, place);
         }
         facts.changes.sort_unstable();
         facts.changes.dedup();
@@ -192,6 +224,7 @@ impl<'a> Facts<'a> {
             drivers: drivers.collect(),
             roles: cluster.data_nodes().into_iter().map(role).collect(),
             states: cluster.nodes().into_iter().map(|node| (node, Steps::new(NodeState::Up))).collect(),
+            ends: BTreeMap::new(),
             answers: cluster.sentinel_nodes().into_iter().flat_map(answer).collect(),
             majority: groups.clone().map(majority).collect(),
             masterships: Vec::new(),
@@ -212,7 +245,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn take(&mut self, record: &'a Record) {
+    fn take(&mut self, record: &'a Record, place: usize) {
         let at = record.at;
         self.end = at;
         match &record.what {
@@ -230,6 +263,9 @@ impl<'a> Facts<'a> {
             What::State { node, state } => {
                 self.changes.push(at);
                 if let Some(states) = self.states.get_mut(node) {
+                    if *state == NodeState::Down && *states.last() != NodeState::Down {
+                        self.ends.entry(*node).or_default().push(Moment { at, place });
+                    }
                     states.set(at, *state);
                 }
             }
@@ -269,11 +305,12 @@ impl<'a> Facts<'a> {
                     && op.carried_by(execution)
                 {
                     op.executions.push((at, execution));
+                    op.places.push(place);
                 }
             }
             What::Started { op, action, of } => {
-                let new =
-                    Op { id: op, action: *action, of: of.as_ref(), started: at, ended: None, executions: Vec::new() };
+                let (executions, places) = (Vec::new(), Vec::new());
+                let new = Op { id: op, action: *action, of: of.as_ref(), started: at, ended: None, executions, places };
                 self.ops.entry(op.client.as_str()).or_default().entry(op.seq).or_insert(new);
             }
             What::Ended { op, result } => {
@@ -366,14 +403,13 @@ impl<'a> Facts<'a> {
     }
 
     /// When a node's process ended, each time.
-    pub(crate) fn ends(&self, node: NodeId) -> impl DoubleEndedIterator<Item = Time> {
-        let changes = self.states.get(&node).map_or(&[][..], Steps::changes);
-        changes.iter().filter(|(_, state)| *state == NodeState::Down).map(|(at, _)| *at)
+    pub(crate) fn ends(&self, node: NodeId) -> impl Iterator<Item = Time> {
+        self.ends.get(&node).into_iter().flatten().map(|end| end.at)
     }
 
     /// When a node's process ended last, up to `until`: what it held is gone, for a data node keeps nothing.
-    pub(crate) fn emptied(&self, node: NodeId, until: Time) -> Option<Time> {
-        self.ends(node).rfind(|at| *at <= until)
+    pub(crate) fn emptied(&self, node: NodeId, until: Moment) -> Option<Moment> {
+        self.ends.get(&node)?.iter().copied().rfind(|end| *end <= until)
     }
 
     /// When the last of `nodes` went down, after `at`; [`Time::NEVER`] if one did not.

@@ -14,12 +14,12 @@
 
 use std::collections::BTreeSet;
 
-use model::history::{Action, Execution, FinalData, Position};
+use model::NodeId;
+use model::history::{Action, Execution, FinalData, Position, Stream};
 use model::plan::Client;
 use model::verdict::Invariant;
-use model::{NodeId, Time};
 
-use crate::facts::{Facts, Op};
+use crate::facts::{Facts, Moment, Op};
 use crate::findings::Findings;
 
 /// Adds what `client` did against it and returns how many of its acknowledged writes are missing.
@@ -91,12 +91,12 @@ enum Fate {
 }
 
 fn fate(facts: &Facts<'_>, op: &Op<'_>, part: &str, last: &FinalData) -> Fate {
-    let ran = || op.ran().filter(|(_, execution)| execution.command == part);
+    let ran = || op.ran_in_order().filter(|(_, execution)| execution.command == part);
     let writes = || ran().filter_map(|(at, execution)| Some((at, execution, execution.position.as_ref()?)));
-    let Some((at, by, position)) = writes().last() else { return Fate::Held };
+    let Some((Moment { at, .. }, by, position)) = writes().last() else { return Fate::Held };
     let held = writes().any(|(.., position)| last.holds(position));
-    let source =
-        writes().find_map(|(at, by, position)| source(facts, last.node, facts.end, &Write { at, by, position }));
+    let end = Moment::after(facts.end);
+    let source = writes().find_map(|(at, by, position)| source(facts, last.node, end, &Write { at, by, position }));
     let told = format!("{} was acknowledged and is missing on {} at the end", op.id, last.node);
     match (held, source) {
         (true, Some(_)) => Fate::Held,
@@ -119,27 +119,29 @@ fn fate(facts: &Facts<'_>, op: &Op<'_>, part: &str, last: &FinalData) -> Fate {
 
 /// A write at a node.
 struct Write<'a> {
-    at: Time,
+    at: Moment,
     by: &'a Execution,
     position: &'a Position,
 }
 
 /// From where `node` has a write up to `until`: from itself, if it executed it, or from the node that sent it. `None`
 /// if it has it not, or not any more. A replication history is one line: who has got to an offset of it has all before.
-fn source(facts: &Facts<'_>, node: NodeId, until: Time, write: &Write<'_>) -> Option<NodeId> {
+/// Of a stream only the time is known. It takes time to arrive: a process that ended as it began is not the one that got it.
+fn source(facts: &Facts<'_>, node: NodeId, until: Moment, write: &Write<'_>) -> Option<NodeId> {
     let since = facts.emptied(node, until);
-    let stands = |at: Time| at <= until && since.is_none_or(|since| at > since);
-    for stream in facts.streams.iter().rev().filter(|stream| stream.node == node && stands(stream.begun)) {
+    let stands = |at: Moment| at <= until && since.is_none_or(|since| at > since);
+    let stood = |stream: &&&Stream| stream.node == node && stands(Moment::before(stream.begun));
+    for stream in facts.streams.iter().rev().filter(stood) {
+        let begun = Moment::after(stream.begun);
         let reached = write.position.offset <= stream.received.offset;
-        let known = || {
-            write.position.replid == stream.received.replid || source(facts, stream.of, stream.begun, write).is_some()
-        };
+        let known =
+            || write.position.replid == stream.received.replid || source(facts, stream.of, begun, write).is_some();
         if reached && known() {
             return Some(stream.of);
         }
         if stream.full {
             // The snapshot has replaced whatever there was.
-            return (write.by.node == node && write.at > stream.begun && write.at <= until).then_some(node);
+            return (write.by.node == node && write.at > begun && write.at <= until).then_some(node);
         }
     }
     (write.by.node == node && stands(write.at)).then_some(node)
@@ -307,6 +309,32 @@ mod tests {
         story.state(9_996, B, model::history::NodeState::Up);
         let texts = story.against(&plan(), Invariant::I4);
         assert!(texts[0].contains("never came to it"), "{texts:?}");
+    }
+
+    #[test]
+    fn what_happens_at_one_time_happens_in_the_order_of_the_records() {
+        let found = |restarts_first: bool| {
+            let mut story = Story::failover();
+            story.forget(|what| matches!(what, What::Started { .. }));
+            story.began(900, 20_000, Action::Incr);
+            let restart = |story: &mut Story| {
+                story.state(20_001, B, model::history::NodeState::Down);
+                story.state(20_001, B, model::history::NodeState::Up);
+            };
+            if restarts_first {
+                restart(&mut story);
+            }
+            story.ran(900, 20_001, B);
+            if !restarts_first {
+                restart(&mut story);
+            }
+            story.ended_ok(900, 20_002);
+            story.against(&plan(), Invariant::I4)
+        };
+        assert_eq!(found(true), [""; 0], "executed by the process that goes on");
+        let text = "writer#900 is held by redis-2 at the end, but what redis-2 had executed at 20.001s, at 00000002:20001, \
+                    never came to it";
+        assert_eq!(found(false), [text], "executed by the process that ended");
     }
 
     #[test]
