@@ -68,6 +68,14 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         if args.fail_fast && table.has_failed(&campaign.driver) {
             continue;
         }
+        // What came when all before was done stops what is still to come.
+        if runs > 0
+            && campaign.runs() > 0
+            && let Some(why) = stop.reason(setup.open)
+        {
+            stopped = Some(why.to_owned());
+            break;
+        }
         // Seeds without end fill the time that there is: each campaign has an equal part of it.
         let share = if setup.open { stop.share(left) } else { None };
         let began = Instant::now();
@@ -75,6 +83,7 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
         let progress = Progress::new((!setup.open).then(|| campaign.runs()));
         let mut findings = 0;
         let mut failed = None;
+        let mut reason = None;
         let mut seen = chaos::coverage::Coverage::default();
         let name = campaign.source.name();
         let summary = campaign.run(
@@ -91,24 +100,25 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Exit {
                     worst = Exit::Unusable;
                     stopped = Some(why);
                 }
-                if stopped.is_none() {
-                    stopped = stop.reason(setup.open).map(str::to_owned);
-                }
                 let enough = args.fail_fast && result.ending >= Ending::Fail;
                 if enough {
                     failed.get_or_insert_with(|| format!("{} failed", show::one(&campaign, result.id())));
                 }
-                stopped.is_none() && !enough && !over()
+                if failed.is_none() {
+                    reason = reason.or_else(|| stop.reason(setup.open));
+                }
+                stopped.is_none() && reason.is_none() && !enough && !over()
             },
         );
         progress.finish();
         runs += summary.runs();
         let saved = keep(args, &campaign, &summary, &pool, threads, &stop);
         worst = worst.max(exit(&summary, campaign.source.mix()));
-        // A signal that came while findings were shrunk.
-        if stopped.is_none() && stop.interrupted() {
-            stopped = Some(INTERRUPTED.to_owned());
-        }
+        // What came when all was run, or was under way, has stopped nothing, but for a signal while findings were shrunk.
+        let unfinished = summary.runs() < campaign.runs() as u64;
+        let unshrunk = !args.no_shrink && !summary.findings.is_empty() && stop.interrupted();
+        let reason = reason.filter(|_| unfinished).or(unshrunk.then_some(INTERRUPTED));
+        stopped = stopped.or(reason.map(str::to_owned));
         let elapsed = began.elapsed();
         table.add(&campaign, &summary, &saved);
         match args.format {

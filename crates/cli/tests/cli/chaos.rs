@@ -133,6 +133,22 @@ fn what_a_time_limit_cut_short_is_inconclusive_unless_the_seeds_have_no_end() {
     assert!(errors.contains("need a --time-limit"), "{errors}");
 }
 
+#[test]
+fn a_time_limit_that_is_reached_when_all_is_run_has_stopped_nothing() {
+    let limited = |seeds: &str, profiles: &str| {
+        let arguments = format!("--profile {profiles} --seeds {seeds} --time-limit 0s --jobs 1 --results /dev/stdout");
+        output(&mut chaos(&arguments))
+    };
+    let (_, report, errors) = limited("1..2", "gentle");
+    assert!(report.contains("\"runs\":1") && !report.contains("\"stopped\":\""), "{report}");
+    assert!(!errors.contains("stopped"), "{errors}");
+    // The second campaign is still to come.
+    let (code, report, errors) = limited("1..2", "gentle,mean");
+    assert_eq!(code, 3, "{errors}");
+    assert!(report.contains("\"runs\":1,\"stopped\":\"the time limit"), "{report}");
+    assert!(errors.contains("stopped after 1 runs: the time limit was reached before all was run"), "{errors}");
+}
+
 /// Sends SIGINT after so many lines of the results. Gives the exit code and what came after them.
 fn interrupted(mut command: Command, lines: usize) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
