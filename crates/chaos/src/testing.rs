@@ -52,6 +52,9 @@ const SHRINKING: Duration = Duration::from_secs(45);
 /// At the first seed with which the client, or the cluster, violates an invariant, panics or hangs. The message is a
 /// scenario file that shows it, shrunk. Also if fewer than half of the runs gave evidence for anything. What a schedule asks of its
 /// clients is drawn from what the driver [can](Driver::can) do.
+///
+/// A kind of fault that never fired, or a phase to which no failover came, is no failure here, as `sentinel-lab chaos` has it: among 10
+/// or 100 seeds that is chance. A test of some 1,000 that is to say so takes [`campaign`] and [`Summary::gaps`].
 pub fn survives(driver: impl Driver + 'static, profile: Profile, seeds: Range<u64>) {
     if let Err(message) = campaign(Arc::new(driver), &Mix::of(profile), seeds) {
         panic!("{message}");
@@ -59,6 +62,17 @@ pub fn survives(driver: impl Driver + 'static, profile: Profile, seeds: Range<u6
 }
 
 /// As [`survives`], for any mix, and with the result as a value.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use drivers::SentinelClient as MyClient;
+/// use sentinel_lab_chaos::profile::{Mix, Profile};
+/// use sentinel_lab_chaos::testing::campaign;
+///
+/// let mix = Mix::of(Profile::Mean).for_driver(&MyClient);
+/// let summary = campaign(Arc::new(MyClient), &mix, 1..1001).expect("it survives");
+/// assert_eq!(summary.gaps(Some(&mix)), Vec::<String>::new());
+/// ```
 ///
 /// # Errors
 /// What [`survives`] panics with.
