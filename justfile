@@ -25,7 +25,7 @@ determinism SEEDS="1..401":
 
 # What chaos finds about the clients that are wrong on purpose, and how soon: the table of docs/chaos-zoo.md.
 chaos-zoo:
-    cargo run --release -- chaos --driver zoo --seeds 1..501 --fail-fast --format markdown || test $? = 1
+    cargo run --release -- chaos --driver zoo --profile mean,gentle,partitions,flapping,lying-sentinels --seeds 1..501 --fail-fast --format markdown || test $? = 1
 
 # Memory of a long campaign (some ten minutes); fails if it grows.
 chaos-memory RUNS="50000":
