@@ -134,7 +134,7 @@ fn client(id: &'static str, masters: Vec<String>) -> impl Strategy<Value = Clien
             database,
             workload,
             patterns: caps.0 && workload == Workload::PubSub,
-            callers,
+            callers: if workload == Workload::Jobs { callers.min(Workload::MOST_PUSHING) } else { callers },
             reopen_after: reopen_after.filter(|_| callers == 1),
             every: times.0,
             start: Duration::from_secs(times.1),
